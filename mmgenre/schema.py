@@ -1,0 +1,78 @@
+"""What a movie is to this program: its genres, its features, their shapes and dtypes.
+
+Everything that reads or writes movies agrees on the names in this module. It imports NumPy only, so
+that preparation, training, prediction and tests can all afford it.
+"""
+
+from typing import Final
+
+import numpy as np
+
+GENRES: Final[tuple[str, ...]] = (
+    "Action",
+    "Adventure",
+    "Animation",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Family",
+    "Fantasy",
+    "History",
+    "Horror",
+    "Music",
+    "Mystery",
+    "Romance",
+    "Science Fiction",
+    "Thriller",
+    "War",
+    "Western",
+)
+"""The genres, in the order of the model's output units."""
+
+NUM_GENRES: Final = len(GENRES)
+GENRE_INDEX: Final[dict[str, int]] = {genre: index for index, genre in enumerate(GENRES)}
+
+POSTER_SIZE: Final = 64
+"""Height and width of a poster as the model sees it, in pixels."""
+
+POSTER_SHAPE: Final = (POSTER_SIZE, POSTER_SIZE, 3)
+
+TRAIN: Final = "train"
+VALIDATION: Final = "validation"
+TEST: Final = "test"
+SPLITS: Final = (TRAIN, VALIDATION, TEST)
+
+# The features of one movie in a record of a prepared data set (see `mmgenre.prepared_dataset`).
+POSTER: Final = "poster"  # <uint8>[64, 64, 3], RGB; zeros where there is no poster.
+HAS_POSTER: Final = "has_poster"  # <bool>[]
+TOKENS: Final = "tokens"  # <int32>[num_tokens], ids of `mmgenre.tokenizer`; may be empty.
+LABELS: Final = "labels"  # <uint8>[18], 1 where the movie has the genre.
+ID: Final = "id"  # <string>[], the movie's id in the metadata.
+TITLE: Final = "title"  # <string>[]
+OVERVIEW: Final = "overview"  # <string>[], the text that `tokens` were made from.
+RECORD_FEATURES: Final = (POSTER, HAS_POSTER, TOKENS, LABELS, ID, TITLE, OVERVIEW)
+
+# The features that a batch has besides (see `mmgenre.input_pipeline`).
+LENGTH: Final = "length"  # <int32>[batch], tokens that are not padding, at least 1.
+HAS_OVERVIEW: Final = "has_overview"  # <bool>[batch]
+MASK: Final = "mask"  # <float32>[batch], 1 for a movie, 0 for padding of the batch.
+ROW: Final = "row"  # <int32>[batch], the movie's place in the global batch.
+
+PAD_ID: Final = 0
+"""The token that fills an overview up to the length of its batch."""
+
+UNKNOWN_ID: Final = 1
+"""The token of every word outside the vocabulary."""
+
+
+def encode_genres(genres: list[str] | tuple[str, ...]) -> np.ndarray:
+    """Returns <uint8>[18] with 1 at each genre of `genres`; raises KeyError for an unknown one."""
+    labels = np.zeros(NUM_GENRES, np.uint8)
+    labels[[GENRE_INDEX[genre] for genre in genres]] = 1
+    return labels
+
+
+def decode_genres(labels: np.ndarray) -> list[str]:
+    """Returns the genres of the non-zero entries of `labels` [18], in the order of `GENRES`."""
+    return [GENRES[index] for index in np.flatnonzero(labels)]
