@@ -1,0 +1,1 @@
+"""From `movies_metadata.csv` and posters to a prepared data set: one module a stage."""

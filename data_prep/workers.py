@@ -1,0 +1,64 @@
+"""Work on all cores, in order, with a bounded number of pieces under way."""
+
+import collections
+import concurrent.futures
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def num_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ordered_map(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], processes: int
+) -> Iterator[_Result]:
+    """Yields `function(item)` for each item, in order, computed by a pool of processes.
+
+    At most a few items per process are taken ahead of the result that is yielded, so neither items
+    nor results pile up. With one process it runs here, without a pool.
+
+    Args:
+      function: a module-level function; it and its items and results are pickled.
+      items: consumed as the work goes on.
+      processes: of the pool.
+    """
+    if processes <= 1:
+        yield from map(function, items)
+        return
+    pool = concurrent.futures.ProcessPoolExecutor(
+        processes, multiprocessing.get_context("spawn"), initializer=_die_with_parent
+    )
+    waiting: collections.deque[concurrent.futures.Future[_Result]] = collections.deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 3 * processes:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _die_with_parent() -> None:
+    """Ends this worker when the main process is killed; it would wait for work forever."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # The cores are busy: one worker each.
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+
+    def watch() -> None:
+        multiprocessing.connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,145 @@
+"""Stage 6, write: movies, tokens and pixels to the shards of a TFDS data set.
+
+Each shard is written by one process and appears whole. Memory: a few hundred movies a process.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from etils import epath
+
+from data_prep import images, movies, order, split, storage, tfrecord, workers
+from data_prep.example import Record
+from data_prep.progress import Progress
+from mmgenre import prepared_dataset, schema
+from mmgenre.tokenizer import OverviewTokenizer
+
+STAGE: Final = "write"
+_VERSION: Final = 1
+_BATCH: Final = 256
+_INLINE: Final = 4096  # Movies that are written sooner than a pool of processes starts.
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardTask:
+    """All that a process needs to write one shard.
+
+    Attributes:
+      workspace: folder of the stages' results.
+      path: of the shard.
+      numbers: <int64>[num_movies], the movies, in order.
+      max_tokens: where token sequences are cut.
+    """
+
+    workspace: str
+    path: str
+    numbers: np.ndarray
+    max_tokens: int
+
+
+def write(
+    workspace: storage.Workspace,
+    out: epath.Path,
+    inputs: str,
+    max_tokens: int,
+    num_shards: int | None,
+    processes: int,
+    progress: Progress,
+) -> str:
+    """Writes the shards of every split; a shard that an earlier run finished is kept.
+
+    Args:
+      workspace: holds movies, pixels, splits and the tokenizer.
+      out: the data set's folder.
+      inputs: digest of all these.
+      max_tokens: where token sequences are cut.
+      num_shards: of each split; None decides by size.
+      processes: that write.
+      progress: shown while writing.
+
+    Returns:
+      A digest that changes whenever the shards do.
+    """
+    key = storage.digest(STAGE, _VERSION, inputs, max_tokens, num_shards)
+    tasks = list(_tasks(workspace, out, max_tokens, num_shards))
+    sizes = _sizes_written(workspace, key)
+    missing = [task for task in tasks if not _is_written(task, sizes)]
+    if not missing:
+        progress.skipped(STAGE)
+        return key
+    # From here on the folder is no data set until its metadata are written again.
+    (out / prepared_dataset.INFO_FILE).unlink(missing_ok=True)
+    wanted = {task.path for task in tasks}
+    for path in out.glob("mmgenre-*.tfrecord-*"):
+        if str(path) not in wanted or path.name not in sizes:
+            path.unlink()
+    total = sum(len(task.numbers) for task in tasks)
+    pool = processes if total > _INLINE else 1
+    with progress.bar(STAGE, total, "movies") as bar:
+        bar.update(total - sum(len(task.numbers) for task in missing))
+        for task, size in zip(
+            missing, workers.ordered_map(write_shard, missing, pool), strict=True
+        ):
+            sizes[epath.Path(task.path).name] = size
+            workspace.finish(STAGE, key, sizes)
+            bar.update(len(task.numbers))
+    return key
+
+
+def _tasks(
+    workspace: storage.Workspace, out: epath.Path, max_tokens: int, num_shards: int | None
+) -> Iterator[ShardTask]:
+    assignment = np.load(workspace.path / split.SPLIT_FILE)
+    with movies.MovieFile(workspace.path) as movie_file:
+        ids = np.fromiter((movie.id for movie in movie_file), np.int64, len(movie_file))
+    for code, name in enumerate(schema.SPLITS):
+        numbers = np.flatnonzero(assignment == code)
+        if not len(numbers):
+            continue
+        asked = order.num_shards(len(numbers), num_shards)
+        shards = order.shards(numbers, ids[numbers], name, asked)
+        for shard, members in enumerate(shards):
+            path = out / prepared_dataset.shard_name(name, shard, len(shards))
+            yield ShardTask(str(workspace.path), str(path), members, max_tokens)
+
+
+def _sizes_written(workspace: storage.Workspace, key: str) -> dict[str, int]:
+    return dict(workspace.outcome(STAGE, key) or {})
+
+
+def _is_written(task: ShardTask, sizes: dict[str, int]) -> bool:
+    path = epath.Path(task.path)
+    return path.exists() and path.stat().length == sizes.get(path.name)
+
+
+def write_shard(task: ShardTask) -> int:
+    """Writes one shard, atomically; returns its size in bytes."""
+    size = 0
+    records = iter_records(task.workspace, task.numbers.tolist(), task.max_tokens)
+    with storage.atomic_write(task.path) as file:
+        for record in records:
+            size += tfrecord.write(file, record.serialise())
+    return size
+
+
+def iter_records(workspace: str, numbers: list[int], max_tokens: int) -> Iterator[Record]:
+    """Streams the records of the movies of these numbers, in this order."""
+    path = epath.Path(workspace)
+    tokenizer = OverviewTokenizer.load(path / prepared_dataset.TOKENIZER_FILE)
+    pixels = images.PosterStore(path)
+    with movies.MovieFile(path) as movie_file:
+        for start in range(0, len(numbers), _BATCH):
+            batch = numbers[start : start + _BATCH]
+            chosen = [movie_file[number] for number in batch]
+            tokens = tokenizer.encode_batch(movie.overview for movie in chosen)
+            for number, movie, ids in zip(batch, chosen, tokens, strict=True):
+                yield Record(
+                    id=str(movie.id),
+                    title=movie.title,
+                    overview=movie.overview,
+                    labels=movies.labels_array(movie.labels, schema.NUM_GENRES),
+                    tokens=ids[:max_tokens],
+                    poster=pixels[number],
+                )

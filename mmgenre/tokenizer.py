@@ -1,0 +1,200 @@
+"""Overviews to token ids: words of any script, lower-cased and normalised.
+
+A token is a word (letters, marks and digits of one run), an English contraction's ending ("'s"), or
+one punctuation mark or symbol. Scripts that put no spaces between words are split finer: Chinese and
+Japanese into characters; Thai, Lao, Khmer and Burmese into characters with their marks. Text is
+normalised to NFKC and lower-cased; accents stay, because "pêche" and "péché" are two words, and a
+letter that was typed as base and mark equals the composed one.
+
+No TensorFlow, no JAX: preparation and prediction share this module.
+"""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Final, Self
+
+import numpy as np
+import tokenizers
+from etils import epath
+from tokenizers import models, normalizers, pre_tokenizers, trainers
+
+from mmgenre import schema
+from mmgenre.errors import UserError
+
+DEFAULT_VOCABULARY_SIZE: Final = 20_000
+"""Ids in the vocabulary, the two special ones included."""
+
+PAD_WORD: Final = "[PAD]"
+UNKNOWN_WORD: Final = "[UNK]"
+# Neither can come out of the pre-tokenizer, which splits off brackets: no text contains them.
+_SPECIAL_WORDS: Final = {PAD_WORD: schema.PAD_ID, UNKNOWN_WORD: schema.UNKNOWN_ID}
+
+_SPACELESS: Final = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD_PATTERN: Final = "|".join(
+    (
+        rf"[{_SPACELESS}]\p{{M}}*",
+        r"(?<=\p{L})'(?:s|t|d|m|ll|re|ve)(?![\p{L}\p{M}\p{N}])",
+        rf"(?:(?![{_SPACELESS}])[\p{{L}}\p{{M}}\p{{N}}\x{{200C}}\x{{200D}}])+",
+        r"[\p{P}\p{S}]",
+    )
+)
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+_BATCH: Final = 1024
+
+
+class OverviewTokenizer:
+    """Turns overviews into ids of a fixed vocabulary; made by `train` or `load`."""
+
+    def __init__(self, tokenizer: tokenizers.Tokenizer):
+        self._tokenizer = tokenizer
+        self._words: tuple[str, ...] | None = None
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocabulary_size: int = DEFAULT_VOCABULARY_SIZE) -> Self:
+        """Builds the vocabulary from the most frequent words of `texts`, read once, in a stream.
+
+        Words of equal frequency are taken in the order of their code points, so the vocabulary
+        depends on the multiset of texts alone: not on their order, nor on the number of threads.
+        Memory grows with the number of different words, not of texts.
+
+        Args:
+          texts: the overviews of the train split.
+          vocabulary_size: ids in all, including padding and unknown; at least 2.
+
+        Raises:
+          UserError: `vocabulary_size` is below 2.
+        """
+        num_special = len(_SPECIAL_WORDS)
+        if vocabulary_size < num_special:
+            raise UserError(f"the vocabulary size is {vocabulary_size}; it must be at least 2")
+        counter = _tokenizer({})
+        counter.train_from_iterator(
+            (_without_surrogates(text) for text in texts),
+            trainers.WordLevelTrainer(
+                vocab_size=vocabulary_size - num_special, special_tokens=[], show_progress=False
+            ),
+        )
+        words = sorted(counter.get_vocab().items(), key=lambda item: item[1])
+        words = words[: vocabulary_size - num_special]
+        return cls(
+            _tokenizer(
+                _SPECIAL_WORDS
+                | {word: rank for rank, (word, _) in enumerate(words, start=num_special)}
+            )
+        )
+
+    @classmethod
+    def load(cls, path: epath.PathLike) -> Self:
+        """Reads what `save` wrote; raises UserError where the file is missing or damaged."""
+        try:
+            tokenizer = tokenizers.Tokenizer.from_str(epath.Path(path).read_text("utf-8"))
+        except OSError as error:
+            raise UserError(f"the tokenizer {path} cannot be read ({error.strerror})") from error
+        except Exception as error:  # The library raises bare Exceptions.
+            raise UserError(
+                f"{path} is no tokenizer file, or is damaged ({_first_line(error)}); give the "
+                "tokenizer.json of a prepared data set"
+            ) from error
+        if any(tokenizer.token_to_id(word) != id_ for word, id_ in _SPECIAL_WORDS.items()):
+            raise UserError(
+                f"{path} is not a tokenizer of this program: its ids 0 and 1 are not "
+                f"{PAD_WORD} and {UNKNOWN_WORD}"
+            )
+        return cls(tokenizer)
+
+    def save(self, path: epath.PathLike) -> None:
+        """Writes one JSON file, atomically; the same vocabulary gives the same bytes."""
+        text = json.dumps(json.loads(self._tokenizer.to_str()), ensure_ascii=False, indent=1)
+        _write_atomically(epath.Path(path), text.encode("utf-8"))
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Ids in the vocabulary, padding and unknown included."""
+        return self._tokenizer.get_vocab_size()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The word of each id."""
+        if self._words is None:
+            words = sorted(self._tokenizer.get_vocab().items(), key=lambda item: item[1])
+            self._words = tuple(word for word, _ in words)
+        return self._words
+
+    def encode(self, text: str) -> np.ndarray:
+        """Returns <int32>[num_tokens], the ids of the text's words; any string is welcome."""
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Iterable[str]) -> list[np.ndarray]:
+        """Returns what `encode` would for each text, faster: on several threads."""
+        return [
+            np.array(encoding.ids, np.int32)
+            for batch in _batches(map(_without_surrogates, texts), _BATCH)
+            for encoding in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+        ]
+
+    def spans(self, text: str) -> list[tuple[int, str, int, int]]:
+        """Returns (id, word, start, end) of each token of `encode(text)`, in order.
+
+        `word` is the piece of `text` that the token was made from: `text[start:end]`.
+        """
+        encoding = self._tokenizer.encode(_without_surrogates(text), add_special_tokens=False)
+        return [
+            (id_, text[start:end], start, end)
+            for id_, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
+        ]
+
+
+def _tokenizer(vocabulary: dict[str, int]) -> tokenizers.Tokenizer:
+    tokenizer = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN_WORD))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFKC(),
+            normalizers.Lowercase(),
+            # Soft hyphens, marks of direction and byte order marks sit invisibly inside words.
+            normalizers.Replace(tokenizers.Regex(r"[\x{AD}\x{200B}\x{200E}\x{200F}\x{FEFF}]"), ""),
+            normalizers.Replace(tokenizers.Regex(r"\x{FFFD}"), " "),
+            normalizers.Replace(tokenizers.Regex(r"[\x{2018}\x{2019}\x{2BC}]"), "'"),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(
+        tokenizers.Regex(_WORD_PATTERN), behavior="removed", invert=True
+    )
+    return tokenizer
+
+
+def _without_surrogates(text: str) -> str:
+    """Replaces each lone surrogate, which UTF-8 cannot carry; keeps the length, and so the spans."""
+    return _SURROGATES.sub("\ufffd", text)
+
+
+def _batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
+    batch: list[str] = []
+    for text in texts:
+        batch.append(text)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _write_atomically(path: epath.Path, data: bytes) -> None:
+    if "://" in str(path):  # Object stores show a file only once it is whole.
+        path.write_bytes(data)
+        return
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
