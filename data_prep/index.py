@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-
 from typing import Any, Final
 
 import numpy as np

@@ -1,0 +1,81 @@
+"""Settings and fixtures: four simulated devices, a tiny data set, a tiny trained run."""
+
+import dataclasses
+import os
+
+# Before JAX is imported anywhere: tests of several devices need several.
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+from etils import epath
+
+from mmgenre.config import Config, DataConfig, ModelConfig
+from mmgenre.prepared_dataset import PreparedDataset
+from mmgenre.run_directory import RunDirectory
+
+TINY_MODEL = ModelConfig(
+    vocabulary_size=2_000,
+    embedding_size=8,
+    cnn_filters=(4, 4),
+    poster_features=8,
+    lstm_units=(6, 5),
+    overview_features=4,
+    head_units=(8, 6),
+)
+"""A model of every part that the real ones have, that compiles and runs in no time."""
+
+
+@pytest.fixture(scope="session")
+def demo_corpus(tmp_path_factory: pytest.TempPathFactory) -> epath.Path:
+    """A folder with the metadata and posters of 160 movies."""
+    from data_prep.demo_corpus import write_demo_corpus
+
+    folder = epath.Path(tmp_path_factory.mktemp("demo")) / "corpus"
+    write_demo_corpus(folder, num_movies=160, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(
+    demo_corpus: epath.Path, tmp_path_factory: pytest.TempPathFactory
+) -> PreparedDataset:
+    """The prepared data set of `demo_corpus`, in several shards a split."""
+    from data_prep.prepare import PrepareConfig, prepare
+
+    return prepare(
+        PrepareConfig(
+            metadata=demo_corpus / "movies_metadata.csv",
+            posters=demo_corpus / "posters",
+            out=tmp_path_factory.mktemp("prepared") / "tiny",
+            num_shards=3,
+            processes=1,
+            progress="none",
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tiny_dataset: PreparedDataset) -> Config:
+    """A config that trains `TINY_MODEL` on `tiny_dataset` for two epochs."""
+    return Config(
+        name="tiny",
+        batch_size=16,
+        epochs=2,
+        log_every_steps=2,
+        data=DataConfig(dir=str(tiny_dataset.path), max_tokens=64, bucket_lengths=(32, 64)),
+        model=TINY_MODEL,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(
+    tiny_config: Config, tiny_dataset: PreparedDataset, tmp_path_factory: pytest.TempPathFactory
+) -> RunDirectory:
+    """A finished run of `tiny_config`; tests read it and change copies only."""
+    from mmgenre.train import train_and_evaluate
+
+    config = dataclasses.replace(tiny_config, name="tiny")
+    run = RunDirectory.start(tmp_path_factory.mktemp("runs") / "tiny", config, tiny_dataset)
+    train_and_evaluate(config, tiny_dataset, run)
+    return run

@@ -1,0 +1,91 @@
+"""Configs: typed, checked, whole."""
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+
+import jax
+import pytest
+
+from mmgenre.config import Config, DataConfig, ModelConfig, default_config
+from mmgenre.errors import UserError
+from mmgenre.models import fusion
+
+CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
+
+
+def load(path: Path, variant: str = "") -> Config:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return Config.from_config_dict(module.get_config(variant))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("variant", ["", "trial"])
+def test_every_config_builds_a_model(path, variant):
+    config = load(path, variant)
+    assert config.name == path.stem + (f"-{variant}" if variant else "")
+    model = fusion.build(config.model)
+    batch = fusion.example_batch(2, 8)
+    logits, _ = jax.eval_shape(
+        lambda key: model.init_with_output(key, batch, deterministic=True), jax.random.key(0)
+    )
+    assert logits.shape == (2, 18)
+
+
+def test_models_0_and_1_share_what_the_specification_leaves_free():
+    config0, config1 = (load(path) for path in CONFIGS if path.stem in ("model0", "model1"))
+    assert (config0.batch_size, config1.batch_size) == (128, 256)
+    for field in ("vocabulary_size", "embedding_size", "lstm_units", "head_units", "head_dropout"):
+        assert getattr(config0.model, field) == getattr(config1.model, field)
+    assert config0.data == config1.data
+    assert config0.learning_rate == config1.learning_rate
+    assert (config0.model.cnn_dropout, config0.model.lstm_dropout) == (0.0, 0.0)
+    assert (config1.model.cnn_dropout, config1.model.lstm_dropout) == (0.3, 0.3)
+
+
+def test_json_round_trip():
+    config = dataclasses.replace(Config(), seed=3, data=DataConfig(dir="x"))
+    assert Config.from_json(config.to_json()) == config
+
+
+def test_the_default_config_is_locked():
+    config = default_config()
+    with pytest.raises(AttributeError):
+        config.no_such_setting = 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"batch": 1}, "config.batch is no setting"),
+        ({"model": {"filters": 1}}, "config.model.filters is no setting"),
+        ({"model": 3}, "config.model is 3, but it is a group"),
+        ({"batch_size": "x"}, "config.batch_size is 'x', but it must be int"),
+        ({"batch_size": True}, "config.batch_size is True, but it must be int"),
+        ({"batch_size": 0}, "config.batch_size is 0, but it must be positive"),
+        ({"seed": -1}, "config.seed is -1"),
+        ({"learning_rate": float("nan")}, "config.learning_rate is nan"),
+        ({"name": "a/b"}, "config.name is 'a/b'"),
+        ({"selection_metric": "auc"}, "config.selection_metric is 'auc'"),
+        ({"data": {"mode": "disk"}}, "config.data.mode is 'disk'"),
+        ({"data": {"max_tokens": 100}}, "config.data.bucket_lengths"),
+        ({"data": {"bucket_lengths": (64, 32, 128)}}, "config.data.bucket_lengths"),
+        ({"data": {"bucket_lengths": 128}}, "a list of whole numbers"),
+        ({"model": {"cnn_dropout": 1.0}}, "config.model.cnn_dropout is 1.0"),
+        ({"model": {"lstm_units": ()}}, "config.model.lstm_units is ()"),
+        ({"model": {"lstm_units": (64, 0)}}, "config.model.lstm_units is (64, 0)"),
+        ({"model": {"use_poster": False, "use_overview": False}}, "True in at least one"),
+    ],
+)
+def test_mistakes_are_named(fields, message):
+    with pytest.raises(UserError) as error:
+        Config.from_config_dict(fields)
+    assert message in str(error.value)
+
+
+def test_whole_numbers_are_accepted_as_fractions():
+    assert Config.from_config_dict({"learning_rate": 1}).learning_rate == 1.0
+    assert Config.from_config_dict({"model": {"lstm_units": [3, 4]}}).model.lstm_units == (3, 4)
+    assert ModelConfig().lstm_units == (64, 64)

@@ -1,0 +1,89 @@
+"""Who may import whom: the design's import order, left never imports right."""
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "mmgenre"
+
+LAYERS = (
+    {"errors", "schema"},
+    {"config", "prepared_dataset", "tokenizer", "posters", "kernels", "random_streams"},
+    {"batch_plan", "input_pipeline", "losses", "models", "run_directory", "run_log"},
+    {"metrics", "optimizer", "report_tables"},
+    {"train_state"},
+    {"steps"},
+    {"parallel"},
+    {"checkpoint", "baselines", "metric_log"},
+    {"evaluate"},
+    {"train"},
+    {"main"},
+)
+IMPORTS_TENSORFLOW = {"input_pipeline", "metric_log"}
+"""The modules that may import TensorFlow, or CLU's writers, which do."""
+
+
+def imports(path: Path) -> set[str]:
+    """The modules that a file imports anywhere, with dots."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def part(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def modules() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__init__.py"]
+
+
+def test_every_module_has_a_layer():
+    assert {part(path) for path in modules()} == set.union(*LAYERS)
+
+
+def test_no_module_imports_a_later_layer():
+    rank = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+    for path in modules():
+        for name in imports(path):
+            if name.startswith("mmgenre."):
+                imported = name.split(".")[1]
+                if imported != part(path):
+                    assert rank[imported] < rank[part(path)], f"{path.name} imports {name}"
+
+
+def test_only_main_imports_the_preparation():
+    importers = {
+        part(path)
+        for path in modules()
+        if any(name.split(".")[0] == "data_prep" for name in imports(path))
+    }
+    assert importers == {"main"}
+
+
+def test_only_the_input_imports_tensorflow():
+    heavy = {"tensorflow", "tensorflow_datasets", "clu"}
+    importers = {
+        part(path) for path in modules() if {n.split(".")[0] for n in imports(path)} & heavy
+    }
+    assert importers <= IMPORTS_TENSORFLOW | {"train"}
+
+
+def test_only_the_checkpoints_import_orbax():
+    importers = {
+        part(path)
+        for path in modules()
+        if any(name.split(".")[0] == "orbax" for name in imports(path))
+    }
+    assert importers == {"checkpoint"}
+
+
+def test_preparation_imports_only_the_shared_modules():
+    shared = {"schema", "tokenizer", "posters", "prepared_dataset", "errors"}
+    for path in sorted((PACKAGE.parent / "data_prep").glob("*.py")):
+        for name in imports(path):
+            if name.startswith("mmgenre."):
+                assert name.split(".")[1] in shared, f"{path.name} imports {name}"
