@@ -92,10 +92,18 @@ def shard_facts(path: str) -> ShardFacts:
 def index(
     out: epath.Path, name: str, tokenizer: epath.Path, processes: int, progress: Progress
 ) -> tuple[DatasetInfo, dict[str, Any]]:
-    """Writes TFDS's metadata, the record index, the tokenizer and, last, `dataset.json`.
+    """Writes TFDS's metadata, the record index and the tokenizer.
+
+    Args:
+      out: folder with the shards.
+      name: of the data set.
+      tokenizer: its file in the workspace.
+      processes: that read shards.
+      progress: shown while reading.
 
     Returns:
-      The data set's info, and for the audit how many movies of each split have poster, overview.
+      What `write_info` is to write once the audit is there, and for the audit how many movies of
+      each split have a poster and an overview.
     """
     shards = {split: _shard_paths(out, split) for split in schema.SPLITS}
     shards = {split: paths for split, paths in shards.items() if paths}
