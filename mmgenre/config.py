@@ -1,0 +1,223 @@
+"""The settings of an experiment: typed, checked, and the same everywhere.
+
+A file under `configs/` builds an `ml_collections.ConfigDict` from `default_config()`, the command
+line overrides single values of it, and `Config.from_config_dict` checks the result once and freezes
+it. Everything inside the program takes these dataclasses, or parts of them. Imports nothing heavy,
+so that a mistake in a config is answered at once.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, Self, get_origin, get_type_hints
+
+from ml_collections import ConfigDict
+
+from mmgenre.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where movies come from and how they become batches.
+
+    Attributes:
+      dir: folder of a prepared data set; empty for the built-in demo corpus.
+      mode: "stream" reads the records of each batch from the shards, "host" keeps them in memory.
+      max_tokens: an overview is cut after so many tokens.
+      bucket_lengths: the lengths that batches of overviews are padded to, ascending, the last one
+        `max_tokens`; few, since each is compiled, and each costs its own length in LSTM steps.
+    """
+
+    dir: str = ""
+    mode: str = "stream"
+    max_tokens: int = 128
+    bucket_lengths: tuple[int, ...] = (32, 64, 96, 128)
+
+    def __post_init__(self) -> None:
+        _require(self.mode in ("stream", "host"), "data.mode", self.mode, '"stream" or "host"')
+        _require(self.max_tokens > 0, "data.max_tokens", self.max_tokens, "positive")
+        _require(
+            bool(self.bucket_lengths)
+            and list(self.bucket_lengths) == sorted({*self.bucket_lengths})
+            and self.bucket_lengths[0] > 0
+            and self.bucket_lengths[-1] == self.max_tokens,
+            "data.bucket_lengths",
+            self.bucket_lengths,
+            f"positive, ascending and end with data.max_tokens ({self.max_tokens})",
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The architecture: a CNN on the poster, stacked LSTMs on the overview, a fused head.
+
+    Attributes:
+      vocabulary_size: rows of the embedding; a data set's tokenizer may have fewer words, not more.
+      embedding_size: features of a word.
+      cnn_filters: filters of each 3x3 convolution; each is followed by ReLU and 2x2 max pooling.
+      cnn_dropout: rate after the last convolution.
+      poster_features: units of the dense layer that ends the poster's branch.
+      lstm_units: units of each LSTM layer.
+      lstm_dropout: rate after each LSTM layer.
+      overview_features: units of the dense layer that ends the overview's branch.
+      head_units: units of the dense layers between the concatenated features and the logits.
+      head_dropout: rate after each of them.
+      use_poster: False cuts the poster's branch off.
+      use_overview: False cuts the overview's branch off.
+    """
+
+    vocabulary_size: int = 20_000
+    embedding_size: int = 128
+    cnn_filters: tuple[int, ...] = (32, 64, 128, 128)
+    cnn_dropout: float = 0.3
+    poster_features: int = 512
+    lstm_units: tuple[int, ...] = (64, 64)
+    lstm_dropout: float = 0.3
+    overview_features: int = 18
+    head_units: tuple[int, ...] = (512, 256)
+    head_dropout: float = 0.3
+    use_poster: bool = True
+    use_overview: bool = True
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            name, value = f"model.{field.name}", getattr(self, field.name)
+            if name.endswith("_dropout"):
+                _require(0 <= value < 1, name, value, "at least 0 and below 1")
+            elif not isinstance(value, bool):
+                sizes = value if isinstance(value, tuple) else (value,)
+                _require(all(size > 0 for size in sizes), name, value, "positive")
+        _require(len(self.cnn_filters) > 0, "model.cnn_filters", self.cnn_filters, "one or more")
+        _require(len(self.cnn_filters) <= 6, "model.cnn_filters", self.cnn_filters, "at most 6")
+        _require(len(self.lstm_units) > 0, "model.lstm_units", self.lstm_units, "one or more")
+        _require(
+            self.use_poster or self.use_overview,
+            "model.use_poster and model.use_overview",
+            False,
+            "True in at least one",
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """One experiment.
+
+    Attributes:
+      name: names the run directory and the report.
+      seed: of the initial parameters, the order of the movies and the dropout masks.
+      batch_size: movies in a step, over all devices of all processes.
+      epochs: passes over the train split, at most.
+      patience: epochs without a better validation metric after which training stops; 0 for never.
+      selection_metric: the validation metric, "<metric>/<average>", that chooses the best epoch.
+      learning_rate: of Adam.
+      log_every_steps: steps between two rows of training metrics.
+      checkpoint_every_steps: steps between two checkpoints within an epoch; 0 for none. The end of
+        an epoch always has one.
+      data: the input.
+      model: the architecture.
+    """
+
+    name: str = "model1"
+    seed: int = 0
+    batch_size: int = 256
+    epochs: int = 30
+    patience: int = 5
+    selection_metric: str = "average_precision/macro"
+    learning_rate: float = 1e-3
+    log_every_steps: int = 10
+    checkpoint_every_steps: int = 0
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "epochs", "log_every_steps"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "positive")
+        for name in ("seed", "patience", "checkpoint_every_steps"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        _require(self.seed < 2**31, "seed", self.seed, "below 2**31")
+        _require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "in (0, 1]")
+        _require(
+            bool(self.name) and not set(self.name) & set("/\\\0") and self.name not in (".", ".."),
+            "name",
+            self.name,
+            "a folder's name",
+        )
+        _require(
+            self.selection_metric in SELECTION_METRICS,
+            "selection_metric",
+            self.selection_metric,
+            f"one of {', '.join(SELECTION_METRICS)}",
+        )
+
+    @classmethod
+    def from_config_dict(cls, config: ConfigDict | Mapping[str, Any]) -> Self:
+        """Checks names, types and ranges; raises UserError with the first mistake."""
+        return _build(cls, dict(config), "")
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads what `to_json` wrote; raises UserError where it is something else."""
+        try:
+            fields = json.loads(text)
+        except ValueError as error:
+            raise UserError(f"the config is no JSON: {error}") from error
+        return _build(cls, fields, "")
+
+    def to_json(self) -> str:
+        """The config as indented JSON; `from_json` reads it."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+
+SELECTION_METRICS = (
+    "average_precision/macro",
+    "average_precision/micro",
+    "roc_auc/macro",
+    "roc_auc/micro",
+    "f1/macro",
+    "f1/micro",
+    "loss",
+)
+"""What may choose the best epoch; all but the loss are better when higher."""
+
+
+def default_config() -> ConfigDict:
+    """Returns every setting with its default (Model 1), locked: unknown keys fail."""
+    config = ConfigDict(dataclasses.asdict(Config()))
+    config.lock()
+    return config
+
+
+def _require(condition: bool, name: str, value: object, rule: str) -> None:
+    if not condition:
+        raise UserError(f"config.{name} is {value!r}, but it must be {rule}")
+
+
+def _build(cls: type, fields: Mapping[str, Any], prefix: str) -> Any:
+    types = get_type_hints(cls)
+    if unknown := sorted(set(fields) - set(types)):
+        raise UserError(f"config.{prefix}{unknown[0]} is no setting; known: {', '.join(types)}")
+    values = {}
+    for name, value in fields.items():
+        if dataclasses.is_dataclass(types[name]):
+            if not isinstance(value, (Mapping, ConfigDict)):
+                raise UserError(
+                    f"config.{prefix}{name} is {value!r}, but it is a group of settings"
+                )
+            values[name] = _build(types[name], dict(value), f"{prefix}{name}.")
+        else:
+            values[name] = _convert(types[name], value, f"{prefix}{name}")
+    return cls(**values)
+
+
+def _convert(expected: Any, value: Any, name: str) -> Any:
+    """Returns `value` as the type that is `expected`; a bool is no int, an int is a float."""
+    if get_origin(expected) is tuple:
+        (item_type, _) = expected.__args__
+        if isinstance(value, (tuple, list)):
+            return tuple(_convert(item_type, item, name) for item in value)
+    elif expected is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(value, expected) and isinstance(value, bool) == (expected is bool):
+        return value
+    typename = "a list of whole numbers" if get_origin(expected) is tuple else expected.__name__
+    raise UserError(f"config.{name} is {value!r}, but it must be {typename}")

@@ -1,0 +1,185 @@
+"""Prepared shards to batches, with tf.data: padded, masked, and in the order of a `BatchPlan`.
+
+Two sources, chosen by `config.data.mode`: "stream" reads each batch's records from the shards,
+"host" parses all of them once and keeps the decoded posters in memory (13 kB a movie). The plan
+decides what is in a batch, so both give the same batches.
+
+This module imports TensorFlow; nothing that prediction needs may import it.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Before the import: no banner of the CPU.
+import tensorflow as tf
+
+from mmgenre import schema
+from mmgenre.batch_plan import BatchPlan
+from mmgenre.config import DataConfig
+from mmgenre.errors import UserError
+from mmgenre.prepared_dataset import PreparedDataset, RecordIndex
+
+# TensorFlow only feeds data here: a GPU belongs to JAX alone.
+with contextlib.suppress(RuntimeError):  # Already initialised by somebody else's code.
+    tf.config.set_visible_devices([], "GPU")
+
+_FEATURES = {
+    schema.POSTER: tf.io.FixedLenFeature([], tf.string),
+    schema.HAS_POSTER: tf.io.FixedLenFeature([], tf.int64),
+    schema.TOKENS: tf.io.RaggedFeature(tf.int64),
+    schema.LABELS: tf.io.FixedLenFeature([schema.NUM_GENRES], tf.int64),
+}
+
+_Features = dict[str, tf.Tensor]
+
+
+class MovieSource:
+    """The movies of one split, ready to be put into batches."""
+
+    def __init__(self, dataset: PreparedDataset, split: str, config: DataConfig):
+        """Opens a split; with `config.mode` "host" this reads all of it.
+
+        Raises:
+          UserError: there is no such split, or the index or a shard cannot be read.
+        """
+        self._index = dataset.index(split)
+        self._shards = _ShardReader(dataset.shard_paths(split), self._index)
+        self._max_tokens = config.max_tokens
+        self._resident: _Features | None = None
+        if config.mode == "host":
+            self._resident = self._read_all()
+
+    @property
+    def num_tokens(self) -> np.ndarray:
+        """<int32>[movies]: tokens of each overview, for a `BatchPlan`."""
+        return self._index.num_tokens
+
+    def batches(
+        self, plan: BatchPlan, *, rows: slice = slice(None), start: int = 0
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Yields the batches of a plan, from number `start` on.
+
+        Args:
+          plan: which movies are in which batch.
+          rows: the rows of each batch that are wanted: this process' share of the global batch.
+          start: batches to skip.
+
+        Yields:
+          "poster" <uint8>[rows, 64, 64, 3], "has_poster" <bool>[rows], "tokens" <int32>[rows, time]
+          padded with `schema.PAD_ID`, "length" <int32>[rows], "has_overview" <bool>[rows], "labels"
+          <uint8>[rows, 18], "row" <int32>[rows] in the global batch, "mask" <float32>[rows].
+        """
+        row_numbers = tf.range(plan.movies.shape[1], dtype=tf.int32)[rows]
+
+        def batch_of(movies: tf.Tensor, length: tf.Tensor) -> _Features:
+            return self._batch(movies, length, row_numbers)
+
+        dataset = tf.data.Dataset.from_tensor_slices(
+            (plan.movies[start:, rows], plan.lengths[start:])
+        )
+        dataset = dataset.map(batch_of, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return iter(dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator())
+
+    def _batch(self, movies: tf.Tensor, length: tf.Tensor, row_numbers: tf.Tensor) -> _Features:
+        # Padding rows hold the split's first movie, masked out.
+        existing = tf.maximum(movies, 0)
+        if self._resident is None:
+            features = _parse(self._shards.read_op(existing), length)
+        else:
+            features = {name: tf.gather(all_, existing) for name, all_ in self._resident.items()}
+            features[schema.TOKENS] = features[schema.TOKENS][:, :length]
+        num_tokens = tf.minimum(
+            tf.gather(self._index.num_tokens, existing), tf.cast(length, tf.int32)
+        )
+        features[schema.LENGTH] = tf.maximum(num_tokens, 1)
+        features[schema.HAS_OVERVIEW] = num_tokens > 0
+        features[schema.ROW] = row_numbers
+        features[schema.MASK] = tf.cast(movies >= 0, tf.float32)
+        return features
+
+    def _read_all(self) -> _Features:
+        dataset = tf.data.Dataset.range(len(self._index)).batch(512)
+        dataset = dataset.map(
+            lambda movies: _parse(self._shards.read_op(movies), self._max_tokens),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        chunks = list(dataset)
+        return {name: tf.concat([chunk[name] for chunk in chunks], axis=0) for name in chunks[0]}
+
+
+class _ShardReader:
+    """Reads records by number, from memory-mapped shards."""
+
+    def __init__(self, paths: list, index: RecordIndex):
+        self._index = index
+        try:
+            self._shards = [np.memmap(path, np.uint8, "r") for path in paths]
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read the shards of {paths[0].parent}: {error}") from error
+
+    def read_op(self, movies: tf.Tensor) -> tf.Tensor:
+        """Returns the serialised Examples <string>[n] of the movies <int64>[n]."""
+        records = tf.numpy_function(self._read, [movies], tf.string, stateful=False)
+        return tf.ensure_shape(records, movies.shape)
+
+    def _read(self, movies: np.ndarray) -> np.ndarray:
+        index = self._index
+        places = zip(
+            index.shard[movies].tolist(),
+            index.offset[movies].tolist(),
+            index.num_bytes[movies].tolist(),
+            strict=True,
+        )
+        records = [
+            self._shards[shard][offset : offset + size].tobytes() for shard, offset, size in places
+        ]
+        return np.array(records, object)
+
+
+def _parse(serialized: tf.Tensor, num_tokens: tf.Tensor | int) -> _Features:
+    """Parses Examples <string>[n], tokens cut or padded to `num_tokens`."""
+    features = tf.io.parse_example(serialized, _FEATURES)
+    posters = tf.io.decode_raw(features[schema.POSTER], tf.uint8)
+    tokens = features[schema.TOKENS][:, :num_tokens].to_tensor(schema.PAD_ID)
+    missing = tf.cast(num_tokens, tf.int32) - tf.shape(tokens)[1]
+    tokens = tf.pad(tokens, [[0, 0], [0, missing]], constant_values=schema.PAD_ID)
+    return {
+        schema.POSTER: tf.reshape(posters, (-1, *schema.POSTER_SHAPE)),
+        schema.HAS_POSTER: tf.cast(features[schema.HAS_POSTER], tf.bool),
+        schema.TOKENS: tf.cast(tokens, tf.int32),
+        schema.LABELS: tf.cast(features[schema.LABELS], tf.uint8),
+    }
+
+
+def read_texts(dataset: PreparedDataset, split: str, feature: str) -> list[str]:
+    """Reads a string feature of a whole split, in the order of the records.
+
+    Args:
+      dataset: a prepared data set.
+      split: one of its splits.
+      feature: `schema.ID`, `schema.TITLE` or `schema.OVERVIEW`.
+    """
+    spec = {feature: tf.io.FixedLenFeature([], tf.string)}
+    return [text.decode() for text in _read_feature(dataset, split, spec)]
+
+
+def read_labels(dataset: PreparedDataset, split: str) -> np.ndarray:
+    """Reads the labels <uint8>[movies, 18] of a whole split, in the order of the records."""
+    spec = {schema.LABELS: _FEATURES[schema.LABELS]}
+    return np.stack(_read_feature(dataset, split, spec)).astype(np.uint8)
+
+
+def _read_feature(dataset: PreparedDataset, split: str, spec: dict[str, Any]) -> list[Any]:
+    (feature,) = spec
+    shards = [str(path) for path in dataset.shard_paths(split)]
+    batches = tf.data.TFRecordDataset(shards).batch(1024)
+    batches = batches.map(lambda records: tf.io.parse_example(records, spec)[feature])
+    try:
+        return [value for batch in batches.as_numpy_iterator() for value in batch]
+    except tf.errors.OpError as error:
+        raise UserError(f"cannot read {dataset.path}: {error.message}") from error

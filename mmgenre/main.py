@@ -1,0 +1,96 @@
+"""Trains a model, evaluates it on the held-out test split, and writes both into a run directory.
+
+    python -m mmgenre.main --config configs/model1.py [--config.data.dir=<prepared data set>]
+        [--workdir <folder>] [--config.<setting>=<value> ...]
+
+Without a data set it builds and uses the demo corpus. Run again with the same workdir, it goes on
+from the latest checkpoint.
+"""
+
+import dataclasses
+import logging
+import sys
+
+from absl import flags
+from ml_collections import config_flags
+
+from mmgenre.config import Config
+from mmgenre.errors import UserError, run_command
+
+# Heavy imports (JAX, TensorFlow) happen in `run`, after the command line has been checked.
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", help_string="file with get_config(), such as configs/model1.py", lock_config=True
+)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "the run directory; by default runs/<the config's name>"
+)
+flags.DEFINE_bool("help", False, "show this help", short_name="h", allow_override=True)
+
+_log = logging.getLogger(__name__)
+
+
+def parse_command_line(argv: list[str]) -> tuple[Config, str] | None:
+    """Returns the checked config and the workdir; None after printing help.
+
+    Raises:
+      UserError: an unknown flag or setting, a wrong type, or a config file that cannot be read.
+    """
+    if {"--help", "-h", "-help", "--helpfull"} & set(argv[1:]):
+        print(__doc__)
+        print(flags.FLAGS.module_help(sys.modules[__name__]))
+        return None
+    try:
+        rest = flags.FLAGS(argv)
+    except (AttributeError, KeyError) as error:  # From the lookup of --config.<setting>.
+        raise UserError(f"the config has no setting {str(error).strip(chr(34))}") from error
+    except (flags.Error, ValueError, TypeError) as error:
+        # An error inside get_config arrives as the text of its traceback; its last line says it.
+        raise UserError(str(error).strip().splitlines()[-1]) from error
+    if len(rest) > 1:
+        raise UserError(
+            f"unexpected argument {rest[1]!r}; settings are given as --config.<name>=<value>"
+        )
+    if not flags.FLAGS["config"].present:
+        raise UserError("no config; add --config configs/model1.py")
+    try:
+        overridden = _CONFIG.value
+        config = Config.from_config_dict(overridden)
+    except UserError:
+        raise
+    except Exception as error:  # The config file is the user's code: anything can go wrong in it.
+        raise UserError(f"cannot load the config file: {str(error).splitlines()[-1]}") from error
+    return config, _WORKDIR.value or f"runs/{config.name}"
+
+
+def run(config: Config, workdir: str) -> None:
+    """Trains and evaluates; what the command does once its arguments are known to be right."""
+    from mmgenre import run_log, train
+    from mmgenre.prepared_dataset import open_dataset
+    from mmgenre.run_directory import RunDirectory
+
+    run_log.log_to_stderr()
+    if not config.data.dir:
+        from data_prep.demo import ensure_demo_dataset
+
+        data = dataclasses.replace(config.data, dir=str(ensure_demo_dataset()))
+        config = dataclasses.replace(config, data=data)
+    dataset = open_dataset(config.data.dir)
+    movies = ", ".join(
+        f"{split.num_movies:,} {name}" for name, split in dataset.info.splits.items()
+    )
+    _log.info("data set: %s (%s; %s)", dataset.info.name, dataset.path, movies)
+    run_directory = RunDirectory.start(workdir, config, dataset)
+    run_log.log_to_file(run_directory.log_file)
+    train.train_and_evaluate(config, dataset, run_directory)
+    print(f"results: {run_directory.path}")
+
+
+def main() -> None:
+    """The command line."""
+    if parsed := parse_command_line(sys.argv):
+        run(*parsed)
+
+
+if __name__ == "__main__":
+    run_command(main)

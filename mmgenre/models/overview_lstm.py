@@ -1,0 +1,122 @@
+"""The overview's branch: word embeddings, stacked LSTMs, the output at the last token, dense."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from mmgenre.kernels import lstm
+from mmgenre.models.dropout import RowDropout, dropout_mask
+
+
+class OverviewLSTM(nn.Module):
+    """Stacked LSTMs from an overview to its features.
+
+    Attributes:
+      vocabulary_size: rows of the embedding.
+      embedding_size: features of a word.
+      units: units of each LSTM layer.
+      dropout_rate: after each LSTM layer.
+      features: units of the dense layer at the end.
+    """
+
+    vocabulary_size: int
+    embedding_size: int
+    units: tuple[int, ...]
+    dropout_rate: float
+    features: int
+
+    def setup(self) -> None:
+        """Names the parts, so that `embed` and `from_embeddings` can be called alone."""
+        self.embedding = nn.Embed(
+            self.vocabulary_size,
+            self.embedding_size,
+            embedding_init=nn.initializers.normal(stddev=0.05),
+        )
+        self.lstm = LSTMStack(self.units, self.dropout_rate)
+        self.dropout = RowDropout(self.dropout_rate)
+        self.dense = nn.Dense(self.features, kernel_init=nn.initializers.glorot_uniform())
+
+    def __call__(
+        self, tokens: jax.Array, lengths: jax.Array, rows: jax.Array, *, deterministic: bool
+    ) -> jax.Array:
+        """Returns the features <float32>[batch, features]; padding does not change them.
+
+        Args:
+          tokens: <int32>[batch, time], word ids; what follows the first `lengths` is padding.
+          lengths: <int32>[batch], at least 1.
+          rows: <int32>[batch], places in the global batch, for dropout.
+          deterministic: True turns dropout off.
+        """
+        return self.from_embeddings(self.embed(tokens), lengths, rows, deterministic=deterministic)
+
+    def embed(self, tokens: jax.Array) -> jax.Array:
+        """Returns the words' embeddings <float32>[batch, time, embedding_size]."""
+        return self.embedding(tokens)
+
+    def from_embeddings(
+        self, embeddings: jax.Array, lengths: jax.Array, rows: jax.Array, *, deterministic: bool
+    ) -> jax.Array:
+        """The branch behind the embedding, for attributions to words; see `__call__`."""
+        outputs_BTH = self.lstm(embeddings, rows, deterministic=deterministic)
+        last_B1H = jnp.take_along_axis(outputs_BTH, (lengths - 1)[:, None, None], axis=1)
+        # The last layer's dropout comes after the choice of its last output: the same function.
+        last_BH = self.dropout(last_B1H[:, 0], rows, deterministic=deterministic)
+        return nn.relu(self.dense(last_BH))
+
+
+class LSTMStack(nn.Module):
+    """LSTM layers, one on top of the other, with dropout between them.
+
+    Attributes:
+      units: units of each layer.
+      dropout_rate: on the outputs of each layer but the last.
+    """
+
+    units: tuple[int, ...]
+    dropout_rate: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, rows: jax.Array, *, deterministic: bool) -> jax.Array:
+        """Returns the last layer's outputs <float32>[batch, time, units[-1]].
+
+        Args:
+          x: <float32>[batch, time, features].
+          rows: <int32>[batch], places in the global batch, for dropout.
+          deterministic: True turns dropout off.
+        """
+        layers, features = [], x.shape[-1]
+        for index, units in enumerate(self.units):
+            input_kernel = self.param(
+                f"layer{index}_input_kernel",
+                nn.initializers.glorot_uniform(),
+                (features, 4 * units),
+            )
+            recurrent_kernel = self.param(
+                f"layer{index}_recurrent_kernel", _orthogonal_gates, (units, 4 * units)
+            )
+            bias = self.param(f"layer{index}_bias", _forget_bias_one, (4 * units,))
+            layers.append((input_kernel, recurrent_kernel, bias))
+            features = units
+        masks: list[jax.Array | None] = [None] * len(layers)
+        if not deterministic and self.dropout_rate > 0:
+            for index, units in enumerate(self.units[:-1]):
+                shape = (x.shape[1], units)
+                key = self.make_rng("dropout")
+                masks[index] = dropout_mask(key, rows, shape, self.dropout_rate, x.dtype)
+        return lstm.lstm_stack(x, layers, masks)
+
+
+def _orthogonal_gates(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """An orthogonal matrix for each of the four gates, as Keras and PyTorch users expect."""
+    units = shape[0]
+    gates = nn.initializers.orthogonal()
+    return jnp.concatenate(
+        [gates(gate_key, (units, units)) for gate_key in jax.random.split(key, 4)], axis=1
+    )
+
+
+def _forget_bias_one(key: jax.Array, shape: tuple[int]) -> jax.Array:
+    """Zeros, but one for the forget gate (Jozefowicz et al., 2015), the second of i, f, g, o."""
+    del key
+    units = shape[0] // 4
+    return jnp.zeros(shape).at[units : 2 * units].set(1)

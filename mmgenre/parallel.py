@@ -1,0 +1,89 @@
+"""Devices and processes: how the steps are mapped over them, and how batches reach them.
+
+The batch of the config is the global one. Process p of P holds rows [p*B/P, (p+1)*B/P) of it, and
+divides them over its local devices in order, so row r of the global batch is the same movie on any
+layout. The training step is mapped with `jax.pmap` over all devices of all processes, everything
+else is compiled with `jax.jit`.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from mmgenre.errors import UserError
+from mmgenre.steps import AXIS, Batch
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Raises UserError where the devices cannot share a global batch evenly."""
+    if batch_size % jax.device_count():
+        raise UserError(
+            f"config.batch_size is {batch_size}, which {jax.device_count()} devices cannot share "
+            f"evenly; choose a multiple of {jax.device_count()}"
+        )
+
+
+def local_rows(batch_size: int) -> slice:
+    """Returns the rows of the global batch that this process holds."""
+    share = batch_size // jax.process_count()
+    return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
+
+
+def pmap_train_step(train_step: Callable[[Any, Batch], tuple[Any, Any]]) -> Callable[..., Any]:
+    """Maps a training step over all devices; the state comes and goes unreplicated, donated.
+
+    Both results are reduced over the devices inside the step, so both leave it once
+    (`out_axes=None`). A result that were not reduced would silently be one device's.
+    """
+    mapped = jax.pmap(
+        train_step, axis_name=AXIS, in_axes=(None, 0), out_axes=(None, None), donate_argnums=0
+    )
+    return lambda state, batch: mapped(state, split_over_local_devices(batch))
+
+
+def split_over_local_devices(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Reshapes this process' rows [rows, ...] to [local devices, rows a device, ...], for pmap."""
+    num_devices = jax.local_device_count()
+    return {
+        name: rows.reshape((num_devices, rows.shape[0] // num_devices, *rows.shape[1:]))
+        for name, rows in batch.items()
+    }
+
+
+def jit_eval_step(eval_step: Callable[[Any, Batch], Any]) -> Callable[..., Any]:
+    """Compiles an evaluation step that gathers its result, over all devices of all processes."""
+    mesh = _mesh()
+    mapped = jax.shard_map(
+        eval_step, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P(), check_vma=False
+    )
+    compiled = jax.jit(mapped)
+    rows = NamedSharding(mesh, P(AXIS))
+
+    def step(params: Any, batch: Mapping[str, np.ndarray]) -> Any:
+        return compiled(params, jax.make_array_from_process_local_data(rows, dict(batch)))
+
+    return step
+
+
+def jit_replicated(create: Callable[..., Any], *args: Any) -> Any:
+    """Runs a pure function; its result lies whole on each device, as the steps take it."""
+    return jax.jit(create, out_shardings=NamedSharding(_mesh(), P()))(*args)
+
+
+def abstract_replicated(create: Callable[..., Any], *args: Any) -> Any:
+    """Returns the shapes, dtypes and placement of `jit_replicated`, computing nothing."""
+    sharding = NamedSharding(_mesh(), P())
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        jax.eval_shape(create, *args),
+    )
+
+
+@functools.cache
+def _mesh() -> Mesh:
+    return Mesh(np.asarray(jax.devices()), (AXIS,))

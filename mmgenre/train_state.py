@@ -1,0 +1,40 @@
+"""Everything that training changes from step to step."""
+
+from typing import Any, Self
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from mmgenre.models.fusion import FusionModel, example_batch
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """The state between two steps; what a checkpoint holds.
+
+    There is no iterator state and no random key in it: both follow from the seed and the step.
+
+    Attributes:
+      step: <int32>[], steps done.
+      params: the model's parameters.
+      opt_state: the optimizer's state.
+    """
+
+    step: jax.Array
+    params: Any
+    opt_state: optax.OptState
+
+    @classmethod
+    def create(
+        cls, model: FusionModel, optimizer: optax.GradientTransformation, key: jax.Array
+    ) -> Self:
+        """Returns the state at step 0, with parameters drawn from `key`."""
+        params = model.init(key, example_batch(), deterministic=True)["params"]
+        return cls(step=jnp.zeros((), jnp.int32), params=params, opt_state=optimizer.init(params))
+
+    def apply_gradients(self, grads: Any, optimizer: optax.GradientTransformation) -> Self:
+        """Returns the state after one step of the optimizer."""
+        updates, opt_state = optimizer.update(grads, self.opt_state, self.params)
+        params = optax.apply_updates(self.params, updates)
+        return self.replace(step=self.step + 1, params=params, opt_state=opt_state)
