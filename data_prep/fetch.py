@@ -10,6 +10,7 @@ from typing import Final
 from data_prep import folder, http_client, movies, storage
 from data_prep.http_client import FetchConfig
 from data_prep.manifest import Manifest, StoringThread
+from data_prep.options import PrepareConfig
 from data_prep.progress import Progress
 from mmgenre.errors import UserError
 
@@ -95,11 +96,17 @@ async def _fetch(
             return client.num_requests
 
 
-def fetch_config(
-    base: str, width: str, fallback: tuple[str, ...] | None, **options: float | int | None
-) -> FetchConfig:
-    """A config that asks for `width`, then for the `fallback` ones (None: for all others)."""
-    widths = folder.widths_by_preference(width)
-    if fallback is not None:
-        widths = (width, *(other for other in fallback if other != width))
-    return FetchConfig(base=base, widths=widths, **options)  # type: ignore[arg-type]
+def server(config: PrepareConfig) -> FetchConfig:
+    """The part of a preparation's config that is about the image server."""
+    widths = folder.widths_by_preference(config.width)
+    if config.fallback_widths is not None:
+        widths = tuple(dict.fromkeys((config.width, *config.fallback_widths)))
+    return FetchConfig(
+        base=str(config.posters),
+        widths=widths,
+        concurrency=config.concurrency,
+        rate=config.rate,
+        tries=config.tries,
+        timeout=config.timeout,
+        backoff=config.backoff,
+    )

@@ -114,16 +114,7 @@ def _posters(
         source = folder.Folder(config.posters, config.width)
         decode.decode(workspace, source.locate, processes, progress)
         return
-    server = fetch.fetch_config(
-        str(config.posters),
-        config.width,
-        config.fallback_widths,
-        concurrency=config.concurrency,
-        rate=config.rate,
-        tries=config.tries,
-        timeout=config.timeout,
-        backoff=config.backoff,
-    )
+    server = fetch.server(config)
     with fetch.open_manifest(workspace, server) as manifest:
         fetch.fetch(workspace, manifest, server, config.ask_again, progress)
 

@@ -75,7 +75,8 @@ class PosterServer:
             await asyncio.sleep(self.stall)
             return web.Response(status=500)
         if fault == "html":
-            return web.Response(text="<!DOCTYPE html><html>Try later</html>", content_type="image/jpeg")
+            page = "<!DOCTYPE html><html>Try later</html>"
+            return web.Response(text=page, content_type="image/jpeg")
         if fault == "empty":
             return web.Response(body=b"", content_type="image/jpeg")
         data = file.read_bytes() if file.is_file() else b"\xff\xd8\xff" * 500
@@ -105,12 +106,19 @@ def serve(server: PosterServer) -> Iterator[PosterServer]:
         runners.append(runner)
         server.base = f"http://127.0.0.1:{runner.addresses[0][1]}/t/p"
 
+    async def stop() -> None:
+        await runners[0].cleanup()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     asyncio.run_coroutine_threadsafe(start(), loop).result(10)
     try:
         yield server
     finally:
-        asyncio.run_coroutine_threadsafe(runners[0].cleanup(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)

@@ -8,12 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-import movie_files
+from tests import movie_files
 import pytest
 from aiohttp import web
-from poster_server import PosterServer, serve
+from tests.poster_server import PosterServer, serve
 
 from data_prep import fetch, http_client, movies, storage
+from data_prep.options import PrepareConfig
 from data_prep.progress import Progress
 from mmgenre.errors import UserError
 
@@ -32,7 +33,9 @@ def _workspace(folder: Path, paths) -> storage.Workspace:
 def _fetch(workspace, base, ask_again=False, fallback=(), **options):
     """Fetches; returns (requests, what became of a poster path)."""
     options = {"backoff": 0.01, "timeout": 1.0, "tries": 8} | options
-    config = fetch.fetch_config(base, "w154", fallback, **options)
+    config = fetch.server(
+        PrepareConfig("", base, "", width="w154", fallback_widths=fallback, **options)
+    )
     manifest = fetch.open_manifest(workspace, config)
     requests = fetch.fetch(workspace, manifest, config, ask_again, QUIET)
     return requests, manifest.locate
