@@ -1,7 +1,7 @@
 """The decoded posters of a workspace, in parts of a fixed number of movies.
 
-A part is two files: `<part>.pixels`, the pixels of the movies that have a poster one after the other
-and then the slot of each movie as int32 (so that one movie can be read without reading the rest),
+A part is two files: `<part>.pixels`, the pixels of the movies that have a poster, one after the
+other, and then the slot of each movie as int32 (so that one movie can be read without the rest);
 and `<part>.npz`, what is known of each movie. The second is written last.
 """
 

@@ -2,20 +2,21 @@
 
 import dataclasses
 import hashlib
-
 from typing import Any, Final
 
 import numpy as np
 from etils import epath
 
-from data_prep import storage, tfrecord, workers
+from data_prep import checksums, storage, tfrecord, workers
 from data_prep.example import Example
 from data_prep.progress import Progress
+from data_prep.records import record_digest
 from mmgenre import prepared_dataset, schema
 from mmgenre.prepared_dataset import DatasetInfo, RecordIndex, SplitInfo
 from mmgenre.tokenizer import OverviewTokenizer
 
 STAGE: Final = "index"
+VERSION: Final = 2
 _INLINE: Final = 4
 
 
@@ -42,21 +43,6 @@ class ShardFacts:
     posters: int
     overviews: int
     contents: bytes
-
-
-def record_digest(example: Any) -> bytes:
-    """SHA-256 of the contents of an Example, field by field, whatever the order they are in."""
-    digest = hashlib.sha256()
-    feature = example.features.feature
-    for name in schema.RECORD_FEATURES:
-        kind = feature[name].WhichOneof("kind")
-        if kind == "bytes_list":
-            values = list(feature[name].bytes_list.value)
-        else:
-            values = [np.array(feature[name].int64_list.value, "<i8").tobytes()]
-        for value in (name.encode(), *values):
-            digest.update(len(value).to_bytes(8, "little") + value)
-    return digest.digest()
 
 
 def shard_facts(path: str) -> ShardFacts:
@@ -137,7 +123,8 @@ def index(
                 [len(shard.offset) for shard in facts],
                 int(indices[split].num_bytes.sum()),
             )
-    (out / prepared_dataset.TOKENIZER_FILE).write_bytes(tokenizer.read_bytes())
+    with storage.atomic_write(out / prepared_dataset.TOKENIZER_FILE) as file:
+        file.write(tokenizer.read_bytes())
     prepared_dataset.write_index(out, indices)
     write_tfds_metadata(out, name, lengths)
     info = DatasetInfo(
@@ -223,3 +210,4 @@ def write_info(out: epath.Path, info: DatasetInfo) -> None:
     """Writes `dataset.json`, the last file of a data set: from here on it is whole."""
     with storage.atomic_write(out / prepared_dataset.INFO_FILE, "w") as file:
         file.write(info.to_json())
+    checksums.write(out)

@@ -6,7 +6,7 @@ inputs have not changed, so the command may be killed and run again at any momen
 
 import dataclasses
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etils import epath
 
@@ -32,7 +32,7 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
       UserError: an input is missing, damaged or of no use, or the options do not fit together.
     """
     # Late, so that the command line answers at once.
-    from data_prep import audit, decode, index, read, split, storage, tokenise, workers, write
+    from data_prep import audit, decode, index, plot, read, split, storage, tokenise, workers, write
 
     check(config)
     progress = progress or Progress(config.progress)
@@ -68,14 +68,15 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
             write.write(plan, processes, progress)
         else:
             beam_pipeline.write(plan, config, progress)
-        key = storage.digest(index.STAGE, plan.key, name, dataclasses.asdict(rows))
+        key = storage.digest(index.STAGE, index.VERSION, plan.key, name, dataclasses.asdict(rows))
         report = workspace.outcome(index.STAGE, key)
-        if report is None or not _is_whole(out):
+        if report is None or not _is_whole(out, report):
             info, presence = index.index(
                 out, name, workspace.path / TOKENIZER_FILE, processes, progress
             )
             report = audit.audit(info, rows, statuses, splits, presence)
             audit.write(out, report)
+            plot.write(out, report)
             index.write_info(out, info)
             workspace.finish(index.STAGE, key, report)
         else:
@@ -84,12 +85,11 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
     return open_dataset(out)
 
 
-def _is_whole(out: epath.Path) -> bool:
+def _is_whole(out: epath.Path, report: dict[str, Any]) -> bool:
     try:
-        open_dataset(out)
+        return open_dataset(out).info.fingerprint == report["fingerprint"]
     except UserError:
         return False
-    return True
 
 
 def _work_folder(config: PrepareConfig, out: epath.Path) -> epath.PathLike:

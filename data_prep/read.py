@@ -4,7 +4,7 @@ Streams: memory does not grow with the number of rows.
 """
 
 import dataclasses
-from typing import Any, Final
+from typing import Final
 
 from etils import epath
 

@@ -11,8 +11,8 @@ import numpy as np
 from etils import epath
 
 from data_prep import images, movies, order, split, storage, tfrecord, workers
-from data_prep.example import Record
 from data_prep.progress import Progress
+from data_prep.records import Record
 from mmgenre import prepared_dataset, schema
 from mmgenre.tokenizer import OverviewTokenizer
 

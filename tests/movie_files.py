@@ -10,14 +10,15 @@ from PIL import Image
 
 from mmgenre import schema
 
-COLUMNS = (
-    "adult belongs_to_collection budget genres homepage id imdb_id original_language "
-    "original_title overview popularity poster_path production_companies production_countries "
-    "release_date revenue runtime spoken_languages status tagline title video vote_average "
-    "vote_count"
-).split()
+COLUMNS = """
+adult belongs_to_collection budget genres homepage id imdb_id original_language original_title
+overview popularity poster_path production_companies production_countries release_date revenue
+runtime spoken_languages status tagline title video vote_average vote_count
+""".split()  # noqa: SIM905
 
-WORDS = "a the hero villain city love war dog spy ship storm friend secret night king song".split()
+WORDS = """
+a the hero villain city love war dog spy ship storm friend secret night king song
+""".split()  # noqa: SIM905
 
 
 def row(number: int, rng: random.Random | None = None, **changes: str) -> dict[str, str]:

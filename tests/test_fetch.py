@@ -8,15 +8,15 @@ import sys
 import time
 from pathlib import Path
 
-from tests import movie_files
 import pytest
 from aiohttp import web
-from tests.poster_server import PosterServer, serve
 
 from data_prep import fetch, http_client, movies, storage
 from data_prep.options import PrepareConfig
 from data_prep.progress import Progress
 from mmgenre.errors import UserError
+from tests import movie_files
+from tests.poster_server import PosterServer, serve
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 QUIET = Progress("none")
