@@ -14,16 +14,24 @@ import jax
 import numpy as np
 from etils import epath
 
-from mmgenre import baselines, metrics, optimizer, parallel, report_tables, schema, steps
-from mmgenre.batch_plan import plan_evaluation
-from mmgenre.checkpoint import RunCheckpoints
+from mmgenre import (
+    baselines,
+    branches,
+    evaluation_record,
+    metrics,
+    parallel,
+    report_tables,
+    schema,
+)
+from mmgenre.batch_plan import BatchPlan, plan_evaluation
+from mmgenre.best_params import load_best_params
 from mmgenre.config import Config
 from mmgenre.errors import UserError, run_command
-from mmgenre.input_pipeline import MovieSource
+from mmgenre.evaluation_record import SplitRecord
+from mmgenre.input_pipeline import MovieSource, read_has_poster, read_texts
 from mmgenre.models import fusion
 from mmgenre.prepared_dataset import PreparedDataset, open_dataset
 from mmgenre.run_directory import RunDirectory, write_json
-from mmgenre.train_state import TrainState
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +41,7 @@ class SplitPredictions:
     """What a model says about every movie of a split, in the order of the records.
 
     Attributes:
-      logits: <float32>[movies, 18].
+      logits: <float32>[movies, 18], or [movies, views, 18].
       labels: <uint8>[movies, 18].
     """
 
@@ -47,7 +55,7 @@ def predict_split(
     """Runs a model over every movie of a split, each exactly once, on all devices.
 
     Args:
-      eval_step: `steps.eval_step`, by `parallel.jit_eval_step`.
+      eval_step: `steps.eval_step` or `branches.eval_views_step`, by `parallel.jit_eval_step`.
       params: the model's parameters, on all devices.
       source: the movies.
       config: its batch size is rounded up to a multiple of the devices.
@@ -57,11 +65,14 @@ def predict_split(
         source.num_tokens, batch_size=batch_size, bucket_lengths=config.data.bucket_lengths
     )
     num_movies = len(source.num_tokens)
-    logits = np.zeros((num_movies, schema.NUM_GENRES), np.float32)
+    logits: np.ndarray | None = None  # Its shape is the step's to decide.
     labels = np.zeros((num_movies, schema.NUM_GENRES), np.uint8)
 
     def collect(movies: np.ndarray, results: tuple[jax.Array, jax.Array]) -> None:
+        nonlocal logits
         real = movies >= 0
+        if logits is None:
+            logits = np.zeros((num_movies, *results[0].shape[1:]), np.float32)
         logits[movies[real]], labels[movies[real]] = (np.asarray(x)[real] for x in results)
 
     pending = None
@@ -73,19 +84,42 @@ def predict_split(
         pending = (movies, results)
     if pending is not None:
         collect(*pending)
+    assert logits is not None, "a split has at least one movie"
     return SplitPredictions(logits, labels)
 
 
-def load_best_params(run: RunDirectory, model: fusion.FusionModel) -> tuple[Any, int]:
-    """Reads the parameters of a run's best checkpoint, and the step that it was saved at."""
-    create = functools.partial(TrainState.create, model, optimizer.build(run.load_config()))
-    abstract = parallel.abstract_replicated(create, jax.random.key(0))
-    with RunCheckpoints(run.checkpoints, read_only=True) as checkpoints:
-        best = checkpoints.best()
-        step = best[0] if best else checkpoints.latest_step()
-        if step is None:
-            raise UserError(f"{run.path} has no checkpoint yet; let the training run reach one")
-        return checkpoints.restore(step, abstract).params, step
+def record_split(run: RunDirectory, dataset: PreparedDataset, split: str) -> SplitRecord:
+    """Asks a run's best checkpoint about every movie of a split, whole and with a half withheld.
+
+    Raises:
+      UserError: no checkpoint yet, no such split, or the data set has another tokenizer.
+    """
+    config = run.load_config()
+    trained_on, _ = run.load_dataset_info()
+    if dataset.info.tokenizer_sha256 != trained_on.tokenizer_sha256:
+        raise UserError(
+            f"{dataset.path} was prepared with another tokenizer than {run.path} was trained with; "
+            f"prepare it with --tokenizer {run.tokenizer_file}"
+        )
+    source = MovieSource(dataset, split, config.data)
+    model = fusion.build(config.model)
+    params, step = load_best_params(run, model)
+    eval_step = parallel.jit_eval_step(functools.partial(branches.eval_views_step, model=model))
+    predictions = predict_split(eval_step, params, source, config)
+    both, poster, overview = np.moveaxis(predictions.logits, 1, 0)
+    return SplitRecord(
+        step=step,
+        dataset_name=dataset.info.name,
+        fingerprint=dataset.info.fingerprint,
+        ids=np.asarray(read_texts(dataset, split, schema.ID)),
+        titles=np.asarray(read_texts(dataset, split, schema.TITLE)),
+        labels=predictions.labels,
+        logits=both,
+        poster_logits=poster,
+        overview_logits=overview,
+        has_poster=read_has_poster(dataset, split),
+        num_tokens=source.num_tokens,
+    )
 
 
 def evaluate_run(run: RunDirectory, dataset: PreparedDataset, split: str) -> dict[str, Any]:
@@ -98,22 +132,16 @@ def evaluate_run(run: RunDirectory, dataset: PreparedDataset, split: str) -> dic
     Raises:
       UserError: no checkpoint yet, no such split, or the data set has another tokenizer.
     """
-    config = run.load_config()
-    trained_on, trained_path = run.load_dataset_info()
-    if dataset.info.tokenizer_sha256 != trained_on.tokenizer_sha256:
-        raise UserError(
-            f"{dataset.path} was prepared with another tokenizer than {run.path} was trained with; "
-            f"prepare it with --tokenizer {run.tokenizer_file}"
-        )
-    source = MovieSource(dataset, split, config.data)
-    model = fusion.build(config.model)
-    params, step = load_best_params(run, model)
-    eval_step = parallel.jit_eval_step(functools.partial(steps.eval_step, model=model))
-    predictions = predict_split(eval_step, params, source, config)
-    report = metrics.evaluate_probabilities(predictions.labels, metrics.sigmoid(predictions.logits))
+    return _report(run, dataset, split, record_split(run, dataset, split))
+
+
+def _report(
+    run: RunDirectory, dataset: PreparedDataset, split: str, record: SplitRecord
+) -> dict[str, Any]:
+    report = metrics.evaluate_probabilities(record.labels, metrics.sigmoid(record.logits))
     return {
         "run": run.path.name,
-        "step": step,
+        "step": record.step,
         "data": {
             "name": dataset.info.name,
             "path": str(dataset.path),
@@ -121,18 +149,58 @@ def evaluate_run(run: RunDirectory, dataset: PreparedDataset, split: str) -> dic
             "split": split,
         },
         "threshold": metrics.THRESHOLD,
-        "loss": metrics.log_loss(predictions.logits, predictions.labels),
+        "loss": metrics.log_loss(record.logits, record.labels),
         **report,
-        "baselines": baselines.evaluate_baselines(dataset, split, trained_on, trained_path),
+        "baselines": baselines.evaluate_baselines(dataset, split, *run.load_dataset_info()),
     }
+
+
+def write_record(
+    run: RunDirectory, dataset: PreparedDataset, split: str, record: SplitRecord | None = None
+) -> None:
+    """Writes what a report draws from into the run; asks the model first where `record` is None."""
+    record = record or record_split(run, dataset, split)
+    if jax.process_index() != 0:
+        return
+    overviews = read_texts(dataset, split, schema.OVERVIEW)
+    chosen = dict(zip(("wrong", "right"), evaluation_record.notable_movies(record), strict=True))
+    posters = _read_posters(run, dataset, split, np.concatenate([*chosen.values()]))
+    movies = {
+        name: [
+            evaluation_record.describe_movie(record, m, overviews[m], posters[m])
+            for m in numbers.tolist()
+        ]
+        for name, numbers in chosen.items()
+    }
+    try:
+        record.save(evaluation_record.predictions_file(run, split))
+        write_json(evaluation_record.movies_file(run, split), movies)
+    except OSError as error:
+        raise UserError(f"cannot write into {run.path}: {error}") from error
+
+
+def _read_posters(
+    run: RunDirectory, dataset: PreparedDataset, split: str, movies: np.ndarray
+) -> dict[int, np.ndarray]:
+    config = dataclasses.replace(run.load_config().data, mode="stream")
+    (batch,) = MovieSource(dataset, split, config).batches(
+        BatchPlan(movies[None], np.ones(1, np.int64))
+    )
+    return dict(zip(movies.tolist(), batch[schema.POSTER], strict=True))
 
 
 def evaluate_and_write(
     run: RunDirectory, dataset: PreparedDataset, split: str, out: epath.Path | None = None
 ) -> dict[str, Any]:
-    """Evaluates, prints the tables, and writes the report into `out` (default: the run)."""
-    report = evaluate_run(run, dataset, split)
-    out = out or run.evaluation_file(split)
+    """Evaluates, prints the tables, and writes the report into `out`.
+
+    Without `out` it goes into the run's folder, with what figures are drawn from beside it.
+    """
+    record = record_split(run, dataset, split)
+    report = _report(run, dataset, split, record)
+    if out is None:
+        out = run.evaluation_file(split)
+        write_record(run, dataset, split, record)
     if jax.process_index() == 0:
         print(report_tables.evaluation_tables(report))
         try:
