@@ -51,9 +51,7 @@ def parse_arguments() -> argparse.Namespace:
         if args.out is None:
             raise UserError("no place for the predictions; add --out predictions.csv")
     elif args.out is not None or args.posters is not None:
-        raise UserError(
-            "--out and --posters go with --csv; one movie has --poster and --overview"
-        )
+        raise UserError("--out and --posters go with --csv; one movie has --poster and --overview")
     elif args.poster is None and args.overview is None and args.overview_file is None:
         raise UserError("nothing to predict from; give --poster, --overview, or --csv")
     elif args.overview is not None and args.overview_file is not None:
