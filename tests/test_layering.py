@@ -8,8 +8,8 @@ PACKAGE = Path(__file__).parent.parent / "mmgenre"
 LAYERS = (
     {"errors", "schema"},
     {"config", "prepared_dataset", "tokenizer", "posters", "kernels", "random_streams"},
-    {"batch_plan", "input_pipeline", "losses", "models", "run_directory", "run_log"},
-    {"metrics", "optimizer", "report_tables"},
+    {"batch_plan", "losses", "models", "optimizer", "run_directory", "run_log"},
+    {"input_pipeline", "metrics", "report_tables"},
     {"train_state"},
     {"steps"},
     {"parallel"},
