@@ -1,4 +1,4 @@
-"""What the page that compares runs says: who is better, by how much, and what was set differently."""
+"""What the page that compares runs says: who is better, by how much, and what differs."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -86,7 +86,7 @@ def build_figures(data: RunData, report: dict[str, Any]) -> dict[str, Figure]:
         figures_overall.baselines(
             {
                 title: {name: metric_value(c, metric, avg) for name, c in columns.items()}
-                for title, metric, avg in _METRICS[:2] + _METRICS[4:7]
+                for title, metric, avg in (*_METRICS[:2], *_METRICS[5:7])
             },
             "Against what needs no network",
         ),
@@ -109,8 +109,8 @@ def _view_figures(data: RunData) -> list[Figure]:
         figures_overall.views(
             views,
             "Both branches alone, against the fusion",
-            "Average precision of each genre when the model is shown the poster alone, the overview "
-            "alone, or both; over the test movies that have both.",
+            "Average precision of each genre when the model is shown the poster alone, the "
+            "overview alone, or both; over the test movies that have both.",
             "branches",
         ),
         figures_overall.modality_shares(modality.poster_share_per_genre(data.test)),
@@ -190,7 +190,8 @@ def facts(data: RunData) -> list[tuple[str, str]]:
         ]
         if cut:
             rows.append(("Interrupted", f"{cut} sessions were cut off and count no time"))
-    speeds = [row["train/movies_per_second"] for row in data.rows if "train/movies_per_second" in row]
+    name = "train/movies_per_second"
+    speeds = [row[name] for row in data.rows if name in row]
     if speeds:
         rows.append(("Speed", f"{np.median(speeds):,.0f} movies a second in training (median)"))
     return rows

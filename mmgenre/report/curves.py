@@ -59,6 +59,11 @@ def ranked_curve(labels: np.ndarray, probabilities: np.ndarray) -> RankedCurve:
     )
 
 
+def point_at(curve: RankedCurve, threshold: float) -> int:
+    """Returns the point of a curve where all that is at least `threshold` is predicted."""
+    return int(np.searchsorted(-curve.thresholds, -threshold, side="right")) - 1
+
+
 def average_precision(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """The area under the precision-recall curve, in steps, as scikit-learn defines it.
 

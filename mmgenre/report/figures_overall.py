@@ -10,6 +10,7 @@ from mmgenre.report import style
 from mmgenre.report.style import Figure
 
 
+@style.styled
 def common_genres(counts: Sequence[int], num_movies: int) -> Figure:
     """Draws how many movies of the train split each genre has, the most common first."""
     order = np.argsort(-np.asarray(counts), kind="stable")
@@ -27,6 +28,7 @@ def common_genres(counts: Sequence[int], num_movies: int) -> Figure:
     )
 
 
+@style.styled
 def per_genre_scores(per_genre: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Draws F1 and average precision of each genre, the best ranked first."""
     genres = sorted(schema.GENRES, key=lambda g: -(per_genre[g]["average_precision"] or 0))
@@ -53,18 +55,20 @@ def per_genre_scores(per_genre: Mapping[str, Mapping[str, Any]]) -> Figure:
     )
 
 
+@style.styled
 def occur_together(labels: np.ndarray) -> Figure:
     """Draws, of the movies of one genre, the share that is of another too."""
     return _matrix(
         _shares(labels, labels),
         "together",
         "Which genres occur together",
-        "Of the movies of the row's genre, the percentage that is of the column's genre as well, in "
-        "the test split.",
+        "Of the movies of the row's genre, the percentage that is of the column's genre as "
+        "well, in the test split.",
         "also of",
     )
 
 
+@style.styled
 def confused(labels: np.ndarray, predicted: np.ndarray) -> Figure:
     """Draws, of the movies of one genre but not another, how many are given the other."""
     shares = np.zeros((schema.NUM_GENRES, schema.NUM_GENRES))
@@ -107,6 +111,7 @@ def confused_pairs(
     return pairs
 
 
+@style.styled
 def views(scores: Mapping[str, Sequence[float]], title: str, caption: str, name: str) -> Figure:
     """Draws a score of each genre for several views or runs, the last of them largest.
 
@@ -141,6 +146,7 @@ def views(scores: Mapping[str, Sequence[float]], title: str, caption: str, name:
     return style.finish(canvas, name, title, caption)
 
 
+@style.styled
 def modality_shares(poster_share: np.ndarray) -> Figure:
     """Draws how much of the decision on each genre the poster makes, the rest being the text's."""
     order = np.argsort(-np.nan_to_num(poster_share), kind="stable")
@@ -161,11 +167,12 @@ def modality_shares(poster_share: np.ndarray) -> Figure:
         canvas,
         "modality-shares",
         "What decides: poster or overview",
-        "How far a genre's logit moves when the poster or the overview is withheld, as shares; mean "
-        "over the test movies that are of the genre and have both.",
+        "How far a genre's logit moves when the poster or the overview is withheld, as shares; "
+        "mean over the test movies that are of the genre and have both.",
     )
 
 
+@style.styled
 def baselines(scores: Mapping[str, Mapping[str, float | None]], title: str) -> Figure:
     """Draws several metrics, a group of bars each, for the model and what it must beat.
 

@@ -6,6 +6,7 @@ from mmgenre.report import curves, style
 from mmgenre.report.style import Figure
 
 
+@style.styled
 def confusion_matrices(labels: np.ndarray, predicted: np.ndarray) -> Figure:
     """Draws a 2x2 matrix for each genre: counts, and shares of the row.
 
@@ -28,7 +29,7 @@ def confusion_matrices(labels: np.ndarray, predicted: np.ndarray) -> Figure:
                 panel.text(
                     column,
                     row,
-                    f"{counts[row, column]:,}\n{shares[row, column]:.0%}",
+                    f"{counts[row, column]:,}\n{_percent(shares[row, column])}",
                     ha="center",
                     va="center",
                     color="white" if dark else "#111827",
@@ -50,20 +51,21 @@ def confusion_matrices(labels: np.ndarray, predicted: np.ndarray) -> Figure:
     )
 
 
+@style.styled
 def precision_recall(labels: np.ndarray, probabilities: np.ndarray, chosen: np.ndarray) -> Figure:
     """Draws precision against recall; `chosen` <float>[18] are the thresholds in use."""
-    canvas, panels = style.genre_grid(panel_height=1.42, sharex=True, sharey=True)
+    canvas, panels = style.genre_grid(panel_height=1.5, subtitles=True, sharex=True, sharey=True)
     for g, panel in enumerate(panels):
         curve = curves.ranked_curve(labels[:, g], probabilities[:, g])
         prevalence = curve.positives / max(curve.total, 1)
         panel.axhline(prevalence, color=style.GREY, linestyle=":", linewidth=1)
         panel.plot(curve.recall[1:], curve.precision[1:], color=style.BLUE)
-        point = int(np.searchsorted(-curve.thresholds, -chosen[g], side="right")) - 1
+        point = curves.point_at(curve, chosen[g])
         if curve.predicted[point]:
             x, y = curve.recall[point], curve.precision[point]
             panel.plot(x, y, "o", color=style.RED, markersize=4.5, zorder=3)
         area = curves.average_precision(labels[:, g], probabilities[:, g])
-        _corner_text(panel, f"AP {_dotted(area)}", 0.97, 0.86, "right")
+        style.subtitle(panel, f"AP {_dotted(area)}")
         style.unit_axes(panel)
     canvas.supxlabel("recall", fontsize=9)
     canvas.supylabel("precision", fontsize=9)
@@ -76,18 +78,19 @@ def precision_recall(labels: np.ndarray, probabilities: np.ndarray, chosen: np.n
     )
 
 
+@style.styled
 def roc(labels: np.ndarray, probabilities: np.ndarray, chosen: np.ndarray) -> Figure:
     """Draws the share of true against that of false positives; `chosen` as above."""
-    canvas, panels = style.genre_grid(panel_height=1.42, sharex=True, sharey=True)
+    canvas, panels = style.genre_grid(panel_height=1.5, subtitles=True, sharex=True, sharey=True)
     for g, panel in enumerate(panels):
         curve = curves.ranked_curve(labels[:, g], probabilities[:, g])
         panel.plot((0, 1), (0, 1), color=style.GREY, linestyle=":", linewidth=1)
         panel.plot(curve.false_positive_rate, curve.recall, color=style.BLUE)
-        point = int(np.searchsorted(-curve.thresholds, -chosen[g], side="right")) - 1
+        point = curves.point_at(curve, chosen[g])
         x, y = curve.false_positive_rate[point], curve.recall[point]
         panel.plot(x, y, "o", color=style.RED, markersize=4.5, zorder=3, clip_on=False)
         area = curves.roc_auc(labels[:, g], probabilities[:, g])
-        _corner_text(panel, f"AUC {_dotted(area)}", 0.98, 0.06, "right")
+        style.subtitle(panel, f"AUC {_dotted(area)}")
         style.unit_axes(panel)
     canvas.supxlabel("false positives among other movies", fontsize=9)
     canvas.supylabel("true positives (recall)", fontsize=9)
@@ -100,16 +103,18 @@ def roc(labels: np.ndarray, probabilities: np.ndarray, chosen: np.ndarray) -> Fi
     )
 
 
+@style.styled
 def f1_against_threshold(
     splits: dict[str, tuple[np.ndarray, np.ndarray]], chosen: np.ndarray
 ) -> Figure:
     """Draws F1 over all thresholds.
 
     Args:
-      splits: labels <bool>[movies, 18] and probabilities <float>[movies, 18] by split.
+      splits: labels <bool>[movies, 18] and probabilities <float>[movies, 18] by split, with "test".
       chosen: <float>[18], the thresholds in use.
     """
-    canvas, panels = style.genre_grid(panel_height=1.42, sharex=True, sharey=True)
+    canvas, panels = style.genre_grid(panel_height=1.5, subtitles=True, sharex=True, sharey=True)
+    test_labels, test_probabilities = splits["test"]
     for g, panel in enumerate(panels):
         panel.axvline(chosen[g], color=style.GREY, linestyle="--", linewidth=1)
         for color, (split, (labels, probabilities)) in zip(
@@ -120,6 +125,9 @@ def f1_against_threshold(
             heights = np.append(curve.f1[:0:-1], curve.f1[0])
             edges, heights = np.append(0.0, edges), np.append(heights[0], heights)
             panel.step(edges, heights, where="pre", color=color, label=split, linewidth=1.2)
+        curve = curves.ranked_curve(test_labels[:, g], test_probabilities[:, g])
+        point = curves.point_at(curve, chosen[g])
+        style.subtitle(panel, f"{curve.f1[point]:.2f} at {chosen[g]:.2f}")
         style.unit_axes(panel)
     handles, names = panels[0].get_legend_handles_labels()
     canvas.legend(handles, names, loc="outside upper center", ncols=2)
@@ -129,14 +137,16 @@ def f1_against_threshold(
         canvas,
         "f1-threshold",
         "F1 against the threshold",
-        "The dashed line is the threshold in use. A threshold is to be chosen on validation; where "
+        "The dashed line is the threshold in use, the number the F1 there on the test split. A "
+        "threshold is to be chosen on validation; where "
         "the two curves part, the choice will not carry over.",
     )
 
 
+@style.styled
 def calibration(labels: np.ndarray, probabilities: np.ndarray) -> Figure:
     """Draws the share of movies that are of the genre against the probability it was given."""
-    canvas, panels = style.genre_grid(panel_height=1.42, sharex=True, sharey=True)
+    canvas, panels = style.genre_grid(panel_height=1.5, subtitles=True, sharex=True, sharey=True)
     for g, panel in enumerate(panels):
         means, shares, counts = curves.calibration(labels[:, g], probabilities[:, g])
         panel.plot((0, 1), (0, 1), color=style.GREY, linestyle=":", linewidth=1)
@@ -144,7 +154,7 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray) -> Figure:
         sizes = 4 + 40 * counts / counts.max()
         panel.scatter(means, shares, s=sizes, color=style.BLUE, zorder=3, clip_on=False)
         error = curves.calibration_error(labels[:, g], probabilities[:, g])
-        _corner_text(panel, f"gap {error:.1%}", 0.03, 0.86, "left")
+        style.subtitle(panel, f"gap {error:.1%}")
         style.unit_axes(panel)
     canvas.supxlabel("probability given", fontsize=9)
     canvas.supylabel("share that is of the genre", fontsize=9)
@@ -157,9 +167,8 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray) -> Figure:
     )
 
 
-def _corner_text(panel: style.Axes, text: str, x: float, y: float, side: str) -> None:
-    box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.8}
-    panel.text(x, y, text, transform=panel.transAxes, ha=side, fontsize=8.5, bbox=box, zorder=4)
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share in (0, 1) else f"{share:.1%}"
 
 
 def _dotted(value: float) -> str:

@@ -23,18 +23,19 @@ _CAPTIONS: Final = {
 }
 
 
+@style.styled
 def training_curves(rows: Rows, best_step: int) -> list[Figure]:
     """Draws accuracy, loss and F1 of training and validation; `best_step` is the checkpoint's."""
     figures = []
     for metric, (train, validation, title) in _CURVES.items():
         canvas, panel = style.new_figure(2.5)
         for name, label, color, marker in (
-            (train, "train", style.BLUE, ""),
-            (validation, "validation", style.RED, "o"),
+            (train, "train", style.BLUE, "-"),
+            (validation, "validation", style.RED, "o-"),
         ):
             points = [(row["step"], row[name]) for row in rows if name in row]
             if points:
-                panel.plot(*zip(*points, strict=True), marker, ls="-", color=color, label=label)
+                panel.plot(*zip(*points, strict=True), marker, color=color, label=label)
                 panel.lines[-1].set_markersize(3)
         if any("step" in row for row in rows):
             panel.axvline(best_step, color=style.GREY, linestyle="--", linewidth=1, label="best")
@@ -51,6 +52,7 @@ def training_curves(rows: Rows, best_step: int) -> list[Figure]:
     return figures
 
 
+@style.styled
 def compared_curves(runs: Mapping[str, Rows]) -> list[Figure]:
     """Draws the validation curves of several runs into one figure a metric."""
     figures = []
