@@ -174,6 +174,12 @@ def read_labels(dataset: PreparedDataset, split: str) -> np.ndarray:
     return np.stack(_read_feature(dataset, split, spec)).astype(np.uint8)
 
 
+def read_has_poster(dataset: PreparedDataset, split: str) -> np.ndarray:
+    """Reads which movies of a split have a poster, <bool>[movies], in the order of the records."""
+    spec = {schema.HAS_POSTER: _FEATURES[schema.HAS_POSTER]}
+    return np.stack(_read_feature(dataset, split, spec)).astype(bool)
+
+
 def _read_feature(dataset: PreparedDataset, split: str, spec: dict[str, Any]) -> list[Any]:
     (feature,) = spec
     shards = [str(path) for path in dataset.shard_paths(split)]

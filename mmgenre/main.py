@@ -10,6 +10,7 @@ from the latest checkpoint.
 import dataclasses
 import logging
 import sys
+from typing import TYPE_CHECKING
 
 from absl import flags
 from ml_collections import config_flags
@@ -18,6 +19,9 @@ from mmgenre.config import Config
 from mmgenre.errors import UserError, run_command
 
 # Heavy imports (JAX, TensorFlow) happen in `run`, after the command line has been checked.
+
+if TYPE_CHECKING:
+    from mmgenre.run_directory import RunDirectory
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", help_string="file with get_config(), such as configs/model1.py", lock_config=True
@@ -73,6 +77,7 @@ def run(config: Config, workdir: str) -> None:
     if not config.data.dir:
         from data_prep.demo import ensure_demo_dataset
 
+        _log.info("data set: none given with --config.data.dir, so the built-in demo corpus")
         data = dataclasses.replace(config.data, dir=str(ensure_demo_dataset()))
         config = dataclasses.replace(config, data=data)
     dataset = open_dataset(config.data.dir)
@@ -84,6 +89,20 @@ def run(config: Config, workdir: str) -> None:
     run_log.log_to_file(run_directory.log_file)
     train.train_and_evaluate(config, dataset, run_directory)
     print(f"results: {run_directory.path}")
+    _write_report(run_directory)
+
+
+def _write_report(run_directory: "RunDirectory") -> None:
+    """Draws what was measured, where people look at it; one process of them does."""
+    import jax
+
+    if jax.process_index() != 0:
+        return
+    from mmgenre import tensorboard_figures
+    from mmgenre.report.page import write_report
+
+    tensorboard_figures.write_test_evaluation(run_directory)
+    print(f"report: {write_report([run_directory])}")
 
 
 def main() -> None:

@@ -10,12 +10,21 @@ import numpy as np
 from clu.metric_writers.interface import MetricWriter
 from tqdm import tqdm
 
-from mmgenre import metric_log, metrics, optimizer, parallel, random_streams, schema, steps
+from mmgenre import (
+    metric_log,
+    metrics,
+    optimizer,
+    parallel,
+    random_streams,
+    schema,
+    steps,
+    training_session,
+)
 from mmgenre.batch_plan import plan_training_epoch
 from mmgenre.checkpoint import RunCheckpoints
 from mmgenre.config import Config
 from mmgenre.errors import UserError
-from mmgenre.evaluate import evaluate_and_write, predict_split
+from mmgenre.evaluation import evaluate_and_write, predict_split, write_record
 from mmgenre.input_pipeline import MovieSource
 from mmgenre.models import fusion
 from mmgenre.prepared_dataset import PreparedDataset
@@ -31,13 +40,15 @@ def train_and_evaluate(
     """Trains to the end, from the latest checkpoint on where there is one, and evaluates on test.
 
     Returns:
-      The report of `evaluate.evaluate_run` on the test split.
+      The report of `evaluation.evaluate_run` on the test split.
 
     Raises:
       UserError: settings and data do not fit together, or files cannot be read or written.
       FloatingPointError: the loss is not finite.
     """
-    Trainer(config, dataset, run).train()
+    with training_session.recorded(run):
+        Trainer(config, dataset, run).train()
+    write_record(run, dataset, schema.VALIDATION)
     return evaluate_and_write(run, dataset, schema.TEST)
 
 
@@ -65,7 +76,7 @@ class Trainer:
         model = fusion.build(config.model)
         tx = optimizer.build(config)
         self._create_state = functools.partial(TrainState.create, model, tx)
-        self._init_key = random_streams.stream_key(config.seed, random_streams.INIT)
+        self._init_key = random_streams.init_key(config.seed)
         self._train_step = parallel.pmap_train_step(
             functools.partial(
                 steps.train_step,
