@@ -3,9 +3,7 @@
 import functools
 from typing import Any
 
-import jax
-
-from mmgenre import optimizer, parallel
+from mmgenre import optimizer, parallel, random_streams
 from mmgenre.errors import UserError
 from mmgenre.models import fusion
 from mmgenre.run_directory import RunDirectory
@@ -21,7 +19,7 @@ def load_best_params(run: RunDirectory, model: fusion.FusionModel) -> tuple[Any,
     from mmgenre.checkpoint import RunCheckpoints  # Orbax: only once it is known to be needed.
 
     create = functools.partial(TrainState.create, model, optimizer.build(run.load_config()))
-    abstract = parallel.abstract_replicated(create, jax.random.key(0))
+    abstract = parallel.abstract_replicated(create, random_streams.init_key(0))
     with RunCheckpoints(run.checkpoints, read_only=True) as checkpoints:
         best = checkpoints.best()
         step = best[0] if best else checkpoints.latest_step()

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from mmgenre.kernels import portable
+
 Method = Literal["auto", "plain", "hoisted"]
 Layer = tuple[jax.Array, jax.Array, jax.Array]
 
@@ -34,7 +36,7 @@ def lstm_stack(
       dropout_masks: of each layer an array to multiply its outputs with (0 or 1 / keep probability), of a shape that
         broadcasts to its outputs; or None.
       method: "plain" is a scanned cell that XLA differentiates: the reference. "hoisted" is for CPUs: see `_layer`.
-        "auto" picks by the default backend.
+        "auto" picks by the default backend, and "plain" within `portable.kernels()`.
       time_major: whether time comes before batch in inputs, masks and result. That saves the two transpositions of
         the other order: an embedding of transposed tokens is time-major at no cost.
 
@@ -42,7 +44,7 @@ def lstm_stack(
       <float>[B, T, H] (or [T, B, H]): every output of the last layer, dtype of the inputs.
     """
     if method == "auto":
-        method = "hoisted" if jax.default_backend() == "cpu" else "plain"
+        method = "plain" if portable.chosen() or jax.default_backend() != "cpu" else "hoisted"
     if method not in ("plain", "hoisted"):
         raise ValueError(f"unknown method {method!r}")
     masks = [None] * len(layers) if dropout_masks is None else list(dropout_masks)
