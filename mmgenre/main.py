@@ -77,6 +77,7 @@ def run(config: Config, workdir: str) -> None:
     if not config.data.dir:
         from data_prep.demo import ensure_demo_dataset
 
+        _log.info("data set: none given with --config.data.dir, so the built-in demo corpus")
         data = dataclasses.replace(config.data, dir=str(ensure_demo_dataset()))
         config = dataclasses.replace(config, data=data)
     dataset = open_dataset(config.data.dir)

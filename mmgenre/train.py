@@ -24,7 +24,7 @@ from mmgenre.batch_plan import plan_training_epoch
 from mmgenre.checkpoint import RunCheckpoints
 from mmgenre.config import Config
 from mmgenre.errors import UserError
-from mmgenre.evaluate import evaluate_and_write, predict_split, write_record
+from mmgenre.evaluation import evaluate_and_write, predict_split, write_record
 from mmgenre.input_pipeline import MovieSource
 from mmgenre.models import fusion
 from mmgenre.prepared_dataset import PreparedDataset
@@ -40,7 +40,7 @@ def train_and_evaluate(
     """Trains to the end, from the latest checkpoint on where there is one, and evaluates on test.
 
     Returns:
-      The report of `evaluate.evaluate_run` on the test split.
+      The report of `evaluation.evaluate_run` on the test split.
 
     Raises:
       UserError: settings and data do not fit together, or files cannot be read or written.
