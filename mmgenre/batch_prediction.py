@@ -88,7 +88,7 @@ def read_columns(csv_file: Path) -> set[str]:
     if not columns & {"overview", *_POSTER_COLUMNS}:
         found = ", ".join(header[:8]) or "nothing"
         raise UserError(
-            f"{csv_file} has neither a column overview nor poster; its first line has: {found[:200]}"
+            f"{csv_file} has neither a column overview nor poster; its columns: {found[:200]}"
         )
     return columns
 

@@ -26,5 +26,14 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(version=__version__, **values)
 
 
+def render_text(template: str, **values: Any) -> str:
+    """Returns a text that is no HTML, so that nothing is escaped: `template` filled in."""
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
+    environment.filters["number"] = _number
+    return environment.from_string(template).render(version=__version__, **values) + "\n"
+
+
 def _number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
