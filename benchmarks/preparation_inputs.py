@@ -58,5 +58,5 @@ def _write_posters(block: tuple[str, list[int]]) -> None:
 def server_folder(posters: Path, folder: Path) -> Path:
     """Makes the layout of the image server around a folder of posters 154 pixels wide."""
     folder.mkdir(parents=True)
-    os.symlink(posters.resolve(), folder / "w154")  # noqa: PTH211
+    os.symlink(posters.resolve(), folder / "w154")
     return folder

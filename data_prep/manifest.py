@@ -110,10 +110,10 @@ class Manifest:
         finally:
             os.close(descriptor)
         try:
-            os.replace(temporary, path)  # noqa: PTH105
+            os.replace(temporary, path)
         except FileNotFoundError:
-            os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-            os.replace(temporary, path)  # noqa: PTH105
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.replace(temporary, path)
 
     def _path(self, width: str, poster_path: str) -> str:
         return f"{self._root}/{width}{poster_path}"
@@ -180,6 +180,6 @@ class StoringThread:
 
 def _size(path: str) -> int:
     try:
-        return os.stat(path).st_size  # noqa: PTH116
+        return os.stat(path).st_size
     except OSError:
         return -1
