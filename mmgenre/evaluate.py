@@ -85,7 +85,7 @@ def load_best_params(run: RunDirectory, model: fusion.FusionModel) -> tuple[Any,
         step = best[0] if best else checkpoints.latest_step()
         if step is None:
             raise UserError(f"{run.path} has no checkpoint yet; let the training run reach one")
-        return checkpoints.restore(step, abstract).params, step
+        return checkpoints.restore(step, abstract).state.params, step
 
 
 def evaluate_run(run: RunDirectory, dataset: PreparedDataset, split: str) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def evaluate_run(run: RunDirectory, dataset: PreparedDataset, split: str) -> dic
 
     Returns:
       `metrics.evaluate_probabilities` at threshold 0.5, with "loss", "run", "step", "data", and
-      "baselines": the same metrics of each baseline by name.
+      "baselines": the same metrics of each baseline by name. On processes other than 0: {}.
 
     Raises:
       UserError: no checkpoint yet, no such split, or the data set has another tokenizer.
@@ -110,6 +110,8 @@ def evaluate_run(run: RunDirectory, dataset: PreparedDataset, split: str) -> dic
     params, step = load_best_params(run, model)
     eval_step = parallel.jit_eval_step(functools.partial(steps.eval_step, model=model))
     predictions = predict_split(eval_step, params, source, config)
+    if jax.process_index() != 0:
+        return {}
     report = metrics.evaluate_probabilities(predictions.labels, metrics.sigmoid(predictions.logits))
     return {
         "run": run.path.name,

@@ -7,18 +7,22 @@ PACKAGE = Path(__file__).parent.parent / "mmgenre"
 
 LAYERS = (
     {"errors", "schema"},
-    {"config", "prepared_dataset", "tokenizer", "posters", "kernels", "random_streams"},
-    {"batch_plan", "input_pipeline", "losses", "models", "run_directory", "run_log"},
+    {"interruption", "membership", "peers", "remote"},
+    {"cluster", "run_lock", "config", "prepared_dataset"},
+    {"tokenizer", "posters", "kernels", "random_streams"},
+    {"shard_reader", "batch_plan"},
+    {"input_pipeline", "losses", "models", "run_directory", "run_log"},
     {"metrics", "optimizer", "report_tables"},
     {"train_state"},
     {"steps"},
     {"parallel"},
-    {"checkpoint", "baselines", "metric_log"},
+    {"checkpoint_files", "metric_log", "training_log"},
+    {"checkpoint", "baselines"},
     {"evaluate"},
     {"train"},
     {"main"},
 )
-IMPORTS_TENSORFLOW = {"input_pipeline", "metric_log"}
+IMPORTS_TENSORFLOW = {"input_pipeline", "metric_log", "training_log"}
 """The modules that may import TensorFlow, or CLU's writers, which do."""
 
 
