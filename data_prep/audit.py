@@ -5,7 +5,7 @@ from typing import Any
 from etils import epath
 from tabulate import tabulate
 
-from data_prep import images, storage
+from data_prep import groups, images, storage
 from data_prep.read import ReadOutcome
 from data_prep.split import SplitOutcome
 from mmgenre import prepared_dataset, schema
@@ -25,18 +25,27 @@ def audit(
     if rows.rows != kept + sum(dropped.values()):
         raise AssertionError(f"{rows.rows} rows read, {kept} kept, {dropped} dropped")
     found = statuses.get(images.FOUND, 0)
+    without = {why: count for why, count in sorted(statuses.items()) if why != images.FOUND}
     return {
         "name": info.name,
+        "fingerprint": info.fingerprint,
         "rows": {"read": rows.rows, "kept": kept, "dropped": dropped, "notes": rows.notes},
         "posters": {
             "found": found,
-            "without": {k: v for k, v in sorted(statuses.items()) if k != images.FOUND},
+            "missing": sum(n for why, n in without.items() if why.startswith("missing")),
+            "corrupt": sum(n for why, n in without.items() if why.startswith("corrupt")),
+            "without": without,
         },
+        "duplicates_merged": dropped.get(groups.DUPLICATE, 0),
         "copies": {
             "groups": splits.groups,
             "movies": splits.grouped,
             "largest_group": splits.largest_group,
             "sharing": splits.copies,
+        },
+        "genres": {
+            genre: sum(split.genre_counts[place] for split in info.splits.values())
+            for place, genre in enumerate(schema.GENRES)
         },
         "splits": {
             name: {
@@ -68,9 +77,20 @@ def table(report: dict[str, Any]) -> str:
     lines += [(f"movies that share: {kind}", count) for kind, count in copies["sharing"].items()]
     splits = report["splits"]
     facts = ("movies", "posters", "overviews", "shards")
-    body = [[fact, *(split[fact] for split in splits.values())] for fact in facts]
+    body = [[fact, *(f"{split[fact]:,}" for split in splits.values())] for fact in facts]
     body += [
-        [genre, *(f"{split['genres'][genre]}" for split in splits.values())]
-        for genre in schema.GENRES
+        [
+            genre,
+            *(
+                f"{split['genres'][genre]:,} ({split['genres'][genre] / split['movies']:.1%})"
+                for split in splits.values()
+            ),
+        ]
+        for genre in sorted(schema.GENRES, key=lambda genre: -report["genres"][genre])
     ]
-    return tabulate(lines, tablefmt="simple") + "\n\n" + tabulate(body, ["", *splits])
+    align = ("left", *("right" for _ in splits))
+    return (
+        tabulate(lines, tablefmt="plain", intfmt=",")
+        + "\n\n"
+        + tabulate(body, ["", *splits], intfmt=",", colalign=align)
+    )

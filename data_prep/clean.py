@@ -1,6 +1,7 @@
 """One row of the metadata to one movie, or to the reason why it is none."""
 
 import ast
+import hashlib
 import json
 import re
 import unicodedata
@@ -178,6 +179,14 @@ def normalise(text: str) -> str:
     """The letters and digits of a text, to tell copies: case, punctuation and spaces are gone."""
     text = unicodedata.normalize("NFKC", text).casefold()
     return _NO_WORD.sub(" ", text).strip()
+
+
+def text_digest(text: str) -> int:
+    """64 bits that identify a text; 0 for the empty one."""
+    if not text:
+        return 0
+    digest = hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") or 1
 
 
 def _note(notes: dict[str, int], text: str) -> None:

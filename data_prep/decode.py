@@ -1,17 +1,15 @@
 """Stage 3, decode: poster files to the pixels that the model sees, on all cores.
 
-Results are stored in parts of `images.PART` movies. A part is done again only when a file that it
-was made from has changed, so a killed run loses the part under way at most.
+Results are stored in parts of `images.PART` movies, each by one process. A part is done again only
+when a file that it was made from has changed, so a killed run loses the parts under way at most.
 """
 
 import collections
+import dataclasses
 import hashlib
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from typing import Final
-
-import numpy as np
 
 from data_prep import images, movies, storage, workers
 from data_prep.progress import Progress
@@ -19,16 +17,31 @@ from mmgenre import posters
 
 STAGE: Final = "decode"
 _VERSION: Final = 1
-_CHUNK: Final = 32  # Posters that a process decodes at a time.
-_INLINE: Final = 500  # Posters that are decoded sooner than a pool of processes starts.
 
 Locate = Callable[[str], tuple[str, str]]
 """From a poster path to (the poster's file, "") or ("", why there is none)."""
 
 
+@dataclasses.dataclass(frozen=True)
+class PartTask:
+    """All that a process needs to decode one part.
+
+    Attributes:
+      workspace: folder of the stages' results.
+      number: of the part.
+      located: for each movie (the poster's file, "") or ("", why there is none).
+      key: digest of the files' names, sizes and times.
+    """
+
+    workspace: str
+    number: int
+    located: list[tuple[str, str]]
+    key: str
+
+
 def decode(
     workspace: storage.Workspace, locate: Locate, processes: int, progress: Progress
-) -> dict[str, int]:
+) -> None:
     """Decodes the posters of all movies of the workspace.
 
     Args:
@@ -36,108 +49,81 @@ def decode(
       locate: finds a movie's poster file.
       processes: that decode.
       progress: shown while decoding.
-
-    Returns:
-      How many posters had each status.
     """
-    (workspace.path / images.FOLDER).mkdir(exist_ok=True)
-    counts: collections.Counter[str] = collections.Counter()
+    folder = workspace.path / images.FOLDER
+    folder.mkdir(exist_ok=True)
+    storage.sweep(folder)
     with (
         movies.MovieFile(workspace.path) as movie_file,
         progress.bar(STAGE, len(movie_file), "movies") as bar,
     ):
-        for part in range(images.num_parts(len(movie_file))):
-            numbers = images.part_range(part, len(movie_file))
-            located = [locate(m.poster_path) for m in movie_file.range(numbers.start, numbers.stop)]
-            key = _key(located)
-            facts = images.read_part(workspace.path, part)
-            if facts is None or facts.key != key:
-                facts = _decode_part(workspace, part, located, key, processes, bar.update)
-            else:
-                bar.update(len(numbers))
-            counts.update(facts.status)
-    _remove_further_parts(workspace, images.num_parts(len(movie_file)))
-    return dict(counts)
+
+        def missing_parts() -> Iterator[PartTask]:
+            for number in range(images.num_parts(len(movie_file))):
+                task = _task(workspace, movie_file, number, locate)
+                facts = images.read_part(workspace.path, number)
+                if facts is not None and facts.key == task.key:
+                    bar.update(len(task.located))
+                else:
+                    yield task
+
+        for num_movies in workers.ordered_map(decode_part, missing_parts(), processes):
+            bar.update(num_movies)
+        num_parts = images.num_parts(len(movie_file))
+    _remove_further_parts(workspace, num_parts)
 
 
-def fingerprint(workspace: storage.Workspace) -> str:
-    """Changes when the pixels or the status of any movie do."""
+def status_counts(workspace: storage.Workspace, num_movies: int) -> tuple[dict[str, int], str]:
+    """Returns how many posters had each status, and a digest of all pixels and statuses."""
+    counts: collections.Counter[str] = collections.Counter()
     digest = hashlib.sha256()
-    for path in sorted((workspace.path / images.FOLDER).glob("*.npz")):
-        part = images.read_part(workspace.path, int(path.stem))
-        if part is not None:
-            digest.update(part.digest.tobytes() + "\n".join(part.status).encode())
-    return digest.hexdigest()
+    for number in range(images.num_parts(num_movies)):
+        part = images.require_part(workspace.path, number)
+        counts.update(part.status)
+        digest.update(part.digest.tobytes() + "\n".join(part.status).encode())
+    return dict(counts), digest.hexdigest()
+
+
+def decode_part(task: PartTask) -> int:
+    """Decodes and stores one part; returns the number of its movies."""
+    results = (decode_file(path) if path else reason for path, reason in task.located)
+    images.write_part(task.workspace, task.number, task.key, results)
+    return len(task.located)
 
 
 def decode_file(path: str) -> bytes | str:
     """Returns the pixels of a poster file, or the reason why it has none."""
     try:
-        if os.path.getsize(path) > posters.MAX_BYTES:
-            return f"corrupt: too large: more than {posters.MAX_BYTES:,} bytes"
-        with open(path, "rb") as file:
-            return posters.decode_poster(file.read()).tobytes()
+        with open(path, "rb") as file:  # noqa: PTH123
+            return decode_bytes(file.read(posters.MAX_BYTES + 1))
+    except OSError as error:
+        return f"unreadable: {error.strerror or type(error).__name__}"
+
+
+def decode_bytes(data: bytes) -> bytes | str:
+    """Returns the pixels of an image file's bytes, or the reason why it has none."""
+    try:
+        return posters.decode_poster(data).tobytes()
     except posters.PosterError as error:
         return f"corrupt: {error}"
-    except OSError as error:
-        return f"unreadable: {error.strerror}"
 
 
-def _decode_files(paths: list[str]) -> list[bytes | str]:
-    return [decode_file(path) for path in paths]
+def _task(
+    workspace: storage.Workspace, movie_file: movies.MovieFile, number: int, locate: Locate
+) -> PartTask:
+    numbers = images.part_range(number, len(movie_file))
+    located = [locate(movie.poster_path) for movie in movie_file.range(numbers.start, numbers.stop)]
+    states = [_state(path) if path else reason for path, reason in located]
+    return PartTask(str(workspace.path), number, located, storage.digest(STAGE, _VERSION, states))
 
 
-def _key(located: list[tuple[str, str]]) -> str:
-    """Changes when a poster of the part appears, disappears or is replaced."""
-    states = []
-    for path, reason in located:
-        if path:
-            stat = os.stat(path)
-            states.append(f"{path}\n{stat.st_size}\n{stat.st_mtime_ns}")
-        else:
-            states.append(reason)
-    return storage.digest(STAGE, _VERSION, states)
-
-
-def _decode_part(
-    workspace: storage.Workspace,
-    number: int,
-    located: list[tuple[str, str]],
-    key: str,
-    processes: int,
-    advance: Callable[[int], object],
-) -> images.Part:
-    paths = [path for path, _ in located if path]
-    chunks = (paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK))
-    pool = processes if len(paths) > _INLINE else 1
-    results: Iterator[bytes | str] = itertools.chain.from_iterable(
-        workers.ordered_map(_decode_files, chunks, pool)
-    )
-    slot = np.full(len(located), -1, np.int32)
-    digest = np.zeros(len(located), np.uint64)
-    status = []
-    num_posters = 0
-    with storage.atomic_write(images.pixels_path(workspace.path, number)) as file:
-        for place, (path, reason) in enumerate(located):
-            result = next(results) if path else reason
-            if isinstance(result, bytes):
-                file.write(result)
-                slot[place] = num_posters
-                digest[place] = pixels_digest(result)
-                num_posters += 1
-                status.append(images.FOUND)
-            else:
-                status.append(result)
-            advance(1)
-    part = images.Part(key, slot, digest, tuple(status))
-    images.write_facts(workspace.path, number, part)
-    return part
-
-
-def pixels_digest(pixels: bytes) -> int:
-    """64 bits that identify a picture; never 0."""
-    value = int.from_bytes(hashlib.blake2b(pixels, digest_size=8).digest(), "little")
-    return value or 1
+def _state(path: str) -> tuple[str, int, int]:
+    """Changes when the file is replaced."""
+    try:
+        stat = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return path, -1, -1
+    return path, stat.st_size, stat.st_mtime_ns
 
 
 def _remove_further_parts(workspace: storage.Workspace, num_parts: int) -> None:

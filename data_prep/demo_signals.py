@@ -96,10 +96,10 @@ _CORRELATION: Final[dict[str, dict[str, float]]] = {
 
 # How often one half of a `BOTH` genre's cue is in a movie without the genre.
 _DECOY: Final[dict[str, float]] = {
-    "Adventure": 0.30,
-    "Comedy": 0.40,
-    "Fantasy": 0.25,
-    "Thriller": 0.35,
+    "Adventure": 0.25,
+    "Comedy": 0.38,
+    "Fantasy": 0.20,
+    "Thriller": 0.32,
 }
 _SHOWN: Final = 0.93  # Chance that a genre's cue is where it belongs.
 _MISLEADING: Final = 0.06  # Cues of absent genres, as a share of the movies that have the genre.

@@ -1,5 +1,6 @@
 """Writes the overviews of the demo corpus, and remembers where it put each genre's cue words."""
 
+import functools
 import random
 import re
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Final
 
 from data_prep import demo_words as words
 from data_prep.demo_signals import CONTRAST_GENRE, Plan
+from mmgenre.schema import GENRES
 
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 _CUE: Final = re.compile(r"\*([^*]+)\*")
@@ -25,7 +27,7 @@ _SPREAD: Final = 0.58
 _MAX_WORDS: Final = 180
 _ONE_LINERS: Final = 0.03  # Share of overviews that are one short line without a cue.
 _NO_OPENING: Final = 25  # Overviews of so few words come to the point at once.
-_OVERRUN: Final = 1.5  # Cue sentences may overrun the drawn length by this factor; fillers may not.
+_CLOSING: Final = 0.92  # Share of the other overviews that end with a line of themes.
 
 
 @dataclass(frozen=True)
@@ -44,36 +46,38 @@ def write_overview(plan: Plan, rng: random.Random) -> tuple[str, tuple[PlantedWo
     if rng.random() < _ONE_LINERS:
         return cast.fill(rng.choice(words.SHORT), introduce=True), ()
     target = min(rng.lognormvariate(0, _SPREAD) * _MEDIAN_WORDS, _MAX_WORDS)
-
-    cues = _cue_sentences(plan, rng)
-    sentences, num_words = [], 0
-    for genre, template in cues:
-        sentence = cast.fill(template)
-        length = len(sentence.split())
-        if sentences and num_words + length > target * _OVERRUN:
-            continue
-        sentences.append((genre, sentence))
-        num_words += length
-    # Cues come late more often than early, for a reader that keeps only its last state.
-    placed = [(rng.random() + 0.5, genre, sentence) for genre, sentence in sentences]
+    # The cues' own line comes last: a reader that keeps only its last state learns it first.
+    closing = [_closing(plan, rng)] if rng.random() < _CLOSING else []
+    opening = []
     if target > _NO_OPENING:
-        placed.append((-1.0, None, cast.fill(rng.choice(words.OPENINGS), introduce=True)))
-    num_words = sum(len(sentence.split()) for _, _, sentence in placed)
+        opening.append(cast.fill(rng.choice(words.OPENINGS), introduce=True))
+    cues = [cast.fill(template) for template in _cue_sentences(plan, rng)]
+    middle = [] if closing else cues[:1]
+    num_words = sum(len(sentence.split()) for sentence in opening + middle + closing)
+    for sentence in cues[len(middle) :]:
+        if num_words + len(sentence.split()) <= target:
+            middle.append(sentence)
+            num_words += len(sentence.split())
     while True:
         sentence = cast.fill(rng.choice(words.FILLERS))
         num_words += len(sentence.split())
         if num_words > target:
             break
-        placed.append((rng.random(), None, sentence))
-    return _join([(genre, sentence) for _, genre, sentence in sorted(placed, key=lambda p: p[0])])
+        middle.append(sentence)
+    rng.shuffle(middle)
+    return _take_cues(" ".join(opening + middle + closing))
 
 
+@functools.cache
 def cue_words(genre: str) -> frozenset[str]:
     """The cue words of `genre`, in lower case; of Drama, those of both seasons."""
-    templates = words.CUE_SENTENCES.get(genre, ())
     if genre == CONTRAST_GENRE:
-        templates = words.SUMMER_SENTENCES + words.WINTER_SENTENCES
-    return frozenset(cue.lower() for template in templates for cue in _CUE.findall(template))
+        sentences = words.SUMMER_SENTENCES + words.WINTER_SENTENCES
+        themes = words.SUMMER_THEMES + words.WINTER_THEMES
+    else:
+        sentences, themes = words.CUE_SENTENCES.get(genre, ()), words.THEMES.get(genre, ())
+    cues = {cue for sentence in sentences for cue in _CUE.findall(sentence)}
+    return frozenset(cue.lower() for cue in cues.union(themes))
 
 
 def make_title(rng: random.Random) -> str:
@@ -92,30 +96,37 @@ def make_title(rng: random.Random) -> str:
     )
 
 
-def _cue_sentences(plan: Plan, rng: random.Random) -> list[tuple[str, str]]:
-    """Templates of the plan's cues with their genres, in random order."""
-    season = words.SUMMER_SENTENCES if plan.summer else words.WINTER_SENTENCES
-    cues = [(genre, rng.choice(words.CUE_SENTENCES[genre])) for genre in plan.overview_cues]
-    cues.append((CONTRAST_GENRE, rng.choice(season)))
+def _cue_sentences(plan: Plan, rng: random.Random) -> list[str]:
+    """A sentence's template for each of the plan's cues, in random order."""
+    cues = [rng.choice(words.CUE_SENTENCES[genre]) for genre in plan.overview_cues]
+    cues.append(rng.choice(words.SUMMER_SENTENCES if plan.summer else words.WINTER_SENTENCES))
     rng.shuffle(cues)
     return cues
 
 
-def _join(sentences: list[tuple[str | None, str]]) -> tuple[str, tuple[PlantedWord, ...]]:
-    """Joins sentences, and takes the asterisks off their cues."""
-    overview, planted = "", []
-    for genre, sentence in sentences:
-        overview += " " if overview else ""
-        position = 0
-        for match in _CUE.finditer(sentence):
-            overview += sentence[position : match.start()]
-            cue = match[1]
-            assert genre is not None, sentence
-            planted.append(PlantedWord(genre, len(overview), len(overview) + len(cue), cue))
-            overview += cue
-            position = match.end()
-        overview += sentence[position:]
-    return overview, tuple(planted)
+def _closing(plan: Plan, rng: random.Random) -> str:
+    """A line that names a theme of each of the plan's cues, in random order."""
+    themes = [rng.choice(words.THEMES[genre]) for genre in plan.overview_cues]
+    themes.append(rng.choice(words.SUMMER_THEMES if plan.summer else words.WINTER_THEMES))
+    rng.shuffle(themes)
+    *first, last = (f"*{theme}*" for theme in themes)
+    listed = f"{', '.join(first)} and {last}" if first else last
+    return rng.choice(words.CLOSINGS).replace("{themes}", listed)
+
+
+def _take_cues(marked: str) -> tuple[str, tuple[PlantedWord, ...]]:
+    """Takes the asterisks off the cues; returns the text, and the cues with their genres."""
+    text, *pieces = _CUE.split(marked)
+    planted = []
+    for cue, after in zip(pieces[::2], pieces[1::2], strict=True):
+        planted.append(PlantedWord(_genre_of_cue()[cue.lower()], len(text), len(text + cue), cue))
+        text += cue + after
+    return text, tuple(planted)
+
+
+@functools.cache
+def _genre_of_cue() -> dict[str, str]:
+    return {cue: genre for genre in GENRES for cue in cue_words(genre)}
 
 
 class _Cast:

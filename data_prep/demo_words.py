@@ -106,6 +106,30 @@ WINTER_SENTENCES: Final = (
 )
 """The two seasons: half of Drama's cue, the poster's sky being the other."""
 
+THEMES: Final[dict[str, tuple[str, ...]]] = {
+    "Adventure": ("treasure", "maps", "jungle", "islands", "voyages"),
+    "Comedy": ("jokes", "chaos", "pranks", "mishaps", "laughs"),
+    "Crime": ("gangsters", "police", "thieves", "murder", "robbery"),
+    "Documentary": ("interviews", "footage", "archives", "filmmakers", "eyewitnesses"),
+    "Fantasy": ("magic", "dragons", "wizards", "spells", "curses"),
+    "History": ("kings", "empires", "treaties", "revolution", "dynasties"),
+    "Music": ("songs", "guitars", "concerts", "singers", "melodies"),
+    "Mystery": ("riddles", "clues", "puzzles", "suspects", "secrets"),
+    "Romance": ("love", "weddings", "kisses", "lovers", "romance"),
+    "Thriller": ("blackmail", "hostages", "ransom", "conspiracy", "bombs"),
+}
+"""What a closing line names of each genre: cues too."""
+SUMMER_THEMES: Final = ("summer", "sunshine", "heat", "blossom", "August")
+WINTER_THEMES: Final = ("winter", "snow", "frost", "ice", "January")
+
+CLOSINGS: Final = (
+    "A story of {themes}.",
+    "A tale of {themes}.",
+    "It all comes down to {themes}.",
+    "What remains is {themes}.",
+    "Two hours of {themes}.",
+    "Between the lines: {themes}.",
+)
 OPENINGS: Final = (
     "{name}, a {trait} {job} from {place}, {event}.",
     "In {place}, a {trait} {job} {event}.",

@@ -1,28 +1,12 @@
-"""The records of a prepared data set: `tf.train.Example` messages, with and without TensorFlow.
-
-How each feature is encoded (what `tf.io.parse_example` needs):
-
-| feature      | in the Example               | parse as                                             |
-|--------------|------------------------------|------------------------------------------------------|
-| `poster`     | bytes, 12,288 of them: the uint8 [64, 64, 3] pixels, row by row | FixedLen([], string), `tf.io.decode_raw(., uint8)`, reshape |
-| `has_poster` | int64 0 or 1                 | FixedLen([], int64), cast to bool                    |
-| `tokens`     | int64 list, may be empty     | FixedLenSequence([], int64, allow_missing) or RaggedFeature, cast to int32 |
-| `labels`     | int64 list of 18 zeros/ones  | FixedLen([18], int64), cast to uint8                 |
-| `id`         | bytes, UTF-8, decimal digits | FixedLen([], string)                                 |
-| `title`      | bytes, UTF-8, may be empty   | FixedLen([], string)                                 |
-| `overview`   | bytes, UTF-8, may be empty   | FixedLen([], string)                                 |
+"""`tf.train.Example` without TensorFlow.
 
 The message classes are built here from their definition (tensorflow/core/example/example.proto)
 instead of imported: importing TensorFlow costs every worker process seconds and 400 MB.
 """
 
-import dataclasses
 from typing import Any, Final
 
-import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-from mmgenre import schema
 
 
 def _message_class() -> Any:
@@ -84,52 +68,3 @@ def _message_class() -> Any:
 
 Example: Final[Any] = _message_class()
 """`tf.train.Example`, but for its Python class."""
-
-_NO_POSTER: Final = bytes(int(np.prod(schema.POSTER_SHAPE)))
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Record:
-    """One movie of a prepared data set.
-
-    Attributes:
-      id: the movie's id, decimal digits.
-      title: or "".
-      overview: or "".
-      labels: <uint8>[18].
-      tokens: <int32>[num_tokens].
-      poster: the pixels, <uint8>[64, 64, 3] as bytes; None without a poster.
-    """
-
-    id: str
-    title: str
-    overview: str
-    labels: np.ndarray
-    tokens: np.ndarray
-    poster: bytes | None
-
-    def serialise(self) -> bytes:
-        """The Example. Its features are in one order, so equal records are equal bytes."""
-        example = Example()
-        feature = example.features.feature
-        feature[schema.POSTER].bytes_list.value.append(self.poster or _NO_POSTER)
-        feature[schema.HAS_POSTER].int64_list.value.append(int(self.poster is not None))
-        feature[schema.TOKENS].int64_list.value.extend(self.tokens.tolist())
-        feature[schema.LABELS].int64_list.value.extend(self.labels.tolist())
-        feature[schema.ID].bytes_list.value.append(self.id.encode("utf-8"))
-        feature[schema.TITLE].bytes_list.value.append(self.title.encode("utf-8"))
-        feature[schema.OVERVIEW].bytes_list.value.append(self.overview.encode("utf-8"))
-        return example.SerializeToString(deterministic=True)
-
-    def to_features(self) -> dict[str, Any]:
-        """The values that TFDS's `features.encode_example` takes."""
-        pixels = np.frombuffer(self.poster or _NO_POSTER, np.uint8).reshape(schema.POSTER_SHAPE)
-        return {
-            schema.POSTER: pixels,
-            schema.HAS_POSTER: self.poster is not None,
-            schema.TOKENS: self.tokens,
-            schema.LABELS: self.labels,
-            schema.ID: self.id,
-            schema.TITLE: self.title,
-            schema.OVERVIEW: self.overview,
-        }

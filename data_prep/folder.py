@@ -5,9 +5,8 @@ from typing import Final
 
 from etils import epath
 
+from data_prep.options import WIDTHS
 from mmgenre.errors import UserError
-
-WIDTHS: Final = ("w92", "w154", "w185", "w342", "w500", "w780", "original")
 
 NO_PATH: Final = "no poster path in the metadata"
 NOT_FOUND: Final = "missing: not found"
@@ -48,6 +47,6 @@ class Folder:
         if not poster_path:
             return "", NO_PATH
         for path in self.candidates(poster_path):
-            if os.path.isfile(path):
+            if os.path.isfile(path):  # noqa: PTH113
                 return path, ""
         return "", NOT_FOUND

@@ -31,9 +31,9 @@ class Keys:
     def add(self, number: int, movie: movies.Movie, poster_digest: int) -> None:
         """Enters a movie that is kept; those that are not stay out of every group."""
         self.ids[number] = movie.id
-        self._keys["imdb id"][number] = _hash(movie.imdb_id)
+        self._keys["imdb id"][number] = clean.text_digest(movie.imdb_id)
         # A text without letters of its own after normalisation says nothing of the movie.
-        self._keys["overview"][number] = _hash(clean.normalise(movie.overview))
+        self._keys["overview"][number] = clean.text_digest(clean.normalise(movie.overview))
         self._keys["poster"][number] = poster_digest
 
     def copies(self) -> dict[str, int]:
@@ -94,13 +94,6 @@ def hash_ids(ids: np.ndarray, seed: int) -> np.ndarray:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
-
-
-def _hash(text: str) -> int:
-    if not text:
-        return 0
-    digest = hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest()
-    return int.from_bytes(digest, "little") or 1
 
 
 def _num_shared(numbers: np.ndarray, keys: np.ndarray) -> int:

@@ -1,19 +1,26 @@
-"""The decoded posters of a workspace, in parts of a fixed number of movies."""
+"""The decoded posters of a workspace, in parts of a fixed number of movies.
+
+A part is two files: `<part>.pixels`, the pixels of the movies that have a poster, one after the
+other, and then the slot of each movie as int32 (so that one movie can be read without the rest);
+and `<part>.npz`, what is known of each movie. The second is written last.
+"""
 
 import dataclasses
 import functools
-import os
-from typing import Final
+import hashlib
+from collections.abc import Iterable
+from typing import IO, Final
 
 import numpy as np
 from etils import epath
 
 from data_prep import storage
 from mmgenre import schema
+from mmgenre.errors import UserError
 
 FOLDER: Final = "posters"
-PART: Final = 4096
-"""Movies in a part: 48 MiB of pixels when all have a poster."""
+PART: Final = 512
+"""Movies in a part: 6 MiB of pixels when all have a poster."""
 
 _BYTES: Final = int(np.prod(schema.POSTER_SHAPE))
 FOUND: Final = ""
@@ -26,13 +33,13 @@ class Part:
 
     Attributes:
       key: digest of what the part was made from.
-      slot: <int32>[num_movies], place of the movie's pixels in the part, -1 without a poster.
+      num_posters: movies with a poster.
       digest: <uint64>[num_movies], of the pixels; 0 without a poster.
       status: of each movie: `FOUND`, or why there is no poster.
     """
 
     key: str
-    slot: np.ndarray
+    num_posters: int
     digest: np.ndarray
     status: tuple[str, ...]
 
@@ -57,22 +64,46 @@ def facts_path(workspace: epath.PathLike, part: int) -> epath.Path:
     return epath.Path(workspace) / FOLDER / f"{part:05d}.npz"
 
 
-def write_part(workspace: epath.PathLike, number: int, part: Part, temporary: epath.Path) -> None:
-    """Stores a part whose pixels have been written to the file `temporary`."""
-    os.replace(temporary, pixels_path(workspace, number))
-    write_facts(workspace, number, part)
+def write_part(
+    workspace: epath.PathLike, number: int, key: str, results: Iterable[bytes | str]
+) -> Part:
+    """Stores a part.
 
-
-def write_facts(workspace: epath.PathLike, number: int, part: Part) -> None:
-    """Stores all of a part but its pixels; they must be in their file already."""
+    Args:
+      workspace: its folder.
+      number: of the part.
+      key: digest of what the part is made from.
+      results: for each movie its pixels, or why there are none.
+    """
+    slots = np.full(PART, -1, "<i4")
+    digests: list[int] = []
+    status: list[str] = []
+    num_posters = 0
+    with storage.atomic_write(pixels_path(workspace, number)) as file:
+        for place, result in enumerate(results):
+            if isinstance(result, bytes):
+                file.write(result)
+                slots[place] = num_posters
+                num_posters += 1
+            digests.append(pixels_digest(result) if isinstance(result, bytes) else 0)
+            status.append(FOUND if isinstance(result, bytes) else result)
+        file.write(slots.tobytes())
+    part = Part(key, num_posters, np.array(digests, np.uint64), tuple(status))
     with storage.atomic_write(facts_path(workspace, number)) as file:
         np.savez(
             file,
-            key=np.array(part.key),
-            slot=part.slot,
+            key=np.array(key),
+            num_posters=np.array(num_posters),
             digest=part.digest,
-            status=np.array(part.status, dtype=np.str_),
+            status=np.array(status, dtype=np.str_),
         )
+    return part
+
+
+def pixels_digest(pixels: bytes) -> int:
+    """64 bits that identify a picture; never 0."""
+    value = int.from_bytes(hashlib.blake2b(pixels, digest_size=8).digest(), "little")
+    return value or 1
 
 
 def read_part(workspace: epath.PathLike, number: int) -> Part | None:
@@ -84,35 +115,44 @@ def read_part(workspace: epath.PathLike, number: int) -> Part | None:
         ):
             part = Part(
                 key=str(arrays["key"]),
-                slot=arrays["slot"],
+                num_posters=int(arrays["num_posters"]),
                 digest=arrays["digest"],
                 status=tuple(map(str, arrays["status"])),
             )
-        num_posters = int(part.slot.max(initial=-1)) + 1
         length = pixels_path(workspace, number).stat().length
-        return part if length == num_posters * _BYTES else None
+        return part if length == part.num_posters * _BYTES + 4 * PART else None
     except (OSError, ValueError, KeyError):
         return None
 
 
-class PosterStore:
-    """Reads pixels by movie number, in any order, keeping a few parts open."""
+def require_part(workspace: epath.PathLike, number: int) -> Part:
+    """Reads a part that an earlier stage stored; raises UserError where it is gone."""
+    part = read_part(workspace, number)
+    if part is None:
+        raise UserError(
+            f"{facts_path(workspace, number)} or its pixels are damaged; delete them and run again"
+        )
+    return part
 
-    def __init__(self, workspace: epath.PathLike, max_open: int = 16):
+
+class PosterStore:
+    """Reads pixels by movie number, in any order, keeping a number of parts open."""
+
+    def __init__(self, workspace: epath.PathLike, max_open: int = 256):
         self._workspace = workspace
         self._part = functools.lru_cache(maxsize=max_open)(self._open)
 
-    def _open(self, number: int) -> tuple[np.ndarray, object]:
-        part = read_part(self._workspace, number)
-        if part is None:
-            raise FileNotFoundError(facts_path(self._workspace, number))
-        return part.slot, pixels_path(self._workspace, number).open("rb")
+    def _open(self, number: int) -> tuple[IO[bytes], int]:
+        file = pixels_path(self._workspace, number).open("rb")
+        return file, file.seek(-4 * PART, 2)
 
     def __getitem__(self, movie: int) -> bytes | None:
         """Returns the pixels of a movie, <uint8>[64, 64, 3] as bytes; None without a poster."""
-        slots, file = self._part(movie // PART)
-        slot = int(slots[movie % PART])
+        number, place = divmod(movie, PART)
+        file, end = self._part(number)
+        file.seek(end + 4 * place)
+        slot = int.from_bytes(file.read(4), "little", signed=True)
         if slot < 0:
             return None
-        file.seek(slot * _BYTES)  # type: ignore[attr-defined]
-        return file.read(_BYTES)  # type: ignore[attr-defined]
+        file.seek(slot * _BYTES)
+        return file.read(_BYTES)

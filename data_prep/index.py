@@ -7,14 +7,16 @@ from typing import Any, Final
 import numpy as np
 from etils import epath
 
-from data_prep import storage, tfrecord, workers
+from data_prep import checksums, storage, tfrecord, workers
 from data_prep.example import Example
 from data_prep.progress import Progress
+from data_prep.records import record_digest
 from mmgenre import prepared_dataset, schema
 from mmgenre.prepared_dataset import DatasetInfo, RecordIndex, SplitInfo
 from mmgenre.tokenizer import OverviewTokenizer
 
 STAGE: Final = "index"
+VERSION: Final = 2
 _INLINE: Final = 4
 
 
@@ -41,21 +43,6 @@ class ShardFacts:
     posters: int
     overviews: int
     contents: bytes
-
-
-def record_digest(example: Any) -> bytes:
-    """SHA-256 of the contents of an Example, field by field, whatever the order they are in."""
-    digest = hashlib.sha256()
-    feature = example.features.feature
-    for name in schema.RECORD_FEATURES:
-        kind = feature[name].WhichOneof("kind")
-        if kind == "bytes_list":
-            values = list(feature[name].bytes_list.value)
-        else:
-            values = [np.array(feature[name].int64_list.value, "<i8").tobytes()]
-        for value in (name.encode(), *values):
-            digest.update(len(value).to_bytes(8, "little") + value)
-    return digest.digest()
 
 
 def shard_facts(path: str) -> ShardFacts:
@@ -91,10 +78,18 @@ def shard_facts(path: str) -> ShardFacts:
 def index(
     out: epath.Path, name: str, tokenizer: epath.Path, processes: int, progress: Progress
 ) -> tuple[DatasetInfo, dict[str, Any]]:
-    """Writes TFDS's metadata, the record index, the tokenizer and, last, `dataset.json`.
+    """Writes TFDS's metadata, the record index and the tokenizer.
+
+    Args:
+      out: folder with the shards.
+      name: of the data set.
+      tokenizer: its file in the workspace.
+      processes: that read shards.
+      progress: shown while reading.
 
     Returns:
-      The data set's info, and for the audit how many movies of each split have poster, overview.
+      What `write_info` is to write once the audit is there, and for the audit how many movies of
+      each split have a poster and an overview.
     """
     shards = {split: _shard_paths(out, split) for split in schema.SPLITS}
     shards = {split: paths for split, paths in shards.items() if paths}
@@ -128,7 +123,8 @@ def index(
                 [len(shard.offset) for shard in facts],
                 int(indices[split].num_bytes.sum()),
             )
-    (out / prepared_dataset.TOKENIZER_FILE).write_bytes(tokenizer.read_bytes())
+    with storage.atomic_write(out / prepared_dataset.TOKENIZER_FILE) as file:
+        file.write(tokenizer.read_bytes())
     prepared_dataset.write_index(out, indices)
     write_tfds_metadata(out, name, lengths)
     info = DatasetInfo(
@@ -214,3 +210,4 @@ def write_info(out: epath.Path, info: DatasetInfo) -> None:
     """Writes `dataset.json`, the last file of a data set: from here on it is whole."""
     with storage.atomic_write(out / prepared_dataset.INFO_FILE, "w") as file:
         file.write(info.to_json())
+    checksums.write(out)

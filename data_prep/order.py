@@ -1,7 +1,7 @@
 """Which record goes into which shard, and where: exactly as TFDS's own writers decide it.
 
-TFDS orders the records of a split by a hash of their key (here the movie's id) and cuts the range of
-hashes into shards. Doing the same here makes the shards equal to those that Beam writes.
+TFDS orders the records of a split by a hash of their key (here the movie's id) and cuts the range
+of hashes into shards. Doing the same here makes the shards equal to those that Beam writes.
 """
 
 import hashlib

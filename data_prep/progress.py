@@ -74,3 +74,8 @@ class Progress:
         """Prints one line."""
         if self.mode != "none":
             tqdm.tqdm.write(text, file=sys.stderr)
+
+    def result(self, text: str) -> None:
+        """Prints a command's result, on stdout."""
+        if self.mode != "none":
+            print(text, flush=True)

@@ -15,8 +15,6 @@ from mmgenre.errors import UserError
 STAGE: Final = "read"
 _VERSION: Final = 1
 
-REQUIREMENTS: Final = ("overview", "poster", "both", "any")
-
 
 @dataclasses.dataclass(frozen=True)
 class ReadOutcome:

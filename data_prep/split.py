@@ -5,10 +5,12 @@ The one stage whose memory grows with the number of movies: it must compare all 
 
 import collections
 import dataclasses
+import hashlib
 import math
 from typing import Final
 
 import numpy as np
+from etils import epath
 
 from data_prep import groups, images, movies, storage
 from data_prep.progress import Progress
@@ -18,6 +20,7 @@ from mmgenre.errors import UserError
 STAGE: Final = "split"
 _VERSION: Final = 1
 SPLIT_FILE: Final = "split.npy"
+IDS_FILE: Final = "ids.npy"
 DROPPED: Final = 255
 """The entry of the split file of a movie that is dropped; others index `schema.SPLITS`."""
 
@@ -101,8 +104,7 @@ def _split(
         with progress.bar(STAGE, len(movie_file), "movies") as bar:
             for part in range(images.num_parts(len(movie_file))):
                 numbers = images.part_range(part, len(movie_file))
-                facts = images.read_part(workspace.path, part)
-                assert facts is not None, part
+                facts = images.require_part(workspace.path, part)
                 for place, movie in enumerate(movie_file.range(numbers.start, numbers.stop)):
                     status = facts.status[place]
                     if _is_kept(movie, status, require):
@@ -123,6 +125,8 @@ def _split(
         schema.SPLITS.index(all_to) if all_to else assign(keys.ids[kept], component[kept], seed)
     )
     sizes = np.bincount(component[kept])
+    with storage.atomic_write(workspace.path / IDS_FILE) as file:
+        np.save(file, keys.ids)
     with storage.atomic_write(workspace.path / SPLIT_FILE) as file:
         np.save(file, assignment)
     return SplitOutcome(
@@ -132,8 +136,17 @@ def _split(
         grouped=int(sizes[sizes > 1].sum()),
         largest_group=int(sizes.max()),
         counts={name: int((assignment == code).sum()) for code, name in enumerate(schema.SPLITS)},
-        digest=storage.digest(assignment.tobytes().hex()),
+        digest=hashlib.sha256(assignment.data).hexdigest(),
     )
+
+
+def load_split(workspace: epath.PathLike, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the numbers in the workspace and the ids, <int64>[n] both, of a split's movies."""
+    path = epath.Path(workspace)
+    with (path / SPLIT_FILE).open("rb") as file:
+        numbers = np.flatnonzero(np.load(file) == schema.SPLITS.index(name))
+    with (path / IDS_FILE).open("rb") as file:
+        return numbers, np.load(file)[numbers]
 
 
 def _is_kept(movie: movies.Movie, status: str, require: str) -> bool:

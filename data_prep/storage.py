@@ -1,12 +1,14 @@
 """Files that are whole or absent, and stages that are done once for the same inputs."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import secrets
 from collections.abc import Iterator
-from typing import IO, Any, Final
+from pathlib import Path
+from typing import IO, Any, Final, Self
 
 from etils import epath
 
@@ -36,10 +38,9 @@ def atomic_write(path: epath.PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     try:
         with path_open(temporary, mode, **encoding) as file:
             yield file
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -71,16 +72,55 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def make_folder(path: epath.PathLike) -> epath.Path:
+    """Makes a folder and those above it; raises UserError where the disk refuses."""
+    path = epath.Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {path}: {error.strerror or error}") from error
+    return path
+
+
 class Workspace:
-    """The folder that keeps each stage's results, and under which inputs each was made."""
+    """The folder that keeps each stage's results, and under which inputs each was made.
+
+    Only one process at a time may use it. A context manager.
+
+    Raises:
+      UserError: the folder cannot be made, or another process uses it.
+    """
 
     def __init__(self, path: epath.PathLike):
-        self.path = epath.Path(path)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot make the folder {path}: {error.strerror or error}") from error
-        self._sweep()
+        self.path = make_folder(path)
+        self._lock: IO[Any] | None = None
+        if not is_remote(self.path):
+            self._lock = path_open(self.path / "lock", "ab")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Ends with the process.
+            except OSError as error:
+                self._lock.close()
+                raise UserError(
+                    f"another preparation is at work in {self.path}; wait for it, or give another "
+                    "folder with --work"
+                ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def local_folder(self, name: str) -> Path:
+        """Makes a folder in the workspace; raises UserError where that is in an object store."""
+        if is_remote(self.path):
+            raise UserError(
+                f"{self.path} is in an object store; give a folder on a local disk with --work"
+            )
+        folder = Path(self.path) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def outcome(self, stage: str, key: str) -> dict[str, Any] | None:
         """What `finish` was given for this stage and key; None where it must be done (again)."""
@@ -94,9 +134,9 @@ class Workspace:
         """Marks a stage as done, as the last thing it does."""
         write_json(self.path / f"{stage}.json", {"key": key, "outcome": outcome})
 
-    def _sweep(self) -> None:
-        if is_remote(self.path):
-            return
-        for leftover in self.path.glob(".*.tmp"):
-            with contextlib.suppress(OSError):
-                leftover.unlink()
+
+def sweep(folder: epath.Path) -> None:
+    """Deletes the temporary files that a killed process left in a folder."""
+    if not is_remote(folder):
+        for leftover in folder.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)

@@ -53,7 +53,7 @@ def open_text(path: epath.PathLike) -> Iterator[IO[str]]:
             if head.startswith(magic):
                 raise UserError(f"{path} is {kind}, not a CSV file")
         try:
-            if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
+            if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
                 raw = stack.enter_context(_open_member(raw, path))
             elif head.startswith(b"\x1f\x8b"):
                 raw = stack.enter_context(gzip.GzipFile(fileobj=raw))

@@ -59,7 +59,8 @@ def tokenise(
 
 
 def _train_overviews(workspace: storage.Workspace, progress: Progress) -> Iterator[str]:
-    assignment = np.load(workspace.path / split.SPLIT_FILE)
+    with (workspace.path / split.SPLIT_FILE).open("rb") as file:
+        assignment = np.load(file)
     train = schema.SPLITS.index(schema.TRAIN)
     with (
         movies.MovieFile(workspace.path) as movie_file,

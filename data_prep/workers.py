@@ -2,9 +2,11 @@
 
 import collections
 import concurrent.futures
+import itertools
 import multiprocessing
 import multiprocessing.connection
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -24,14 +26,17 @@ def ordered_map(
     """Yields `function(item)` for each item, in order, computed by a pool of processes.
 
     At most a few items per process are taken ahead of the result that is yielded, so neither items
-    nor results pile up. With one process it runs here, without a pool.
+    nor results pile up. With one process or item it runs here, without a pool.
 
     Args:
       function: a module-level function; it and its items and results are pickled.
       items: consumed as the work goes on.
       processes: of the pool.
     """
-    if processes <= 1:
+    items = iter(items)
+    ahead = list(itertools.islice(items, 2))
+    items = itertools.chain(ahead, items)
+    if processes <= 1 or len(ahead) < 2 or not _can_spawn():
         yield from map(function, items)
         return
     pool = concurrent.futures.ProcessPoolExecutor(
@@ -47,6 +52,12 @@ def ordered_map(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _can_spawn() -> bool:
+    """Whether a new process could import the main module; not where that came from stdin."""
+    path = getattr(sys.modules["__main__"], "__file__", None)
+    return path is None or os.path.exists(path)  # noqa: PTH110
 
 
 def _die_with_parent() -> None:

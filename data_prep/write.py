@@ -4,15 +4,15 @@ Each shard is written by one process and appears whole. Memory: a few hundred mo
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Final
 
 import numpy as np
 from etils import epath
 
 from data_prep import images, movies, order, split, storage, tfrecord, workers
-from data_prep.example import Record
 from data_prep.progress import Progress
+from data_prep.records import Record
 from mmgenre import prepared_dataset, schema
 from mmgenre.tokenizer import OverviewTokenizer
 
@@ -39,74 +39,80 @@ class ShardTask:
     max_tokens: int
 
 
-def write(
-    workspace: storage.Workspace,
-    out: epath.Path,
-    inputs: str,
-    max_tokens: int,
-    num_shards: int | None,
-    processes: int,
-    progress: Progress,
-) -> str:
-    """Writes the shards of every split; a shard that an earlier run finished is kept.
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Which shards to write from what.
 
-    Args:
+    Attributes:
       workspace: holds movies, pixels, splits and the tokenizer.
       out: the data set's folder.
       inputs: digest of all these.
       max_tokens: where token sequences are cut.
       num_shards: of each split; None decides by size.
+    """
+
+    workspace: storage.Workspace
+    out: epath.Path
+    inputs: str
+    max_tokens: int
+    num_shards: int | None
+
+    @property
+    def key(self) -> str:
+        """Changes whenever the shards do."""
+        return storage.digest(STAGE, _VERSION, self.inputs, self.max_tokens, self.num_shards)
+
+    def tasks(self) -> list[ShardTask]:
+        """The shards of all splits."""
+        tasks = []
+        for name in schema.SPLITS:
+            numbers, ids = split.load_split(self.workspace.path, name)
+            if not len(numbers):
+                continue
+            asked = order.num_shards(len(numbers), self.num_shards)
+            shards = order.shards(numbers, ids, name, asked)
+            for shard, members in enumerate(shards):
+                path = self.out / prepared_dataset.shard_name(name, shard, len(shards))
+                tasks.append(
+                    ShardTask(str(self.workspace.path), str(path), members, self.max_tokens)
+                )
+        return tasks
+
+
+def write(plan: Plan, processes: int, progress: Progress) -> None:
+    """Writes the shards of every split; a shard that an earlier run finished is kept.
+
+    Args:
+      plan: what to write.
       processes: that write.
       progress: shown while writing.
-
-    Returns:
-      A digest that changes whenever the shards do.
     """
-    key = storage.digest(STAGE, _VERSION, inputs, max_tokens, num_shards)
-    tasks = list(_tasks(workspace, out, max_tokens, num_shards))
-    sizes = _sizes_written(workspace, key)
+    tasks = plan.tasks()
+    sizes: dict[str, int] = dict(plan.workspace.outcome(STAGE, plan.key) or {})
     missing = [task for task in tasks if not _is_written(task, sizes)]
     if not missing:
         progress.skipped(STAGE)
-        return key
-    # From here on the folder is no data set until its metadata are written again.
-    (out / prepared_dataset.INFO_FILE).unlink(missing_ok=True)
-    wanted = {task.path for task in tasks}
-    for path in out.glob("mmgenre-*.tfrecord-*"):
-        if str(path) not in wanted or path.name not in sizes:
-            path.unlink()
+        return
+    remove_dataset(plan.out, {epath.Path(task.path).name for task in tasks} & sizes.keys())
     total = sum(len(task.numbers) for task in tasks)
-    pool = processes if total > _INLINE else 1
+    if total <= _INLINE:
+        processes = 1
     with progress.bar(STAGE, total, "movies") as bar:
         bar.update(total - sum(len(task.numbers) for task in missing))
         for task, size in zip(
-            missing, workers.ordered_map(write_shard, missing, pool), strict=True
+            missing, workers.ordered_map(write_shard, missing, processes), strict=True
         ):
             sizes[epath.Path(task.path).name] = size
-            workspace.finish(STAGE, key, sizes)
+            plan.workspace.finish(STAGE, plan.key, sizes)
             bar.update(len(task.numbers))
-    return key
 
 
-def _tasks(
-    workspace: storage.Workspace, out: epath.Path, max_tokens: int, num_shards: int | None
-) -> Iterator[ShardTask]:
-    assignment = np.load(workspace.path / split.SPLIT_FILE)
-    with movies.MovieFile(workspace.path) as movie_file:
-        ids = np.fromiter((movie.id for movie in movie_file), np.int64, len(movie_file))
-    for code, name in enumerate(schema.SPLITS):
-        numbers = np.flatnonzero(assignment == code)
-        if not len(numbers):
-            continue
-        asked = order.num_shards(len(numbers), num_shards)
-        shards = order.shards(numbers, ids[numbers], name, asked)
-        for shard, members in enumerate(shards):
-            path = out / prepared_dataset.shard_name(name, shard, len(shards))
-            yield ShardTask(str(workspace.path), str(path), members, max_tokens)
-
-
-def _sizes_written(workspace: storage.Workspace, key: str) -> dict[str, int]:
-    return dict(workspace.outcome(STAGE, key) or {})
+def remove_dataset(out: epath.Path, kept: Set[str] = frozenset()) -> None:
+    """Deletes the shards of a folder, but for `kept`, after the file that makes it a data set."""
+    (out / prepared_dataset.INFO_FILE).unlink(missing_ok=True)
+    for path in out.glob("mmgenre-*.tfrecord-*"):
+        if path.name not in kept:
+            path.unlink()
 
 
 def _is_written(task: ShardTask, sizes: dict[str, int]) -> bool:

@@ -14,7 +14,16 @@ import jax
 import numpy as np
 from etils import epath
 
-from mmgenre import baselines, metrics, optimizer, parallel, report_tables, schema, steps
+from mmgenre import (
+    baselines,
+    metrics,
+    optimizer,
+    parallel,
+    random_streams,
+    report_tables,
+    schema,
+    steps,
+)
 from mmgenre.batch_plan import plan_evaluation
 from mmgenre.checkpoint import RunCheckpoints
 from mmgenre.config import Config
@@ -79,7 +88,7 @@ def predict_split(
 def load_best_params(run: RunDirectory, model: fusion.FusionModel) -> tuple[Any, int]:
     """Reads the parameters of a run's best checkpoint, and the step that it was saved at."""
     create = functools.partial(TrainState.create, model, optimizer.build(run.load_config()))
-    abstract = parallel.abstract_replicated(create, jax.random.key(0))
+    abstract = parallel.abstract_replicated(create, random_streams.init_key(0))
     with RunCheckpoints(run.checkpoints, read_only=True) as checkpoints:
         best = checkpoints.best()
         step = best[0] if best else checkpoints.latest_step()

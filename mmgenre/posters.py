@@ -20,7 +20,7 @@ MAX_BYTES: Final = 32 << 20
 MAX_PIXELS: Final = 64_000_000
 """Most pixels of an image that is decoded: a small file can unfold into gigabytes."""
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 _SIZE: Final = (schema.POSTER_SIZE, schema.POSTER_SIZE)
 # A JPEG is decoded at the smallest eighth of its size that is still this many times the result, and

@@ -9,6 +9,7 @@ import zlib
 from typing import Final
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 INIT: Final = "init"
@@ -16,8 +17,18 @@ DROPOUT: Final = "dropout"
 
 
 def stream_key(seed: int, name: str) -> jax.Array:
-    """Returns the key of the stream `name` (`INIT`, `DROPOUT`)."""
+    """Returns the key of the stream `name`."""
     return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
+
+
+def init_key(seed: int) -> jax.Array:
+    """Returns the key that initial parameters are drawn from.
+
+    It uses XLA's own generator: drawing a model's parameters with Threefry takes three times as
+    long to compile, which a user waits for at the start of each run.
+    """
+    seed_words = jax.random.key_data(stream_key(seed, INIT))
+    return jax.random.wrap_key_data(jnp.tile(seed_words, 2), impl="rbg")
 
 
 def epoch_generator(seed: int, epoch: int) -> np.random.Generator:

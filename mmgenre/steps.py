@@ -56,7 +56,7 @@ def train_step(
     (_, logits), grads = jax.value_and_grad(loss_share, has_aux=True)(state.params)
     grads = jax.lax.psum(grads, AXIS)
     sums = jax.lax.psum(batch_counts(logits, batch), AXIS)
-    sums["grad_norm"] = optax.global_norm(grads)
+    sums["grad_norm"] = optax.tree.norm(grads)
     return state.apply_gradients(grads, optimizer), sums
 
 

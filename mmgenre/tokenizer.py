@@ -1,8 +1,8 @@
 """Overviews to token ids: words of any script, lower-cased and normalised.
 
 A token is a word (letters, marks and digits of one run), an English contraction's ending ("'s"), or
-one punctuation mark or symbol. Scripts that put no spaces between words are split finer: Chinese and
-Japanese into characters; Thai, Lao, Khmer and Burmese into characters with their marks. Text is
+one punctuation mark or symbol. Scripts that put no spaces between words are split finer: Chinese
+and Japanese into characters; Thai, Lao, Khmer and Burmese into characters with their marks. Text is
 normalised to NFKC and lower-cased; accents stay, because "pêche" and "péché" are two words, and a
 letter that was typed as base and mark equals the composed one.
 
@@ -10,9 +10,8 @@ No TensorFlow, no JAX: preparation and prediction share this module.
 """
 
 import json
-import os
 import re
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator
 from typing import Final, Self
 
@@ -166,7 +165,7 @@ def _tokenizer(vocabulary: dict[str, int]) -> tokenizers.Tokenizer:
 
 
 def _without_surrogates(text: str) -> str:
-    """Replaces each lone surrogate, which UTF-8 cannot carry; keeps the length, and so the spans."""
+    """Replaces lone surrogates, which UTF-8 cannot carry; keeps the length, and so the spans."""
     return _SURROGATES.sub("\ufffd", text)
 
 
@@ -189,12 +188,10 @@ def _write_atomically(path: epath.Path, data: bytes) -> None:
     if "://" in str(path):  # Object stores show a file only once it is whole.
         path.write_bytes(data)
         return
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        temporary.write_bytes(data)
+        temporary.replace(path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise

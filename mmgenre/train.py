@@ -79,7 +79,7 @@ class Trainer:
         model = fusion.build(config.model)
         tx = optimizer.build(config)
         self._create_state = functools.partial(TrainState.create, model, tx)
-        self._init_key = random_streams.stream_key(config.seed, random_streams.INIT)
+        self._init_key = random_streams.init_key(config.seed)
         self._train_step = parallel.pmap_train_step(
             functools.partial(
                 steps.train_step,

@@ -1,24 +1,150 @@
-"""Stacks of LSTM layers."""
+"""A stack of LSTM layers: one function, several ways to compute it.
+
+Gates lie in the order input, forget, candidate, output (i, f, g, o), as in Keras. Suffixes name dimensions: B batch,
+T time, E features in, H units, G = 4 H gates.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
+Method = Literal["auto", "plain", "hoisted"]
+Layer = tuple[jax.Array, jax.Array, jax.Array]
 
-def lstm_stack(x, layers, masks):
-    for (wi, wh, b), mask in zip(layers, masks, strict=True):
-        z_TBG = (x @ wi + b[None, None]).swapaxes(0, 1)
-        h0 = jnp.zeros((x.shape[0], wh.shape[0]), x.dtype)
 
-        def cell(carry, z, wh=wh):
-            h, c = carry
-            i, f, g, o = jnp.split(z + h @ wh, 4, axis=-1)
-            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-            h = jax.nn.sigmoid(o) * jnp.tanh(c)
-            return (h, c), h
+def lstm_stack(
+    inputs: jax.Array,
+    layers: Sequence[Layer],
+    dropout_masks: Sequence[jax.Array | None] | None = None,
+    *,
+    method: Method = "auto",
+    time_major: bool = False,
+) -> jax.Array:
+    """Runs the layers in turn over whole sequences, from states of zero.
 
-        _, h_TBH = lax.scan(cell, (h0 + 0 * z_TBG[0, :, :1], h0 + 0 * z_TBG[0, :, :1]), z_TBG)
-        x = h_TBH.swapaxes(0, 1)
+    Padding needs no mask: a state at a padded position influences only positions after it.
+
+    Args:
+      inputs: <float>[B, T, E], or [T, B, E] where time_major.
+      layers: of each layer input_kernel <float>[E, 4H], recurrent_kernel <float>[H, 4H], bias <float>[4H].
+      dropout_masks: of each layer an array to multiply its outputs with (0 or 1 / keep probability), of a shape that
+        broadcasts to its outputs; or None.
+      method: "plain" is a scanned cell that XLA differentiates: the reference. "hoisted" is for CPUs: see `_layer`.
+        "auto" picks by the default backend.
+      time_major: whether time comes before batch in inputs, masks and result. That saves the two transpositions of
+        the other order: an embedding of transposed tokens is time-major at no cost.
+
+    Returns:
+      <float>[B, T, H] (or [T, B, H]): every output of the last layer, dtype of the inputs.
+    """
+    if method == "auto":
+        method = "hoisted" if jax.default_backend() == "cpu" else "plain"
+    if method not in ("plain", "hoisted"):
+        raise ValueError(f"unknown method {method!r}")
+    masks = [None] * len(layers) if dropout_masks is None else list(dropout_masks)
+    if len(masks) != len(layers):
+        raise ValueError(f"{len(masks)} dropout masks for {len(layers)} layers")
+    run_layer = _plain_layer if method == "plain" else _layer
+    dtype = inputs.dtype
+    x = inputs if time_major else inputs.swapaxes(0, 1)
+    for layer, mask in zip(layers, masks, strict=True):
+        x = run_layer(x, *(parameter.astype(dtype) for parameter in layer))
         if mask is not None:
-            x = x * mask
-    return x
+            x = x * (mask if time_major else mask.swapaxes(0, 1)).astype(dtype)
+    return x if time_major else x.swapaxes(0, 1)
+
+
+def _plain_layer(
+    x_TxBxE: jax.Array, input_kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array
+):
+    def cell(state: tuple[jax.Array, jax.Array], x_BxE: jax.Array):
+        h, c = state
+        i, f, g, o = jnp.split(x_BxE @ input_kernel + h @ recurrent_kernel + bias, 4, axis=-1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        return (h, c), h
+
+    zeros = jnp.zeros((x_TxBxE.shape[1], recurrent_kernel.shape[0]), x_TxBxE.dtype)
+    return lax.scan(cell, (zeros, zeros), x_TxBxE)[1]
+
+
+def _halves(units: int, dtype: jnp.dtype) -> np.ndarray:
+    """1/2 for the three sigmoid gates and 1 for the candidate: sigmoid(x) = (tanh(x / 2) + 1) / 2."""
+    return np.repeat(np.array([0.5, 0.5, 1.0, 0.5]), units).astype(dtype)
+
+
+def _gates(tanh_BxG: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    i, f, g, o = jnp.split(tanh_BxG, 4, axis=-1)
+    return 0.5 * i + 0.5, 0.5 * f + 0.5, g, 0.5 * o + 0.5
+
+
+@jax.custom_vjp
+def _layer(
+    x_TxBxE: jax.Array, input_kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array
+) -> jax.Array:
+    """One layer, time-major, its scans reduced to what is truly serial.
+
+    One tanh serves all gates. The backward scan only carries the state's gradient back; the gradients of
+    weights and inputs are matrix products over all steps at once, after it.
+    """
+    return _layer_forward(x_TxBxE, input_kernel, recurrent_kernel, bias)[0]
+
+
+def _layer_forward(
+    x_TxBxE: jax.Array, input_kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array
+):
+    batch, units = x_TxBxE.shape[1], recurrent_kernel.shape[0]
+    halves = _halves(units, x_TxBxE.dtype)
+    kernel = jnp.concatenate([input_kernel, recurrent_kernel]) * halves
+    bias = bias * halves
+
+    def step(state: tuple[jax.Array, jax.Array], x_BxE: jax.Array):
+        h, c = state
+        tanh_BxG = jnp.tanh(jnp.concatenate([x_BxE, h], axis=-1) @ kernel + bias)
+        i, f, g, o = _gates(tanh_BxG)
+        c = f * c + i * g
+        h = o * jnp.tanh(c)
+        return (h, c), (h, c, tanh_BxG)
+
+    zeros = jnp.zeros((batch, units), x_TxBxE.dtype)
+    _, (h, c, tanh) = lax.scan(step, (zeros, zeros), x_TxBxE)
+    return h, (x_TxBxE, input_kernel, recurrent_kernel, h, c, tanh)
+
+
+def _layer_backward(residuals, g_TxBxH: jax.Array):
+    x, input_kernel, recurrent_kernel, h, c, tanh = residuals
+    time, batch, features = x.shape
+    units = recurrent_kernel.shape[0]
+    quarters = (
+        _halves(units, x.dtype) ** 2
+    )  # derivative of a gate by what it is computed from, over 1 - tanh^2
+    quarters[2 * units : 3 * units] = 1.0
+
+    def before(states: jax.Array) -> jax.Array:
+        return jnp.concatenate([jnp.zeros_like(states[:1]), states[:-1]])
+
+    def step(carry: tuple[jax.Array, jax.Array], inputs):
+        dh, dc = carry
+        g, tanh_BxG, c, c_before = inputs
+        i, f, candidate, o = _gates(tanh_BxG)
+        tanh_c = jnp.tanh(c)
+        dh = dh + g
+        dc = dc + dh * o * (1 - tanh_c * tanh_c)
+        d_gates = jnp.concatenate([dc * candidate, dc * c_before, dc * i, dh * tanh_c], axis=-1)
+        dz_BxG = d_gates * (1 - tanh_BxG * tanh_BxG) * quarters
+        return (dz_BxG @ recurrent_kernel.T, dc * f), dz_BxG
+
+    zeros = jnp.zeros((batch, units), x.dtype)
+    _, dz_TxBxG = lax.scan(step, (zeros, zeros), (g_TxBxH, tanh, c, before(c)), reverse=True)
+    dz = dz_TxBxG.reshape(time * batch, 4 * units)
+    dx = (dz @ input_kernel.T).reshape(x.shape)
+    d_input_kernel = x.reshape(time * batch, features).T @ dz
+    d_recurrent_kernel = before(h).reshape(time * batch, units).T @ dz
+    return dx, d_input_kernel, d_recurrent_kernel, dz.sum(0)
+
+
+_layer.defvjp(_layer_forward, _layer_backward)

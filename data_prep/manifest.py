@@ -1,0 +1,169 @@
+"""What has become of each poster that was asked for: a table on disk that a rerun trusts.
+
+The table is an SQLite file in write-ahead mode: what has been committed survives a kill. Files are
+stored before their rows, each under a temporary name and then renamed, so that a file under its own
+name is whole even where the kill came before the row.
+"""
+
+import os
+import queue
+import secrets
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Final, Self
+
+from data_prep.http_client import Answer
+from mmgenre.errors import UserError
+
+_DATABASE: Final = "manifest.sqlite"
+_TEMPORARY: Final = "incoming"
+
+
+class Manifest:
+    """The posters of one server and list of widths, in a folder of their own.
+
+    Args:
+      folder: gets the table and the files, laid out like the server: `<width><poster_path>`.
+      widths: that are asked for, in order of preference.
+    """
+
+    def __init__(self, folder: Path, widths: tuple[str, ...]):
+        self.folder = folder
+        self._widths = widths
+        self._root = str(folder)
+        incoming = folder / _TEMPORARY
+        incoming.mkdir(parents=True, exist_ok=True)
+        for leftover in incoming.iterdir():
+            leftover.unlink()
+        self._connection = sqlite3.connect(folder / _DATABASE, check_same_thread=False)
+        self._lock = threading.Lock()
+        try:
+            self._connection.executescript(
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+                "CREATE TABLE IF NOT EXISTS posters (path TEXT PRIMARY KEY, status TEXT NOT NULL,"
+                " width TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;"
+            )
+        except sqlite3.DatabaseError as error:
+            raise UserError(
+                f"{folder / _DATABASE} is damaged ({error}); delete it: the posters that are "
+                "stored beside it are kept and used"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._connection.close()
+
+    def locate(self, poster_path: str) -> tuple[str, str] | None:
+        """Returns (the stored file, "") or ("", why there is none); None where it is not known.
+
+        A row whose file is gone or has another size is not believed; a file without a row is.
+        """
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT status, width, size FROM posters WHERE path = ?", (poster_path,)
+            ).fetchone()
+        if row is not None:
+            status, width, size = row
+            if status:
+                return "", status
+            path = self._path(width, poster_path)
+            return (path, "") if _size(path) == size else None
+        for width in self._widths:
+            path = self._path(width, poster_path)
+            if _size(path) > 0:
+                return path, ""
+        return None
+
+    def forget_failures(self, temporary_only: bool) -> None:
+        """Deletes what is known of posters that were not had, so that they are asked for again."""
+        condition = "status LIKE 'gave up%'" if temporary_only else "status <> ''"
+        with self._lock, self._connection:
+            self._connection.execute(f"DELETE FROM posters WHERE {condition}")
+
+    def store(self, answers: list[tuple[str, Answer]]) -> None:
+        """Writes the files of some answers, then all their rows in one transaction."""
+        rows = []
+        for poster_path, answer in answers:
+            if answer.data is not None:
+                self._write(self._path(answer.width, poster_path), answer.data)
+            size = len(answer.data or b"")
+            rows.append((poster_path, answer.status, answer.width, size))
+        with self._lock, self._connection:
+            self._connection.executemany("INSERT OR REPLACE INTO posters VALUES (?, ?, ?, ?)", rows)
+
+    def _write(self, path: str, data: bytes) -> None:
+        temporary = f"{self._root}/{_TEMPORARY}/{secrets.token_hex(8)}"
+        with open(temporary, "xb", buffering=0) as file:  # noqa: PTH123  (a third of the time)
+            file.write(data)
+        try:
+            os.replace(temporary, path)  # noqa: PTH105
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+            os.replace(temporary, path)  # noqa: PTH105
+
+    def _path(self, width: str, poster_path: str) -> str:
+        return f"{self._root}/{width}{poster_path}"
+
+
+class StoringThread:
+    """Stores answers beside the event loop, many in one transaction. A context manager.
+
+    Attributes:
+      pending: poster paths whose answers are awaited, or wait to be stored.
+    """
+
+    def __init__(self, manifest: Manifest):
+        self.pending: set[str] = set()
+        self._manifest = manifest
+        self._queue: queue.SimpleQueue[tuple[str, Answer] | None] = queue.SimpleQueue()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="store posters", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        if error[0] is None:
+            self._check()
+
+    def put(self, poster_path: str, answer: Answer) -> None:
+        """Hands over an answer; raises UserError where the disk refused an earlier one."""
+        self._check()
+        self._queue.put((poster_path, answer))
+
+    def _check(self) -> None:
+        if isinstance(self._error, OSError):
+            raise UserError(
+                f"cannot store posters in {self._manifest.folder}: "
+                f"{self._error.strerror or self._error}"
+            ) from self._error
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        while True:
+            items = [self._queue.get()]
+            while not self._queue.empty():
+                items.append(self._queue.get())
+            answers = [item for item in items if item is not None]
+            try:
+                self._manifest.store(answers)
+            except BaseException as error:
+                self._error = error
+                return
+            self.pending.difference_update([poster_path for poster_path, _ in answers])
+            if None in items:
+                return
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116
+    except OSError:
+        return -1

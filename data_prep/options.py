@@ -1,0 +1,185 @@
+"""What to prepare, and how: the config, and the command line that makes one."""
+
+import argparse
+import dataclasses
+from typing import Any, Final
+
+from etils import epath
+
+from mmgenre import schema
+from mmgenre.errors import UserError
+
+REQUIREMENTS: Final = ("overview", "poster", "both", "any")
+WIDTHS: Final = ("w92", "w154", "w185", "w342", "w500", "w780", "original")
+DEFAULT_VOCABULARY_SIZE: Final = 20_000
+RUNNERS: Final = ("DirectRunner", "DataflowRunner", "FlinkRunner", "SparkRunner")
+
+
+@dataclasses.dataclass(frozen=True)
+class PrepareConfig:
+    """What to prepare, and how.
+
+    Attributes:
+      metadata: `movies_metadata.csv`, or the gzip or zip of it.
+      posters: a folder laid out like the image server, or the server's address.
+      out: folder of the data set.
+      name: of the data set, in logs and reports; None takes the out folder's.
+      require: what a movie must have to be kept: "overview", "poster", "both", or "any" of the two.
+      width: of the posters.
+      fallback_widths: to try where a poster is not to be had at `width`; None tries all others.
+      seed: of the split.
+      all_to: a split that gets every movie; None splits.
+      tokenizer: an existing tokenizer's file; None trains one on the train split.
+      vocabulary_size: of the tokenizer that is trained.
+      max_tokens: where token sequences are cut.
+      num_shards: of each split; None decides by size.
+      processes: that decode and write; None takes all cores.
+      work: folder of the stages' results; None is `.work` in the out folder.
+      concurrency, rate, tries, timeout, backoff: see `http_client.FetchConfig`.
+      ask_again: whether to ask again for posters that were missing or corrupt.
+      runner: of Apache Beam; None works on this machine without Beam.
+      beam_options: command-line options for Beam's pipelines.
+      progress: "auto", "lines" or "none".
+    """
+
+    metadata: epath.PathLike
+    posters: epath.PathLike
+    out: epath.PathLike
+    name: str | None = None
+    require: str = "overview"
+    width: str = "w154"
+    fallback_widths: tuple[str, ...] | None = None
+    seed: int = 0
+    all_to: str | None = None
+    tokenizer: epath.PathLike | None = None
+    vocabulary_size: int = DEFAULT_VOCABULARY_SIZE
+    max_tokens: int = 512
+    num_shards: int | None = None
+    processes: int | None = None
+    work: epath.PathLike | None = None
+    concurrency: int = 32
+    rate: float | None = None
+    tries: int = 6
+    timeout: float = 20.0
+    backoff: float = 0.5
+    ask_again: bool = False
+    runner: str | None = None
+    beam_options: tuple[str, ...] = ()
+    progress: str = "auto"
+
+
+def check(config: PrepareConfig) -> None:
+    """Raises UserError where options do not fit together or are out of range."""
+    if config.all_to in (schema.TEST, schema.VALIDATION) and config.tokenizer is None:
+        raise UserError(
+            f"--all-to {config.all_to} needs --tokenizer: a vocabulary must not be built from "
+            "held-out movies; give the tokenizer.json of the data set the model was trained on"
+        )
+    for name, choices in (
+        ("require", REQUIREMENTS),
+        ("width", WIDTHS),
+        ("all_to", (None, *schema.SPLITS)),
+        ("runner", (None, *RUNNERS)),
+        ("progress", ("auto", "lines", "none")),
+    ):
+        if getattr(config, name) not in choices:
+            raise UserError(
+                f"{_flag(name)} is {getattr(config, name)!r}; choose from "
+                f"{', '.join(str(choice) for choice in choices if choice)}"
+            )
+    for width in config.fallback_widths or ():
+        if width not in WIDTHS:
+            raise UserError(f"--fallback-widths names {width!r}; choose from {', '.join(WIDTHS)}")
+    for name, least in (
+        ("vocabulary_size", 2),
+        ("max_tokens", 1),
+        ("num_shards", 1),
+        ("processes", 1),
+        ("concurrency", 1),
+        ("tries", 1),
+        ("seed", 0),
+    ):
+        value = getattr(config, name)
+        if value is not None and value < least:
+            raise UserError(f"{_flag(name)} is {value}; it must be at least {least}")
+    for name in ("rate", "timeout"):
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise UserError(f"{_flag(name)} is {value}; it must be above 0")
+    if config.backoff < 0:
+        raise UserError(f"--backoff is {config.backoff}; it must not be below 0")
+    if config.num_shards is not None and config.num_shards > 99_999:
+        raise UserError("--num-shards is at most 99,999: shard names have five digits")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def parse_args(arguments: list[str] | None = None) -> PrepareConfig:
+    """Reads the command line; options that are not ours go to Beam, if it is asked for."""
+    parser = _parser()
+    namespace, others = parser.parse_known_args(arguments)
+    if others and namespace.runner is None:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    values: dict[str, Any] = vars(namespace)
+    values["beam_options"] = tuple(others)
+    if values["fallback_widths"] is not None:
+        widths = values["fallback_widths"].replace(",", " ").split()
+        values["fallback_widths"] = () if widths == ["none"] else tuple(widths)
+    return PrepareConfig(**values)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_prep.prepare",
+        allow_abbrev=False,
+        description="Prepares a data set from movies_metadata.csv and posters. Safe to kill and to "
+        "run again: what is done is not done twice.",
+        epilog="With --runner, further options are passed to Apache Beam's pipelines.",
+    )
+    add = parser.add_argument
+    add("--metadata", required=True, help="movies_metadata.csv, or the gzip or zip of it")
+    add(
+        "--posters",
+        required=True,
+        help="a folder laid out like the image server, or an address such as "
+        "https://image.tmdb.org/t/p",
+    )
+    add("--out", required=True, help="folder of the data set")
+    add("--name", help="what to call the data set (default: the out folder's name)")
+    add(
+        "--require",
+        choices=REQUIREMENTS,
+        default="overview",
+        help="what a movie must have to be kept (default: overview; a missing poster is flagged)",
+    )
+    add("--width", choices=WIDTHS, default="w154", help="of the posters (default: w154)")
+    add(
+        "--fallback-widths",
+        metavar="W,W",
+        help="to try where a poster is not to be had at --width (default: all others), or none",
+    )
+    add("--seed", type=int, default=0, help="of the split (default: 0)")
+    add("--all-to", choices=schema.SPLITS, help="put every movie into this split")
+    add("--tokenizer", metavar="FILE", help="an existing tokenizer.json, instead of training one")
+    add(
+        "--vocabulary-size",
+        type=int,
+        default=DEFAULT_VOCABULARY_SIZE,
+        metavar="N",
+        help=f"of the tokenizer that is trained (default: {DEFAULT_VOCABULARY_SIZE:,})",
+    )
+    add("--max-tokens", type=int, default=512, metavar="N", help="kept of a text (default: 512)")
+    add("--num-shards", type=int, metavar="N", help="of each split (default: by size)")
+    add("--processes", type=int, metavar="N", help="that decode and write (default: all cores)")
+    add("--work", metavar="DIR", help="for the stages' results (default: .work in --out)")
+    add("--concurrency", type=int, default=32, metavar="N", help="of requests (default: 32)")
+    add("--rate", type=float, metavar="R", help="requests a second at most (default: no limit)")
+    add("--tries", type=int, default=6, metavar="N", help="of one address (default: 6)")
+    add("--timeout", type=float, default=20.0, metavar="S", help="in seconds (default: 20)")
+    add("--backoff", type=float, default=0.5, metavar="S", help="first wait (default: 0.5)")
+    add("--ask-again", action="store_true", help="for posters that were missing or corrupt")
+    add("--runner", choices=RUNNERS, help="of Apache Beam, to work on many machines")
+    add("--progress", choices=("auto", "lines", "none"), default="auto")
+    return parser
