@@ -94,7 +94,7 @@ def decode_part(task: PartTask) -> int:
 def decode_file(path: str) -> bytes | str:
     """Returns the pixels of a poster file, or the reason why it has none."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb") as file:
             return decode_bytes(file.read(posters.MAX_BYTES + 1))
     except OSError as error:
         return f"unreadable: {error.strerror or type(error).__name__}"
@@ -120,7 +120,7 @@ def _task(
 def _state(path: str) -> tuple[str, int, int]:
     """Changes when the file is replaced."""
     try:
-        stat = os.stat(path)  # noqa: PTH116
+        stat = os.stat(path)
     except OSError:
         return path, -1, -1
     return path, stat.st_size, stat.st_mtime_ns

@@ -47,6 +47,6 @@ class Folder:
         if not poster_path:
             return "", NO_PATH
         for path in self.candidates(poster_path):
-            if os.path.isfile(path):  # noqa: PTH113
+            if os.path.isfile(path):
                 return path, ""
         return "", NOT_FOUND

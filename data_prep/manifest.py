@@ -96,13 +96,13 @@ class Manifest:
 
     def _write(self, path: str, data: bytes) -> None:
         temporary = f"{self._root}/{_TEMPORARY}/{secrets.token_hex(8)}"
-        with open(temporary, "xb", buffering=0) as file:  # noqa: PTH123  (a third of the time)
+        with open(temporary, "xb", buffering=0) as file:
             file.write(data)
         try:
-            os.replace(temporary, path)  # noqa: PTH105
+            os.replace(temporary, path)
         except FileNotFoundError:
-            os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-            os.replace(temporary, path)  # noqa: PTH105
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.replace(temporary, path)
 
     def _path(self, width: str, poster_path: str) -> str:
         return f"{self._root}/{width}{poster_path}"
@@ -164,6 +164,6 @@ class StoringThread:
 
 def _size(path: str) -> int:
     try:
-        return os.stat(path).st_size  # noqa: PTH116
+        return os.stat(path).st_size
     except OSError:
         return -1

@@ -57,7 +57,7 @@ def ordered_map(
 def _can_spawn() -> bool:
     """Whether a new process could import the main module; not where that came from stdin."""
     path = getattr(sys.modules["__main__"], "__file__", None)
-    return path is None or os.path.exists(path)  # noqa: PTH110
+    return path is None or os.path.exists(path)
 
 
 def _die_with_parent() -> None:

@@ -180,11 +180,16 @@ def read_labels(dataset: PreparedDataset, split: str) -> np.ndarray:
     return np.stack(_read_feature(dataset, split, schema.LABELS, spec)).astype(np.uint8)
 
 
+def read_has_poster(dataset: PreparedDataset, split: str) -> np.ndarray:
+    """Reads which movies of a split have a poster, <bool>[movies]; raises as `read_texts`."""
+    spec = _FEATURES[schema.HAS_POSTER]
+    return np.stack(_read_feature(dataset, split, schema.HAS_POSTER, spec)).astype(bool)
+
+
 def _read_feature(dataset: PreparedDataset, split: str, feature: str, spec: Any) -> list[Any]:
     index = dataset.index(split)
-    return _read(
-        ShardReader(dataset.shard_paths(split), index), np.arange(len(index)), feature, spec
-    )
+    shards = ShardReader(dataset.shard_paths(split), index)
+    return _read(shards, np.arange(len(index)), feature, spec)
 
 
 def _read(shards: ShardReader, movies: np.ndarray, feature: str, spec: Any) -> list[Any]:

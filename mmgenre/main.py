@@ -15,6 +15,7 @@ import logging
 import os
 import shlex
 import sys
+from typing import TYPE_CHECKING
 
 from absl import flags
 from etils import epath
@@ -26,6 +27,9 @@ from mmgenre.errors import UserError, run_command
 from mmgenre.membership import Membership
 
 # Heavy imports (JAX, TensorFlow) happen in `run`, after the command line has been checked.
+
+if TYPE_CHECKING:
+    from mmgenre.run_directory import RunDirectory
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", help_string="file with get_config(), such as configs/model1.py", lock_config=True
@@ -116,9 +120,20 @@ def _run(config: Config, workdir: epath.Path, until_end: contextlib.ExitStack) -
         run_log.log_to_file(RunDirectory.start(workdir, config, dataset).log_file)
 
     cluster.on_first_process(start_run)
-    train.train_and_evaluate(config, dataset, RunDirectory(workdir))
+    run_directory = RunDirectory(workdir)
+    train.train_and_evaluate(config, dataset, run_directory)
     # The others wait for the report here: leaving together has a time limit.
-    cluster.on_first_process(lambda: print(f"results: {workdir}"))
+    cluster.on_first_process(lambda: _write_report(run_directory))
+
+
+def _write_report(run_directory: "RunDirectory") -> None:
+    """Draws what was measured, where people look at it."""
+    from mmgenre import tensorboard_figures
+    from mmgenre.report.page import write_report
+
+    print(f"results: {run_directory.path}")
+    tensorboard_figures.write_test_evaluation(run_directory)
+    print(f"report: {write_report([run_directory])}")
 
 
 def main() -> None:

@@ -20,12 +20,13 @@ from mmgenre import (
     random_streams,
     schema,
     steps,
+    training_session,
 )
 from mmgenre.batch_plan import BatchPlan, plan_training_epoch
 from mmgenre.checkpoint import RunCheckpoints, set_damaged_aside
 from mmgenre.config import Config
 from mmgenre.errors import RunError, UserError
-from mmgenre.evaluate import SplitPredictions, evaluate_and_write, predict_split
+from mmgenre.evaluation import SplitPredictions, evaluate_and_write, predict_split, write_record
 from mmgenre.input_pipeline import MovieSource
 from mmgenre.models import fusion
 from mmgenre.prepared_dataset import PreparedDataset
@@ -42,16 +43,18 @@ def train_and_evaluate(
     """Trains to the end, from the latest checkpoint on where there is one, and evaluates on test.
 
     Returns:
-      The report of `evaluate.evaluate_run` on the test split.
+      The report of `evaluation.evaluate_run` on the test split.
 
     Raises:
       UserError: settings and data do not fit together, or files cannot be read or written.
       RunError: the loss is not finite, or a checkpoint cannot be saved.
       Interrupted: by a signal, after everything was saved.
     """
-    trainer = Trainer(config, dataset, run)
-    with interruption.graceful():
-        trainer.train()
+    with training_session.recorded(run):
+        trainer = Trainer(config, dataset, run)
+        with interruption.graceful():
+            trainer.train()
+    write_record(run, dataset, schema.VALIDATION)
     return evaluate_and_write(run, dataset, schema.TEST)
 
 

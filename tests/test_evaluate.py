@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from data_prep.prepare import PrepareConfig, prepare
-from mmgenre import evaluate, metrics, parallel, schema, steps
+from mmgenre import best_params, evaluation, metrics, parallel, schema, steps
+from mmgenre.batch_plan import plan_evaluation
 from mmgenre.errors import UserError
 from mmgenre.input_pipeline import MovieSource, read_labels
 from mmgenre.models import fusion
@@ -43,14 +44,14 @@ def test_evaluation_never_drops_a_movie(tiny_run, tiny_dataset):
     source._index = RecordIndex(*(field[:prime] for field in fields))
     assert prime % 4
     model = fusion.build(config.model)
-    params, _ = evaluate.load_best_params(tiny_run, model)
+    params, _ = best_params.load_best_params(tiny_run, model)
     eval_step = parallel.jit_eval_step(functools.partial(steps.eval_step, model=model))
-    predictions = evaluate.predict_split(eval_step, params, source, config)
+    predictions = evaluation.predict_split(eval_step, params, source, config)
     np.testing.assert_array_equal(
         predictions.labels, read_labels(tiny_dataset, schema.TRAIN)[:prime]
     )
     # The same movies one by one, on one device, without any batch to pad.
-    plan = evaluate.plan_evaluation(
+    plan = plan_evaluation(
         source.num_tokens, batch_size=1, bucket_lengths=config.data.bucket_lengths
     )
     predict = jax.jit(functools.partial(steps.predict_step, model=model))
@@ -83,7 +84,7 @@ def test_the_command_on_shards_prepared_elsewhere(tiny_run, held_out, tmp_path):
 
 
 def test_evaluating_again_gives_the_same_report(tiny_run, tiny_dataset):
-    report = evaluate.evaluate_run(tiny_run, tiny_dataset, schema.TEST)
+    report = evaluation.evaluate_run(tiny_run, tiny_dataset, schema.TEST)
     first = json.loads(tiny_run.evaluation_file(schema.TEST).read_text())
     for key in ("accuracy", "f1", "roc_auc", "average_precision", "per_genre", "step"):
         assert report[key] == first[key]
@@ -102,7 +103,7 @@ def test_another_tokenizer_is_refused(demo_corpus, tiny_run, tmp_path):
         )
     )
     with pytest.raises(UserError, match=r"another tokenizer than .* --tokenizer"):
-        evaluate.evaluate_run(tiny_run, open_dataset(other.path), schema.TEST)
+        evaluation.evaluate_run(tiny_run, open_dataset(other.path), schema.TEST)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""The model taken apart: what each branch says alone, and what the fusion makes of both.
+
+A half is withheld as training withholds it from movies that lack it: no poster is all zeros, no
+overview is one padding token. So "the poster alone" is the model's answer for a movie without an
+overview, not that of another model.
+"""
+
+from typing import Any, Final
+
+import jax
+import jax.numpy as jnp
+
+from mmgenre import schema
+from mmgenre.models.fusion import FusionHead, FusionModel
+from mmgenre.models.poster_cnn import normalize_posters
+from mmgenre.steps import AXIS, Batch
+
+BOTH: Final = "both"
+POSTER_ALONE: Final = "poster alone"
+OVERVIEW_ALONE: Final = "overview alone"
+VIEWS: Final = (BOTH, POSTER_ALONE, OVERVIEW_ALONE)
+"""The views of a movie, in the order of `view_logits`."""
+
+
+def poster_features(model: FusionModel, params: Any, posters: jax.Array) -> list[jax.Array]:
+    """Returns [features <float32>[batch, n]] of posters <float32>[batch, 64, 64, 3] in [0, 1].
+
+    An empty list where the model has no such branch.
+    """
+    if model.poster_cnn is None:
+        return []
+    variables = {"params": params["poster_cnn"]}
+    rows = jnp.arange(len(posters))
+    return [model.poster_cnn.clone(parent=None).apply(variables, posters, rows, deterministic=True)]
+
+
+def overview_features(
+    model: FusionModel, params: Any, embeddings: jax.Array, lengths: jax.Array
+) -> list[jax.Array]:
+    """Returns [features <float32>[batch, n]] of `embed`ded words; empty without such a branch."""
+    if model.overview_lstm is None:
+        return []
+    branch = model.overview_lstm.clone(parent=None)
+    variables = {"params": params["overview_lstm"]}
+    rows = jnp.arange(len(embeddings))
+    return [
+        branch.apply(
+            variables,
+            embeddings,
+            lengths,
+            rows,
+            deterministic=True,
+            method=branch.from_embeddings,
+        )
+    ]
+
+
+def embed(model: FusionModel, params: Any, tokens: jax.Array) -> jax.Array:
+    """Returns the embeddings <float32>[batch, time, n] of tokens; n is 0 without a text branch."""
+    if model.overview_lstm is None:
+        return jnp.zeros((*tokens.shape, 0))
+    branch = model.overview_lstm.clone(parent=None)
+    return branch.apply({"params": params["overview_lstm"]}, tokens, method=branch.embed)
+
+
+def head_logits(model: FusionModel, params: Any, features: list[jax.Array]) -> jax.Array:
+    """Returns the logits <float32>[batch, 18] of the features of both branches, poster first."""
+    head = FusionHead(model.head_units, model.head_dropout, parent=None)
+    joined = jnp.concatenate(features, axis=-1)
+    rows = jnp.arange(len(joined))
+    return head.apply({"params": params["head"]}, joined, rows, deterministic=True)
+
+
+def view_logits(model: FusionModel, params: Any, batch: Batch) -> jax.Array:
+    """Returns the logits <float32>[batch, 3, 18] of each view of `VIEWS`, in one pass."""
+    posters = normalize_posters(batch[schema.POSTER])
+    tokens, lengths = batch[schema.TOKENS], batch[schema.LENGTH]
+    poster = poster_features(model, params, posters)
+    overview = overview_features(model, params, embed(model, params, tokens), lengths)
+    # What stands for a missing half is computed once and repeated.
+    no_poster = poster_features(model, params, jnp.zeros_like(posters[:1]))
+    blank = jnp.full((1, 1), schema.PAD_ID, tokens.dtype)
+    one = jnp.ones(1, lengths.dtype)
+    no_overview = overview_features(model, params, embed(model, params, blank), one)
+    repeat = [jnp.broadcast_to(x, (len(posters), x.shape[-1])) for x in no_poster]
+    repeat_text = [jnp.broadcast_to(x, (len(posters), x.shape[-1])) for x in no_overview]
+    views = (poster + overview, poster + repeat_text, repeat + overview)
+    return jnp.stack([head_logits(model, params, features) for features in views], axis=1)
+
+
+def eval_views_step(params: Any, batch: Batch, *, model: FusionModel) -> tuple[Any, Any]:
+    """As `steps.eval_step`, but the logits are `view_logits` <float32>[global batch, 3, 18]."""
+    rows = view_logits(model, params, batch), batch[schema.LABELS]
+    return jax.lax.all_gather(rows, AXIS, tiled=True)

@@ -1,0 +1,77 @@
+"""What a run was made with: versions, hardware, time. Names no machine and no person."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any, Final
+
+import mmgenre
+
+_PACKAGES: Final = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "clu",
+    "tensorflow-cpu",
+    "tensorflow",
+    "tensorflow-datasets",
+    "numpy",
+    "scikit-learn",
+    "tokenizers",
+    "pillow",
+)
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of this program, of Python and of the libraries that decide results."""
+    found = {"mmgenre": mmgenre.__version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Returns the devices, the processor, its cores and the memory, as people would say them."""
+    import jax
+
+    kinds = [device.device_kind for device in jax.devices()]
+    return {
+        "devices": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
+        "platform": jax.default_backend(),
+        "processes": jax.process_count(),
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "memory_gib": _memory_gib(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def now() -> str:
+    """The time, to the second, in UTC."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (ValueError, OSError, AttributeError):
+        return None

@@ -1,0 +1,209 @@
+"""Evaluating a run's best checkpoint on a split of any prepared data set."""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+
+from mmgenre import (
+    baselines,
+    branches,
+    evaluation_record,
+    metrics,
+    parallel,
+    report_tables,
+    schema,
+)
+from mmgenre.batch_plan import BatchPlan, plan_evaluation
+from mmgenre.best_params import load_best_params
+from mmgenre.config import Config
+from mmgenre.errors import UserError
+from mmgenre.evaluation_record import SplitRecord
+from mmgenre.input_pipeline import MovieSource, read_has_poster, read_texts
+from mmgenre.models import fusion
+from mmgenre.prepared_dataset import PreparedDataset
+from mmgenre.run_directory import RunDirectory, write_json
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitPredictions:
+    """What a model says about every movie of a split, in the order of the records.
+
+    Attributes:
+      logits: <float32>[movies, 18], or [movies, views, 18].
+      labels: <uint8>[movies, 18].
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+
+
+def predict_split(
+    eval_step: Callable[..., Any], params: Any, source: MovieSource, config: Config
+) -> SplitPredictions:
+    """Runs a model over every movie of a split, each exactly once, on all devices.
+
+    Args:
+      eval_step: `steps.eval_step` or `branches.eval_views_step`, by `parallel.jit_eval_step`.
+      params: the model's parameters, on all devices.
+      source: the movies.
+      config: its batch size is rounded up to a multiple of the devices.
+    """
+    batch_size = -(-config.batch_size // jax.device_count()) * jax.device_count()
+    plan = plan_evaluation(
+        source.num_tokens, batch_size=batch_size, bucket_lengths=config.data.bucket_lengths
+    )
+    num_movies = len(source.num_tokens)
+    logits: np.ndarray | None = None  # Its shape is the step's to decide.
+    labels = np.zeros((num_movies, schema.NUM_GENRES), np.uint8)
+
+    def collect(movies: np.ndarray, results: tuple[jax.Array, jax.Array]) -> None:
+        nonlocal logits
+        real = movies >= 0
+        if logits is None:
+            logits = np.zeros((num_movies, *results[0].shape[1:]), np.float32)
+        logits[movies[real]], labels[movies[real]] = (np.asarray(x)[real] for x in results)
+
+    pending = None
+    batches = source.batches(plan, rows=parallel.local_rows(batch_size))
+    for movies, batch in zip(plan.movies, batches, strict=True):
+        results = eval_step(params, batch)
+        if pending is not None:  # One step late: the host prepares while the device computes.
+            collect(*pending)
+        pending = (movies, results)
+    if pending is not None:
+        collect(*pending)
+    assert logits is not None, "a split has at least one movie"
+    return SplitPredictions(logits, labels)
+
+
+def record_split(run: RunDirectory, dataset: PreparedDataset, split: str) -> SplitRecord:
+    """Asks a run's best checkpoint about every movie of a split, whole and with a half withheld.
+
+    Raises:
+      UserError: no checkpoint yet, no such split, or the data set has another tokenizer.
+    """
+    config = run.load_config()
+    trained_on, _ = run.load_dataset_info()
+    if dataset.info.tokenizer_sha256 != trained_on.tokenizer_sha256:
+        raise UserError(
+            f"{dataset.path} was prepared with another tokenizer than {run.path} was trained with; "
+            f"prepare it with --tokenizer {run.tokenizer_file}"
+        )
+    source = MovieSource(dataset, split, config.data)
+    model = fusion.build(config.model)
+    params, step = load_best_params(run, model)
+    eval_step = parallel.jit_eval_step(functools.partial(branches.eval_views_step, model=model))
+    predictions = predict_split(eval_step, params, source, config)
+    both, poster, overview = np.moveaxis(predictions.logits, 1, 0)
+    return SplitRecord(
+        step=step,
+        dataset_name=dataset.info.name,
+        fingerprint=dataset.info.fingerprint,
+        ids=np.asarray(read_texts(dataset, split, schema.ID)),
+        titles=np.asarray(read_texts(dataset, split, schema.TITLE)),
+        labels=predictions.labels,
+        logits=both,
+        poster_logits=poster,
+        overview_logits=overview,
+        has_poster=read_has_poster(dataset, split),
+        num_tokens=source.num_tokens,
+    )
+
+
+def evaluate_run(run: RunDirectory, dataset: PreparedDataset, split: str) -> dict[str, Any]:
+    """Computes the report of a run's best checkpoint on one split, with baselines beside it.
+
+    Returns:
+      `metrics.evaluate_probabilities` at threshold 0.5, with "loss", "run", "step", "data", and
+      "baselines": the same metrics of each baseline by name.
+
+    Raises:
+      UserError: no checkpoint yet, no such split, or the data set has another tokenizer.
+    """
+    return _report(run, dataset, split, record_split(run, dataset, split))
+
+
+def _report(
+    run: RunDirectory, dataset: PreparedDataset, split: str, record: SplitRecord
+) -> dict[str, Any]:
+    report = metrics.evaluate_probabilities(record.labels, metrics.sigmoid(record.logits))
+    return {
+        "run": run.path.name,
+        "step": record.step,
+        "data": {
+            "name": dataset.info.name,
+            "path": str(dataset.path),
+            "fingerprint": dataset.info.fingerprint,
+            "split": split,
+        },
+        "threshold": metrics.THRESHOLD,
+        "loss": metrics.log_loss(record.logits, record.labels),
+        **report,
+        "baselines": baselines.evaluate_baselines(dataset, split, *run.load_dataset_info()),
+    }
+
+
+def write_record(
+    run: RunDirectory, dataset: PreparedDataset, split: str, record: SplitRecord | None = None
+) -> None:
+    """Writes what a report draws from into the run; asks the model first where `record` is None."""
+    record = record or record_split(run, dataset, split)
+    if jax.process_index() != 0:
+        return
+    overviews = read_texts(dataset, split, schema.OVERVIEW)
+    chosen = dict(zip(("wrong", "right"), evaluation_record.notable_movies(record), strict=True))
+    posters = _read_posters(run, dataset, split, np.concatenate([*chosen.values()]))
+    movies = {
+        name: [
+            evaluation_record.describe_movie(record, m, overviews[m], posters[m])
+            for m in numbers.tolist()
+        ]
+        for name, numbers in chosen.items()
+    }
+    try:
+        record.save(evaluation_record.predictions_file(run, split))
+        write_json(evaluation_record.movies_file(run, split), movies)
+    except OSError as error:
+        raise UserError(f"cannot write into {run.path}: {error}") from error
+
+
+def _read_posters(
+    run: RunDirectory, dataset: PreparedDataset, split: str, movies: np.ndarray
+) -> dict[int, np.ndarray]:
+    config = dataclasses.replace(run.load_config().data, mode="stream")
+    (batch,) = MovieSource(dataset, split, config).batches(
+        BatchPlan(movies[None], np.ones(1, np.int64))
+    )
+    return dict(zip(movies.tolist(), batch[schema.POSTER], strict=True))
+
+
+def evaluate_and_write(
+    run: RunDirectory, dataset: PreparedDataset, split: str, out: epath.Path | None = None
+) -> dict[str, Any]:
+    """Evaluates, prints the tables, and writes the report into `out`.
+
+    Without `out` it goes into the run's folder, with what figures are drawn from beside it.
+    Process 0 does this; the others only compute their share, and get {}.
+    """
+    record = record_split(run, dataset, split)
+    if jax.process_index() != 0:
+        return {}
+    report = _report(run, dataset, split, record)
+    if out is None:
+        out = run.evaluation_file(split)
+        write_record(run, dataset, split, record)
+    print(report_tables.evaluation_tables(report))
+    try:
+        write_json(out, report)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error}") from error
+    print(f"\nwritten to {out}")
+    return report

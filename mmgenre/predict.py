@@ -1,0 +1,155 @@
+"""Predicts the genres of one movie, or of a file of movies.
+
+python -m mmgenre.predict --run runs/model1 --poster p.jpg --overview "A boy finds ..."
+python -m mmgenre.predict --run runs/model1 --csv movies.csv --posters folder --out out.csv
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mmgenre import schema
+from mmgenre.errors import UserError, run_command
+
+if TYPE_CHECKING:
+    from mmgenre.predictor import Prediction
+
+# Heavy imports (JAX) happen once the command line has been checked.
+
+_MAX_INPUT: Final = 1_000_000
+"""Characters that are read from standard input or a file before giving up."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Reads the command line; raises UserError where options do not fit together."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mmgenre.predict",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--run", required=True, help="folder of a run")
+    one = parser.add_argument_group("one movie (either half may be missing)")
+    one.add_argument("--poster", help="an image file, or its URL")
+    one.add_argument("--overview", help="the text; - reads it from standard input")
+    one.add_argument("--overview-file", type=Path, help="a text file with the overview")
+    one.add_argument("--json", action="store_true", help="print JSON")
+    one.add_argument("--explain", type=Path, metavar="HTML", help="write why, as a page")
+    many = parser.add_argument_group("many movies")
+    many.add_argument("--csv", type=Path, help="a table with a column overview, poster, or both")
+    many.add_argument(
+        "--posters", type=Path, help="the folder that the column poster names files in"
+    )
+    many.add_argument("--out", type=Path, help="a file ending in .csv, .jsonl or .parquet")
+    args = parser.parse_args()
+    single = [args.poster, args.overview, args.overview_file, args.explain, args.json or None]
+    if args.csv is not None:
+        if any(option is not None for option in single):
+            raise UserError("--csv predicts a file of movies; leave the options for one movie out")
+        if args.out is None:
+            raise UserError("no place for the predictions; add --out predictions.csv")
+    elif args.out is not None or args.posters is not None:
+        raise UserError("--out and --posters go with --csv; one movie has --poster and --overview")
+    elif args.poster is None and args.overview is None and args.overview_file is None:
+        raise UserError("nothing to predict from; give --poster, --overview, or --csv")
+    elif args.overview is not None and args.overview_file is not None:
+        raise UserError("give --overview or --overview-file, not both")
+    if args.explain is not None:
+        check_new_file(args.explain)
+    return args
+
+
+def check_new_file(path: Path) -> None:
+    """Raises UserError where a file cannot be made: it exists, or there is no such folder."""
+    if path.exists():
+        raise UserError(f"{path} exists; remove it or choose another name")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"cannot write {path}: there is no folder {path.absolute().parent}")
+
+
+def read_overview(args: argparse.Namespace) -> str | None:
+    """Returns the overview of the command line, a file or standard input; None for none."""
+    if args.overview_file is None and args.overview != "-":
+        return args.overview
+    source = "standard input" if args.overview_file is None else str(args.overview_file)
+    try:
+        if args.overview_file is None:
+            data = sys.stdin.buffer.read(4 * _MAX_INPUT)
+        else:
+            with args.overview_file.open("rb") as file:
+                data = file.read(4 * _MAX_INPUT)
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read the overview from {source}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        if len(data) == 4 * _MAX_INPUT:  # Cut in the middle of a character: too long anyway.
+            return data.decode("utf-8", "replace")
+        raise UserError(f"the overview in {source} is no UTF-8 text") from error
+
+
+def format_prediction(prediction: "Prediction", *, width: int = 80) -> str:
+    """Returns a prediction as a bar chart for a terminal of so many columns."""
+    bar_width = max(10, min(40, width - 40))
+    lines = [f"genres: {', '.join(prediction.genres) or 'none is sure enough'}"]
+    if prediction.missing:
+        lines.append(f"(from the {_other(prediction.missing)} alone: no {prediction.missing})")
+    lines.append("")
+    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    for genre, probability in ranked:
+        threshold = prediction.thresholds[genre]
+        chosen = probability >= threshold
+        filled = round(probability * bar_width)
+        cells = ["█" if chosen else "▒"] * filled + [" "] * (bar_width - filled)
+        cells[min(round(threshold * bar_width), bar_width - 1)] = "│"
+        mark = "*" if chosen else " "
+        lines.append(
+            f"{mark} {genre:<16}{probability:6.1%} {''.join(cells)} at least {threshold:.2f}"
+        )
+    return "\n".join(lines)
+
+
+def prediction_json(prediction: "Prediction") -> str:
+    """Returns a prediction as JSON: genres, and probability and threshold of each genre."""
+    fields = {
+        "genres": prediction.genres,
+        "probabilities": {g: round(p, 6) for g, p in prediction.probabilities.items()},
+        "thresholds": prediction.thresholds,
+        "has_poster": prediction.has_poster,
+        "has_overview": prediction.has_overview,
+        "missing": prediction.missing,
+    }
+    return json.dumps(fields, indent=2)
+
+
+def _other(half: str) -> str:
+    return schema.OVERVIEW if half == schema.POSTER else schema.POSTER
+
+
+def main() -> None:
+    """The command line."""
+    args = parse_arguments()
+    if args.csv is not None:
+        from mmgenre.batch_prediction import predict_csv
+
+        predict_csv(args.run, csv_file=args.csv, posters=args.posters, out=args.out)
+        return
+    overview = read_overview(args)
+    from mmgenre.predictor import GenrePredictor
+
+    predictor = GenrePredictor.load(args.run)
+    (prediction,) = predictor.predict(posters=[args.poster], overviews=[overview])
+    if args.json:
+        print(prediction_json(prediction))
+    else:
+        print(format_prediction(prediction, width=shutil.get_terminal_size().columns))
+    if args.explain is not None:
+        from mmgenre.explain import write_explanation
+
+        write_explanation(predictor, args.explain, poster=args.poster, overview=overview)
+        print(f"explanation: {args.explain}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,143 @@
+"""What the page that compares runs says: who is better, by how much, and what differs."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from mmgenre import schema
+from mmgenre.report import contents, figures_overall, figures_training
+from mmgenre.report.run_data import RunData
+from mmgenre.report.style import Figure
+
+_RESAMPLES: Final = 1000
+
+
+def unique_names(runs: Sequence[RunData]) -> list[str]:
+    """Returns the runs' names; runs of equal names get their folder's folder in front."""
+    names = [run.name for run in runs]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{run.run.path.parent.name}/{run.name} ({n})" for n, run in enumerate(runs, start=1)]
+
+
+def warning(runs: Sequence[RunData]) -> str | None:
+    """Says why the runs cannot be compared movie by movie; None where they can."""
+    if len({run.test.fingerprint for run in runs}) > 1:
+        return (
+            "These runs were evaluated on different data: their figures stand side by side, but "
+            "the differences between them may come from the data."
+        )
+    return None
+
+
+def metric_rows(reports: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns rows {"metric", "values", "best"}; "best" is the number of the highest value."""
+    rows = contents.metric_table(dict(reports))
+    for row in rows:
+        values = [-1.0 if value is None else value for value in row["values"]]
+        row["best"] = int(np.argmax(values))
+    return rows
+
+
+def genre_rows(reports: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns rows {"genre", "f1": [...], "average_precision": [...]}, a value for each run."""
+    return [
+        {
+            "genre": genre,
+            "support": next(iter(reports.values()))["per_genre"][genre]["support"],
+            **{
+                metric: [report["per_genre"][genre][metric] for report in reports.values()]
+                for metric in ("f1", "average_precision")
+            },
+        }
+        for genre in schema.GENRES
+    ]
+
+
+def flat_settings(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Returns settings under dotted names; not where the data lies, which is the machine's."""
+    rows: list[tuple[str, str]] = []
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            rows += flat_settings(value, f"{prefix}{name}.")
+        elif f"{prefix}{name}" != "data.dir":
+            text = ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+            rows.append((f"{prefix}{name}", text))
+    return rows
+
+
+def setting_differences(runs: Sequence[RunData]) -> list[tuple[str, list[str]]]:
+    """Returns the settings in which the runs differ, with the value of each run."""
+    settings = [dict(flat_settings(dataclasses.asdict(run.config))) for run in runs]
+    return [
+        (name, [values.get(name, "-") for values in settings])
+        for name in settings[0]
+        if len({values.get(name) for values in settings}) > 1
+    ]
+
+
+def differences_from_first(runs: Mapping[str, RunData]) -> list[dict[str, Any]]:
+    """Returns the difference in micro F1 to the first run, with its 95% interval.
+
+    By paired bootstrap over the test movies (Efron, 1979): the same movies are drawn for both runs.
+    Empty where the runs do not answer for the same movies.
+    """
+    (first_name, first), *others = runs.items()
+    if len({run.test.fingerprint for run in runs.values()}) > 1:
+        return []
+    generator = np.random.default_rng(0)
+    num_movies = len(first.labels)
+    weights = generator.multinomial(
+        num_movies, np.full(num_movies, 1 / num_movies), size=_RESAMPLES
+    ).astype(np.float32)
+    scores = {name: _resampled_f1(run, weights) for name, run in runs.items()}
+    rows = []
+    for name, _ in others:
+        difference = scores[name] - scores[first_name]
+        low, high = np.percentile(difference[1:], (2.5, 97.5))
+        rows.append(
+            {
+                "name": name,
+                "first": first_name,
+                "difference": float(difference[0]),
+                "low": float(low),
+                "high": float(high),
+                "clear": bool(low > 0 or high < 0),
+            }
+        )
+    return rows
+
+
+def _resampled_f1(run: RunData, weights: np.ndarray) -> np.ndarray:
+    """Returns micro F1 <float>[1 + resamples]: of all movies, then of each resampling."""
+    predicted = run.rule.decide(run.probabilities)
+    hits = (run.labels & predicted).sum(axis=1).astype(np.float32)
+    positives = (run.labels.sum(axis=1) + predicted.sum(axis=1)).astype(np.float32)
+    weights = np.concatenate([np.ones((1, len(hits)), np.float32), weights])
+    return 2 * (weights @ hits) / np.maximum(weights @ positives, 1)
+
+
+def build_figures(
+    runs: Mapping[str, RunData], reports: Mapping[str, dict[str, Any]]
+) -> dict[str, Figure]:
+    """Draws the figures of the comparison, by name."""
+    figures = figures_training.compared_curves({name: run.rows for name, run in runs.items()})
+    for metric, title in (("f1", "F1"), ("average_precision", "Average precision")):
+        values = {
+            name: [
+                np.nan if row[metric] is None else row[metric]
+                for row in report["per_genre"].values()
+            ]
+            for name, report in reports.items()
+        }
+        figures.append(
+            figures_overall.views(
+                values,
+                f"{title} of each genre",
+                "A dot for each run; sorted by the last one's.",
+                f"genres-{metric.replace('_', '-')}",
+            )
+        )
+    return {figure.name: figure for figure in figures}

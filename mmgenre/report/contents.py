@@ -1,0 +1,211 @@
+"""What the page about one run says: its figures, tables and facts."""
+
+from typing import Any
+
+import numpy as np
+
+from mmgenre import metrics, modality, schema
+from mmgenre.report import (
+    curves,
+    figures_overall,
+    figures_per_genre,
+    figures_training,
+)
+from mmgenre.report.run_data import RunData
+from mmgenre.report.style import Figure
+
+_METRICS = (
+    ("F1, micro", "f1", "micro"),
+    ("F1, macro", "f1", "macro"),
+    ("Precision, micro", "precision", "micro"),
+    ("Recall, micro", "recall", "micro"),
+    ("ROC AUC, macro", "roc_auc", "macro"),
+    ("Average precision, macro", "average_precision", "macro"),
+    ("Accuracy", "accuracy", None),
+    ("Exact match", "exact_match", None),
+)
+_BASELINE_NAMES = {
+    "nothing": "predict nothing",
+    "most_common_genres": "most common genres",
+    "tfidf_logistic_regression": "TF-IDF + logistic regression",
+}
+
+
+def scores(data: RunData) -> dict[str, Any]:
+    """Returns `metrics.evaluate_probabilities` of the test split, at the thresholds in use."""
+    return metrics.evaluate_probabilities(data.labels, data.probabilities, data.thresholds)
+
+
+def metric_value(report: dict[str, Any], name: str, average: str | None) -> float | None:
+    """Looks up a metric of an evaluation report."""
+    return report[name] if average is None else report[name][average]
+
+
+def metric_table(columns: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns rows {"metric", "values"} of the main metrics, a value for each column."""
+    return [
+        {"metric": title, "values": [metric_value(c, name, average) for c in columns.values()]}
+        for title, name, average in _METRICS
+    ]
+
+
+def baseline_columns(data: RunData, report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the reports of the model and of its baselines, under names for readers."""
+    found = data.evaluation.get("baselines", {})
+    return {data.name: report} | {_BASELINE_NAMES.get(k, k): v for k, v in found.items()}
+
+
+def build_figures(data: RunData, report: dict[str, Any]) -> dict[str, Figure]:
+    """Draws every figure of the page, by name."""
+    labels, probabilities, thresholds = data.labels, data.probabilities, data.thresholds
+    predicted = data.rule.decide(probabilities)
+    splits = {"test": (labels, probabilities)}
+    if data.validation is not None:
+        validation = data.validation
+        splits = {
+            "validation": (
+                validation.labels.astype(bool),
+                data.rule.probabilities(validation.logits),
+            ),
+            **splits,
+        }
+    train = data.dataset.splits[schema.TRAIN]
+    columns = baseline_columns(data, report)
+    figures = [
+        *figures_training.training_curves(data.rows, data.test.step),
+        figures_overall.common_genres(train.genre_counts, train.num_movies),
+        figures_overall.per_genre_scores(report["per_genre"]),
+        figures_per_genre.confusion_matrices(labels, predicted),
+        figures_per_genre.precision_recall(labels, probabilities, thresholds),
+        figures_per_genre.roc(labels, probabilities, thresholds),
+        figures_per_genre.f1_against_threshold(splits, thresholds),
+        figures_per_genre.calibration(labels, probabilities),
+        figures_overall.occur_together(labels),
+        figures_overall.confused(labels, predicted),
+        *_view_figures(data),
+        figures_overall.baselines(
+            {
+                title: {name: metric_value(c, metric, avg) for name, c in columns.items()}
+                for title, metric, avg in (*_METRICS[:2], *_METRICS[5:7])
+            },
+            "Against what needs no network",
+        ),
+    ]
+    return {figure.name: figure for figure in figures}
+
+
+def _view_figures(data: RunData) -> list[Figure]:
+    both = modality.has_both(data.test)
+    if not both.any():
+        return []
+    views = {
+        name: [
+            curves.average_precision(data.labels[both, g], logits[both, g])
+            for g in range(schema.NUM_GENRES)
+        ]
+        for name, logits in _views(data).items()
+    }
+    return [
+        figures_overall.views(
+            views,
+            "Both branches alone, against the fusion",
+            "Average precision of each genre when the model is shown the poster alone, the "
+            "overview alone, or both; over the test movies that have both.",
+            "branches",
+        ),
+        figures_overall.modality_shares(modality.poster_share_per_genre(data.test)),
+    ]
+
+
+def _views(data: RunData) -> dict[str, np.ndarray]:
+    test = data.test
+    return {
+        "poster alone": test.poster_logits,
+        "overview alone": test.overview_logits,
+        "both": test.logits,
+    }
+
+
+def branch_table(data: RunData) -> dict[str, Any] | None:
+    """Returns the main metrics of each branch alone and of the fusion, on movies that have both."""
+    both = modality.has_both(data.test)
+    if not both.any():
+        return None
+    columns = {
+        name: metrics.evaluate_probabilities(
+            data.labels[both], data.rule.probabilities(logits[both]), data.thresholds
+        )
+        for name, logits in _views(data).items()
+    }
+    return {"names": list(columns), "rows": metric_table(columns), "movies": int(both.sum())}
+
+
+def movie_cards(data: RunData, kind: str, count: int = 8) -> list[dict[str, Any]]:
+    """Returns the movies of a kind, "wrong" or "right", with what was predicted for them."""
+    cards = []
+    for movie in data.movies[kind][:count]:
+        probabilities = data.probabilities[movie["record"]]
+        predicted = data.rule.genres(probabilities)
+        shown = sorted(
+            {*movie["genres"], *predicted}, key=lambda g: -probabilities[schema.GENRE_INDEX[g]]
+        )
+        cards.append(
+            movie
+            | {
+                "answers": [
+                    {
+                        "genre": genre,
+                        "probability": float(probabilities[schema.GENRE_INDEX[genre]]),
+                        "predicted": genre in predicted,
+                        "actual": genre in movie["genres"],
+                    }
+                    for genre in shown
+                ]
+            }
+        )
+    return cards
+
+
+def facts(data: RunData) -> list[tuple[str, str]]:
+    """Returns what the run is made of, as (name, value) for readers."""
+    splits = ", ".join(f"{s.num_movies:,} {name}" for name, s in data.dataset.splits.items())
+    rows = [
+        ("Data set", f"{data.dataset.name}: {splits}"),
+        ("Data fingerprint", data.dataset.fingerprint[:16]),
+        ("Vocabulary", f"{data.dataset.vocabulary_size:,} words"),
+        ("Evaluated on", f"{data.test.dataset_name}, {len(data.test.labels):,} test movies"),
+        ("Checkpoint", f"step {data.test.step:,}"),
+        ("Thresholds", data.rule.chosen_on or "0.5 for every genre (none were fitted)"),
+        ("Seed", str(data.config.seed)),
+    ]
+    if data.sessions:
+        seconds = sum(session["seconds"] or 0 for session in data.sessions)
+        cut = sum(session["seconds"] is None for session in data.sessions)
+        last = data.sessions[-1]
+        more = f" in {len(data.sessions)} sessions" if len(data.sessions) > 1 else ""
+        rows += [
+            ("Trained", f"{data.sessions[0]['started']}, {_duration(seconds)}{more}"),
+            ("Hardware", _hardware(last["hardware"])),
+            ("Versions", ", ".join(f"{n} {v}" for n, v in last["versions"].items())),
+        ]
+        if cut:
+            rows.append(("Interrupted", f"{cut} sessions were cut off and count no time"))
+    name = "train/movies_per_second"
+    speeds = [row[name] for row in data.rows if name in row]
+    if speeds:
+        rows.append(("Speed", f"{np.median(speeds):,.0f} movies a second in training (median)"))
+    return rows
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _hardware(fields: dict[str, Any]) -> str:
+    devices = ", ".join(f"{count} x {kind}" for kind, count in fields["devices"].items())
+    memory = f", {fields['memory_gib']:g} GiB" if fields.get("memory_gib") else ""
+    return f"{devices}; {fields['cpu']}, {fields['cores']} cores{memory}; {fields['system']}"

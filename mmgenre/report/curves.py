@@ -1,0 +1,104 @@
+"""Curves over all thresholds, for one genre or for all decisions pooled. NumPy only."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class RankedCurve:
+    """What happens as the threshold falls through every probability, from above the highest.
+
+    Attributes:
+      thresholds: <float64>[points], falling; the first one is above every probability.
+      true_positives: <int64>[points].
+      predicted: <int64>[points].
+      positives: in all.
+      total: decisions in all.
+    """
+
+    thresholds: np.ndarray
+    true_positives: np.ndarray
+    predicted: np.ndarray
+    positives: int
+    total: int
+
+    @property
+    def precision(self) -> np.ndarray:
+        """Of what is predicted; 1 where nothing is."""
+        return np.where(self.predicted, self.true_positives / np.maximum(self.predicted, 1), 1.0)
+
+    @property
+    def recall(self) -> np.ndarray:
+        """Of what there is; 0 where there is nothing."""
+        return self.true_positives / max(self.positives, 1)
+
+    @property
+    def false_positive_rate(self) -> np.ndarray:
+        """Of what there is not."""
+        return (self.predicted - self.true_positives) / max(self.total - self.positives, 1)
+
+    @property
+    def f1(self) -> np.ndarray:
+        """The harmonic mean of precision and recall."""
+        return 2 * self.true_positives / np.maximum(self.predicted + self.positives, 1)
+
+
+def ranked_curve(labels: np.ndarray, probabilities: np.ndarray) -> RankedCurve:
+    """Returns the curve of labels <bool>[n] and probabilities <float>[n]; ties are one point."""
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = probabilities[order].astype(np.float64)
+    last_of_tie = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    hits = np.cumsum(labels[order])
+    return RankedCurve(
+        thresholds=np.append(np.inf, ranked[last_of_tie]),
+        true_positives=np.append(0, hits[last_of_tie]).astype(np.int64),
+        predicted=np.append(0, last_of_tie + 1).astype(np.int64),
+        positives=int(labels.sum()),
+        total=len(labels),
+    )
+
+
+def point_at(curve: RankedCurve, threshold: float) -> int:
+    """Returns the point of a curve where all that is at least `threshold` is predicted."""
+    return int(np.searchsorted(-curve.thresholds, -threshold, side="right")) - 1
+
+
+def average_precision(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """The area under the precision-recall curve, in steps, as scikit-learn defines it.
+
+    NaN where there are no positives.
+    """
+    if not labels.any():
+        return float("nan")
+    curve = ranked_curve(labels, probabilities)
+    return float((np.diff(curve.recall) * curve.precision[1:]).sum())
+
+
+def roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """The area under the ROC curve; NaN where all or none are positive."""
+    if labels.all() or not labels.any():
+        return float("nan")
+    curve = ranked_curve(labels, probabilities)
+    return float(np.trapezoid(curve.recall, curve.false_positive_rate))
+
+
+def calibration(
+    labels: np.ndarray, probabilities: np.ndarray, num_bins: int = 10
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns mean probability, share of positives and count of each bin of equal width.
+
+    Each [bins], those without a movie left out.
+    """
+    bins = np.minimum((probabilities * num_bins).astype(np.int64), num_bins - 1)
+    counts = np.bincount(bins, minlength=num_bins)
+    kept = counts > 0
+    means = np.bincount(bins, weights=probabilities, minlength=num_bins)[kept] / counts[kept]
+    shares = np.bincount(bins, weights=labels, minlength=num_bins)[kept] / counts[kept]
+    return means, shares, counts[kept]
+
+
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """The expected calibration error: the gap of each of 10 bins, weighted by its movies."""
+    means, shares, counts = calibration(labels, probabilities)
+    return float((np.abs(means - shares) * counts).sum() / counts.sum())

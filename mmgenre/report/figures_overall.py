@@ -1,0 +1,237 @@
+"""Figures over all genres: how common, how well, which together, which branch, which baseline."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmgenre import schema
+from mmgenre.report import style
+from mmgenre.report.style import Figure
+
+
+@style.styled
+def common_genres(counts: Sequence[int], num_movies: int) -> Figure:
+    """Draws how many movies of the train split each genre has, the most common first."""
+    order = np.argsort(-np.asarray(counts), kind="stable")
+    canvas, panel = style.new_figure(3.9)
+    labels = [f"{counts[g]:,} · {counts[g] / num_movies:.0%}" for g in order]
+    style.horizontal_bars(
+        panel, [schema.GENRES[g] for g in order], [counts[g] for g in order], labels
+    )
+    panel.set_xlabel("movies of the train split")
+    return style.finish(
+        canvas,
+        "common-genres",
+        "The most common genres",
+        f"Movies of each genre among the {num_movies:,} of the train split; a movie has several.",
+    )
+
+
+@style.styled
+def per_genre_scores(per_genre: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Draws F1 and average precision of each genre, the best ranked first."""
+    genres = sorted(schema.GENRES, key=lambda g: -(per_genre[g]["average_precision"] or 0))
+    canvas, panel = style.new_figure(3.9)
+    for metric, label, color, marker in (
+        ("precision", "precision", style.GREEN, "^"),
+        ("recall", "recall", style.ORANGE, "v"),
+        ("f1", "F1", style.RED, "o"),
+        ("average_precision", "AP", style.BLUE, "D"),
+    ):
+        values = [per_genre[genre][metric] for genre in genres]
+        points = [np.nan if value is None else value for value in values]
+        panel.plot(points, range(len(genres)), marker, color=color, ms=4.5, label=label)
+    _genre_rows(panel, genres)
+    panel.legend(
+        loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=4, handletextpad=0.1, columnspacing=1
+    )
+    return style.finish(
+        canvas,
+        "per-genre",
+        "Every genre",
+        "Precision, recall and F1 at the threshold in use, and average precision (AP), which needs "
+        "none. Sorted by AP.",
+    )
+
+
+@style.styled
+def occur_together(labels: np.ndarray) -> Figure:
+    """Draws, of the movies of one genre, the share that is of another too."""
+    return _matrix(
+        _shares(labels, labels),
+        "together",
+        "Which genres occur together",
+        "Of the movies of the row's genre, the percentage that is of the column's genre as "
+        "well, in the test split.",
+        "also of",
+    )
+
+
+@style.styled
+def confused(labels: np.ndarray, predicted: np.ndarray) -> Figure:
+    """Draws, of the movies of one genre but not another, how many are given the other."""
+    shares = np.zeros((schema.NUM_GENRES, schema.NUM_GENRES))
+    for row in range(schema.NUM_GENRES):
+        for column in range(schema.NUM_GENRES):
+            only = labels[:, row] & ~labels[:, column]
+            if row != column and only.any():
+                shares[row, column] = predicted[only, column].mean()
+    return _matrix(
+        shares,
+        "confused",
+        "Which genres are confused",
+        "Of the movies of the row's genre that are not of the column's, the percentage that is "
+        "predicted to be of the column's genre.",
+        "predicted",
+    )
+
+
+def confused_pairs(
+    labels: np.ndarray, predicted: np.ndarray, count: int = 8
+) -> list[dict[str, Any]]:
+    """Returns the genres taken for others most often: missed "genre", false "taken_for", "movies".
+
+    A movie counts where it is of the one genre, was not given it, and was given the other falsely.
+    """
+    missed, false = labels & ~predicted, ~labels & predicted
+    together = missed.astype(np.int64).T @ false.astype(np.int64)
+    pairs = []
+    for flat in np.argsort(-together, axis=None, kind="stable")[:count]:
+        genre, other = divmod(int(flat), schema.NUM_GENRES)
+        if together[genre, other]:
+            pairs.append(
+                {
+                    "genre": schema.GENRES[genre],
+                    "taken_for": schema.GENRES[other],
+                    "movies": int(together[genre, other]),
+                    "share": together[genre, other] / max(int(labels[:, genre].sum()), 1),
+                }
+            )
+    return pairs
+
+
+@style.styled
+def views(scores: Mapping[str, Sequence[float]], title: str, caption: str, name: str) -> Figure:
+    """Draws a score of each genre for several views or runs, the last of them largest.
+
+    Args:
+      scores: by the name of a view or run, a score for each genre.
+      title: of the figure.
+      caption: of the figure.
+      name: of its file.
+    """
+    last = next(reversed(scores.values()))
+    order = np.argsort(-np.nan_to_num(np.asarray(last)), kind="stable")
+    canvas, panel = style.new_figure(3.9)
+    lows = np.nanmin([*scores.values()], axis=0)
+    highs = np.nanmax([*scores.values()], axis=0)
+    rows = range(len(order))
+    panel.hlines(rows, lows[order], highs[order], color=style.LIGHT, linewidth=2, zorder=1)
+    markers = "s^oDvP"
+    colors = (style.ORANGE, style.GREEN, style.BLUE) if len(scores) == 3 else style.SERIES
+    for number, (view, values) in enumerate(scores.items()):
+        panel.plot(
+            np.asarray(values)[order],
+            rows,
+            markers[number % len(markers)],
+            color=colors[number % len(colors)],
+            ms=5,
+            label=view,
+        )
+    _genre_rows(panel, [schema.GENRES[g] for g in order])
+    panel.legend(
+        loc="lower center", bbox_to_anchor=(0.35, 1.0), ncols=3, handletextpad=0.1, columnspacing=1
+    )
+    return style.finish(canvas, name, title, caption)
+
+
+@style.styled
+def modality_shares(poster_share: np.ndarray) -> Figure:
+    """Draws how much of the decision on each genre the poster makes, the rest being the text's."""
+    order = np.argsort(-np.nan_to_num(poster_share), kind="stable")
+    canvas, panel = style.new_figure(3.9)
+    rows, shares = np.arange(len(order)), np.nan_to_num(poster_share[order])
+    panel.barh(rows, shares, color=style.ORANGE, height=0.72, label="poster")
+    panel.barh(rows, 1 - shares, left=shares, color=style.BLUE, height=0.72, label="overview")
+    for row, share in zip(rows, shares, strict=True):
+        panel.text(0.015, row, f"{share:.0%}", va="center", fontsize=8.5)
+        text = f"{1 - share:.0%}"
+        panel.text(0.985, row, text, va="center", ha="right", color="white", fontsize=8.5)
+    _genre_rows(panel, [schema.GENRES[g] for g in order])
+    panel.set_xlim(0, 1)
+    panel.set_xticks(())
+    panel.grid(visible=False)
+    panel.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2)
+    return style.finish(
+        canvas,
+        "modality-shares",
+        "What decides: poster or overview",
+        "How far a genre's logit moves when the poster or the overview is withheld, as shares; "
+        "mean over the test movies that are of the genre and have both.",
+    )
+
+
+@style.styled
+def baselines(scores: Mapping[str, Mapping[str, float | None]], title: str) -> Figure:
+    """Draws several metrics, a group of bars each, for the model and what it must beat.
+
+    Args:
+      scores: by metric, by the name of model or baseline.
+      title: of the figure.
+    """
+    names = list(next(iter(scores.values())))
+    canvas, panels = style.new_figure(1.0 + 0.28 * len(names) * len(scores), nrows=len(scores))
+    for panel, (metric, values) in zip(np.atleast_1d(panels), scores.items(), strict=True):
+        heights = [values[name] or 0.0 for name in names]
+        labels = ["-" if values[name] is None else f"{values[name]:.3f}" for name in names]
+        style.horizontal_bars(panel, names, heights, labels)
+        for number, bar in enumerate(panel.patches):
+            bar.set_color(style.BLUE if number == 0 else style.LIGHT)
+        panel.set_title(metric)
+        panel.set_xlim(0, 1.15)
+        panel.set_xticks(())
+        panel.grid(visible=False)
+    return style.finish(
+        canvas,
+        "baselines",
+        title,
+        "The model in blue; below it what needs no learning, and logistic regression on the words "
+        "of the overview.",
+    )
+
+
+def _genre_rows(panel: style.Axes, genres: Sequence[str]) -> None:
+    panel.set_yticks(range(len(genres)), genres)
+    panel.set_ylim(len(genres) - 0.4, -0.6)
+    panel.tick_params(axis="y", length=0)
+    panel.set_xlim(-0.02, 1.02)
+
+
+def _shares(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    together = rows.astype(np.float64).T @ columns.astype(np.float64)
+    shares = together / np.maximum(rows.sum(axis=0), 1)[:, None]
+    np.fill_diagonal(shares, 0)
+    return shares
+
+
+def _matrix(shares: np.ndarray, name: str, title: str, caption: str, label: str) -> Figure:
+    canvas, panel = style.new_figure(4.3)
+    panel.imshow(shares, cmap="Blues", vmin=0, vmax=max(0.01, shares.max() * 1.1))
+    for row in range(len(shares)):
+        for column in range(len(shares)):
+            percent = round(100 * shares[row, column])
+            if percent and row != column:
+                dark = shares[row, column] > 0.6 * shares.max()
+                color = "white" if dark else "#111827"
+                panel.text(
+                    column, row, percent, ha="center", va="center", fontsize=6.8, color=color
+                )
+    names = [style.short(genre) for genre in schema.GENRES]
+    panel.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
+    panel.set_yticks(range(len(names)), names, fontsize=8)
+    panel.set_xlabel(label)
+    panel.tick_params(length=0)
+    panel.grid(visible=False)
+    panel.spines[:].set_visible(False)
+    return style.finish(canvas, name, title, caption)

@@ -1,0 +1,164 @@
+"""Writes a report: one self-contained HTML page, and the same figures as PNG files."""
+
+import base64
+import dataclasses
+import importlib.resources
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+
+from mmgenre import __version__, schema
+from mmgenre.errors import UserError
+from mmgenre.report import comparison, contents
+from mmgenre.report.run_data import RunData
+from mmgenre.report.style import Figure
+from mmgenre.run_directory import RunDirectory
+
+PAGE: Final = "report.html"
+FIGURES: Final = "report-figures"
+
+
+def write_report(
+    runs: Sequence[RunDirectory | str | os.PathLike[str]], out: str | os.PathLike[str] | None = None
+) -> Path:
+    """Writes the report of one run, or the comparison of several.
+
+    Args:
+      runs: finished runs.
+      out: the page's file, which must not exist; the figures go into a folder beside it. By
+        default the page is `report.html` in the (first) run's folder, which is renewed.
+
+    Returns:
+      The page's file.
+
+    Raises:
+      UserError: a run cannot be reported on, `out` exists, or cannot be written.
+    """
+    paths = [run.path if isinstance(run, RunDirectory) else run for run in runs]
+    page = Path(out) if out is not None else _default_page([Path(path) for path in paths])
+    figures_folder = page.with_name(FIGURES if page.name == PAGE else f"{page.stem}-figures")
+    if out is not None:
+        for path in (page, figures_folder):
+            if path.exists():
+                raise UserError(f"{path} exists; remove it or choose another --out")
+    data = [RunData.load(path) for path in paths]
+    if len(data) == 1:
+        html, figures = _single(data[0])
+    else:
+        html, figures = _comparison(data)
+    try:
+        _write(page, figures_folder, html, figures)
+    except OSError as error:
+        raise UserError(f"cannot write {page}: {error.strerror}") from error
+    return page
+
+
+def render(template: str, **values: Any) -> str:
+    """Fills one of the page templates of this package."""
+    folder = importlib.resources.files("mmgenre.report") / "templates"
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text("utf-8")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    environment.filters["percent"] = lambda value: "-" if value is None else f"{value:.0%}"
+    return environment.get_template(template).render(version=__version__, **values)
+
+
+def figure_views(figures: Mapping[str, Figure]) -> dict[str, dict[str, str]]:
+    """Returns figures as a template takes them, each with the address of its picture."""
+    return {
+        name: {
+            "name": name,
+            "title": figure.title,
+            "caption": figure.caption,
+            "src": "data:image/png;base64," + base64.b64encode(figure.png).decode("ascii"),
+        }
+        for name, figure in figures.items()
+    }
+
+
+def _single(data: RunData) -> tuple[str, Mapping[str, Figure]]:
+    report = contents.scores(data)
+    figures = contents.build_figures(data, report)
+    columns = contents.baseline_columns(data, report)
+    html = render(
+        "report.html.j2",
+        name=data.name,
+        num_movies=report["num_movies"],
+        dataset=data.test.dataset_name,
+        headline=contents.metric_table({data.name: report}),
+        figures=figure_views(figures),
+        genres=[{"genre": genre, **report["per_genre"][genre]} for genre in schema.GENRES],
+        baseline_names=list(columns),
+        baseline_rows=contents.metric_table(columns),
+        branches=contents.branch_table(data),
+        pairs=_pairs(data),
+        wrong=contents.movie_cards(data, "wrong"),
+        right=contents.movie_cards(data, "right"),
+        facts=contents.facts(data),
+        settings=comparison.flat_settings(dataclasses.asdict(data.config)),
+        average_genres=report["genres_per_movie"],
+    )
+    return html, figures
+
+
+def _pairs(data: RunData) -> list[dict[str, Any]]:
+    from mmgenre.report.figures_overall import confused_pairs
+
+    return confused_pairs(data.labels, data.rule.decide(data.probabilities))
+
+
+def _comparison(data: list[RunData]) -> tuple[str, Mapping[str, Figure]]:
+    names = comparison.unique_names(data)
+    reports = {name: contents.scores(run) for name, run in zip(names, data, strict=True)}
+    figures = comparison.build_figures(dict(zip(names, data, strict=True)), reports)
+    html = render(
+        "comparison.html.j2",
+        names=names,
+        warning=comparison.warning(data),
+        rows=comparison.metric_rows(reports),
+        differences=comparison.setting_differences(data),
+        significance=comparison.differences_from_first(dict(zip(names, data, strict=True))),
+        genres=comparison.genre_rows(reports),
+        figures=figure_views(figures),
+        facts=[dict(contents.facts(run)) for run in data],
+    )
+    return html, figures
+
+
+def _default_page(paths: list[Path]) -> Path:
+    if len(paths) == 1:
+        return paths[0] / PAGE
+    others = "-".join(path.name for path in paths[1:])
+    return paths[0] / f"comparison-with-{others}.html"
+
+
+def _write(page: Path, folder: Path, html: str, figures: Mapping[str, Figure]) -> None:
+    """Writes figures and page so that a page that is there is whole, as are its figures."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    staged = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(staged, ignore_errors=True)
+    try:
+        staged.mkdir()
+        for figure in figures.values():
+            (staged / f"{figure.name}.png").write_bytes(figure.png)
+        staged_page = staged / "page"
+        staged_page.write_text(html, "utf-8")
+        staged_page.replace(page.with_name(page.name + ".tmp"))
+        shutil.rmtree(folder, ignore_errors=True)
+        staged.replace(folder)
+        page.with_name(page.name + ".tmp").replace(page)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

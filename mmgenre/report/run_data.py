@@ -1,0 +1,114 @@
+"""All that a report says about a run, read from its folder alone. No TensorFlow, no checkpoint."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from etils import epath
+
+from mmgenre import evaluation_record, schema, training_session
+from mmgenre.config import Config
+from mmgenre.errors import UserError
+from mmgenre.evaluation_record import SplitRecord
+from mmgenre.prepared_dataset import DatasetInfo
+from mmgenre.run_directory import RunDirectory
+from mmgenre.thresholds import DecisionRule
+
+
+@dataclasses.dataclass(frozen=True)
+class RunData:
+    """A finished run, as a report needs it.
+
+    Attributes:
+      run: its folder.
+      config: its settings.
+      dataset: what it is trained on.
+      rows: its metrics over training; see `metric_log`.
+      sessions: when and with what it was trained; see `training_session`.
+      rule: its temperatures and thresholds.
+      test: its answers on the test split.
+      validation: those on the validation split; None where they were not stored.
+      evaluation: `evaluation-test.json`.
+      movies: the most wrong and the most right movies of the test split.
+    """
+
+    run: RunDirectory
+    config: Config
+    dataset: DatasetInfo
+    rows: list[dict[str, float]]
+    sessions: list[dict[str, Any]]
+    rule: DecisionRule
+    test: SplitRecord
+    validation: SplitRecord | None
+    evaluation: Mapping[str, Any]
+    movies: Mapping[str, list[dict[str, Any]]]
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.run.path.name
+
+    @property
+    def labels(self) -> np.ndarray:
+        """<bool>[movies, 18] of the test split."""
+        return self.test.labels.astype(bool)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """<float32>[movies, 18] of the test split."""
+        return self.rule.probabilities(self.test.logits)
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """<float64>[18], in use."""
+        return np.asarray(self.rule.thresholds)
+
+    @classmethod
+    def load(cls, path: epath.PathLike) -> Self:
+        """Reads a run's folder.
+
+        Raises:
+          UserError: it is no run, has no checkpoint or no evaluation yet, or a file is damaged.
+        """
+        run = RunDirectory.open(path)
+        predictions = evaluation_record.predictions_file(run, schema.TEST)
+        evaluation_file = run.evaluation_file(schema.TEST)
+        if not predictions.exists() or not evaluation_file.exists():
+            if not any(run.checkpoints.glob("*")):
+                raise UserError(f"{path} has no checkpoint yet; let the training run reach one")
+            raise UserError(
+                f"{path} has not been evaluated yet; let the training run end, or evaluate it: "
+                f"python -m mmgenre.evaluate --run {path} --data <prepared data set>"
+            )
+        validation = evaluation_record.predictions_file(run, schema.VALIDATION)
+        try:
+            evaluation = json.loads(evaluation_file.read_text())
+            # What the page takes from it must be there.
+            assert evaluation["per_genre"].keys() == set(schema.GENRES)
+        except (OSError, ValueError, KeyError, AttributeError, AssertionError) as error:
+            raise UserError(f"{evaluation_file} is damaged; evaluate the run again") from error
+        return cls(
+            run=run,
+            config=run.load_config(),
+            dataset=run.load_dataset_info()[0],
+            rows=_read_rows(run.metrics_file),
+            sessions=training_session.read_sessions(run),
+            rule=DecisionRule.load(run.path),
+            test=SplitRecord.load(predictions),
+            validation=SplitRecord.load(validation) if validation.exists() else None,
+            evaluation=evaluation,
+            movies=evaluation_record.load_movies(evaluation_record.movies_file(run, schema.TEST)),
+        )
+
+
+def _read_rows(path: epath.Path) -> list[dict[str, float]]:
+    """As `metric_log.read_rows`, which comes with TensorFlow."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:  # The last line of a run that was killed.
+            break
+    return rows
