@@ -100,7 +100,7 @@ def run(config: Config, workdir: str, membership: Membership | None) -> None:
 
 
 def _run(config: Config, workdir: epath.Path, until_end: contextlib.ExitStack) -> None:
-    from mmgenre import cluster, run_lock, run_log, train
+    from mmgenre import cluster, run_lock, run_log
     from mmgenre.prepared_dataset import open_dataset
     from mmgenre.run_directory import RunDirectory
 
@@ -120,6 +120,9 @@ def _run(config: Config, workdir: epath.Path, until_end: contextlib.ExitStack) -
         run_log.log_to_file(RunDirectory.start(workdir, config, dataset).log_file)
 
     cluster.on_first_process(start_run)
+    # TensorFlow and Orbax take seconds to import: first the answers that need neither.
+    from mmgenre import train
+
     run_directory = RunDirectory(workdir)
     train.train_and_evaluate(config, dataset, run_directory)
     # The others wait for the report here: leaving together has a time limit.
