@@ -7,30 +7,31 @@ PACKAGE = Path(__file__).parent.parent / "mmgenre"
 
 LAYERS = (
     {"errors", "schema"},
-    {"config", "environment", "kernels", "posters", "prepared_dataset", "random_streams"},
+    {"interruption", "membership", "peers", "remote"},
+    {"cluster", "config", "environment", "prepared_dataset", "run_lock"},
+    {"kernels", "posters", "random_streams"},
     {"bundle_files", "pages", "predictions_table", "thresholds", "tokenizer"},
-    {
-        "batch_plan",
-        "bundle",
-        "losses",
-        "models",
-        "optimizer",
-        "poster_source",
-        "run_directory",
-        "run_log",
-    },
+    {"batch_plan", "bundle", "losses", "models", "optimizer", "poster_source"},
+    {"run_directory", "run_log", "shard_reader"},
     {"evaluation_record", "input_pipeline", "metrics", "report_tables", "training_session"},
     {"modality", "train_state"},
     {"report", "steps"},
     {"branches", "parallel"},
-    {"attribution", "baselines", "checkpoint", "metric_log"},
+    {"attribution", "baselines", "checkpoint_files", "metric_log", "training_log"},
+    {"checkpoint"},
     {"best_params"},
     {"evaluation", "predictor"},
     {"batch_prediction", "explain", "export"},
     {"evaluate", "predict", "tensorboard_figures", "train"},
     {"main"},
 )
-IMPORTS_TENSORFLOW = {"input_pipeline", "metric_log", "tensorboard_figures", "train"}
+IMPORTS_TENSORFLOW = {
+    "input_pipeline",
+    "metric_log",
+    "tensorboard_figures",
+    "train",
+    "training_log",
+}
 """The modules that may import TensorFlow, or CLU's writers, which do."""
 
 
