@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mmgenre.kernels import few_channels, winograd
+from mmgenre.kernels import few_channels, portable, winograd
 
 Method = Literal["auto", "plain", "winograd"]
 Layer = tuple[jax.Array, jax.Array]
@@ -31,7 +31,8 @@ def conv_stack(
       layers: of each layer the kernel <float>[3, 3, C, F] and the bias <float>[F].
       method: "plain" calls XLA's convolution: best on a GPU, and the reference. "winograd" is for
         CPUs: it computes in float32 whatever the input, with rounding errors some ten times those
-        of "plain" (about 1e-5 of the largest output). "auto" picks by the default backend.
+        of "plain" (about 1e-5 of the largest output). "auto" picks by the default backend, and
+        "plain" within `portable.kernels()`.
 
     Where several places of a pooling window tie, "plain" sends the gradient to the first.
     "winograd" does too, but its rounding differs from place to place, so that where exact
@@ -43,7 +44,7 @@ def conv_stack(
       posters.
     """
     if method == "auto":
-        method = "winograd" if jax.default_backend() == "cpu" else "plain"
+        method = "plain" if portable.chosen() or jax.default_backend() != "cpu" else "winograd"
     if method not in ("plain", "winograd"):
         raise ValueError(f"unknown method {method!r}")
     if method == "plain":

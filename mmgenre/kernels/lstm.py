@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from mmgenre.kernels import portable
+
 Method = Literal["auto", "plain", "fused_gates"]
 Layer = tuple[jax.Array, jax.Array, jax.Array]
 
@@ -35,7 +37,8 @@ def lstm_stack(
       dropout_masks: of each layer an array to multiply its outputs with (0 or 1 / keep
         probability), of a shape that broadcasts to its outputs; or None.
       method: "plain" is a scanned cell that XLA differentiates: the reference. "fused_gates" is for
-        CPUs: see `_layer`. "auto" picks by the default backend.
+        CPUs: see `_layer`. "auto" picks by the default backend, and "plain" within
+        `portable.kernels()`.
       time_major: whether time comes before batch in inputs, masks and result. That saves the two
         transpositions of the other order: an embedding of transposed tokens is time-major at no
         cost.
@@ -44,7 +47,7 @@ def lstm_stack(
       <float>[B, T, H] (or [T, B, H]): every output of the last layer, dtype of the inputs.
     """
     if method == "auto":
-        method = "fused_gates" if jax.default_backend() == "cpu" else "plain"
+        method = "plain" if portable.chosen() or jax.default_backend() != "cpu" else "fused_gates"
     if method not in ("plain", "fused_gates"):
         raise ValueError(f"unknown method {method!r}")
     masks = [None] * len(layers) if dropout_masks is None else list(dropout_masks)
