@@ -1,7 +1,13 @@
 """Predicts a movie's genres with this folder alone: python example.py poster.jpg "overview"."""
 
-import hashlib, json, pathlib, sys  # noqa: E401
-import jax.export, numpy as np, tokenizers  # noqa: E401, I001
+import hashlib
+import json
+import pathlib
+import sys
+
+import jax.export
+import numpy as np
+import tokenizers
 from PIL import Image, ImageOps
 
 HERE = pathlib.Path(__file__).parent

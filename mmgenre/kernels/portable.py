@@ -9,7 +9,7 @@ _chosen = contextvars.ContextVar("portable_kernels", default=False)
 
 @contextlib.contextmanager
 def kernels() -> Iterator[None]:
-    """Makes what is traced inside use plain XLA operations, which any device and batch size take."""
+    """Makes what is traced inside use plain XLA operations, which any backend compiles."""
     token = _chosen.set(True)
     try:
         yield
