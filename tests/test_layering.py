@@ -6,7 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "mmgenre"
 
 LAYERS = (
-    {"errors", "schema"},
+    {"bundle_files", "errors", "pages", "schema"},
     {"config", "environment", "kernels", "posters", "prepared_dataset", "random_streams"},
     {"thresholds", "tokenizer"},
     {"batch_plan", "losses", "models", "optimizer", "poster_source", "run_directory", "run_log"},
@@ -17,8 +17,9 @@ LAYERS = (
     {"baselines", "checkpoint", "metric_log"},
     {"best_params"},
     {"evaluation", "predictor"},
-    {"explain"},
-    {"batch_prediction", "evaluate", "predict", "tensorboard_figures", "train"},
+    {"attribution", "bundle", "predictions_table"},
+    {"batch_prediction", "explain", "export"},
+    {"demo", "evaluate", "predict", "tensorboard_figures", "train"},
     {"main"},
 )
 IMPORTS_TENSORFLOW = {"input_pipeline", "metric_log", "tensorboard_figures", "train"}
@@ -64,7 +65,7 @@ def test_only_main_imports_the_preparation():
         for path in modules()
         if any(name.split(".")[0] == "data_prep" for name in imports(path))
     }
-    assert importers == {"main"}
+    assert importers == {"demo", "main"}  # Both show the demo corpus.
 
 
 def test_only_the_input_imports_tensorflow():
