@@ -25,10 +25,4 @@ def load_best_params(run: RunDirectory, model: fusion.FusionModel) -> tuple[Any,
         step = best[0] if best else checkpoints.latest_step()
         if step is None:
             raise UserError(f"{run.path} has no checkpoint yet; let the training run reach one")
-        try:
-            return checkpoints.restore(step, abstract).params, step
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"the checkpoint of step {step} in {run.checkpoints} cannot be read: "
-                f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
-            ) from error
+        return checkpoints.restore(step, abstract).state.params, step

@@ -73,8 +73,8 @@ def head_logits(model: FusionModel, params: Any, features: list[jax.Array]) -> j
 
 def view_logits(model: FusionModel, params: Any, batch: Batch) -> jax.Array:
     """Returns the logits <float32>[batch, 3, 18] of each view of `VIEWS`, in one pass."""
-    # What stands for a missing half rides along as one more movie, and is then repeated: each branch
-    # is there, and compiled, once.
+    # What stands for a missing half rides along as one more movie, and is then repeated: so each
+    # branch is compiled once.
     posters = jnp.pad(normalize_posters(batch[schema.POSTER]), ((0, 1), (0, 0), (0, 0), (0, 0)))
     tokens = jnp.pad(batch[schema.TOKENS], ((0, 1), (0, 0)), constant_values=schema.PAD_ID)
     lengths = jnp.pad(batch[schema.LENGTH], (0, 1), constant_values=1)

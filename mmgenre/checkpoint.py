@@ -1,15 +1,40 @@
 """Checkpoints of a run, by Orbax: the latest ones, and the best by the validation metric."""
 
+import contextlib
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
+import jax
 import orbax.checkpoint as ocp
 from etils import epath
 from orbax.checkpoint import checkpoint_managers
 
-from mmgenre.errors import UserError
+from mmgenre import checkpoint_files, parallel, remote
+from mmgenre.errors import RunError, UserError
 
-_SCORE = "score"
+_SCORE: Final = "score"
+_DIGEST: Final = "crc32c"
+_EXTRA: Final = "extra"
+_ITEM: Final = "default"  # The name that Orbax gives the only item of a checkpoint.
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """What a checkpoint holds.
+
+    Attributes:
+      state: the pytree that was saved.
+      extra: the JSON value that was saved with it.
+    """
+
+    state: Any
+    extra: Any
 
 
 class RunCheckpoints:
@@ -35,19 +60,47 @@ class RunCheckpoints:
             # A save that a kill interrupted leaves a folder that counts as no checkpoint.
             cleanup_tmp_directories=not read_only,
         )
-        self._manager = ocp.CheckpointManager(self._directory.absolute(), options=options)
+        self._manager = ocp.CheckpointManager(_absolute(self._directory), options=options)
+        self._saving: int | None = None
 
-    def save(self, step: int, state: Any, score: float | None = None) -> None:
+    def save(self, step: int, state: Any, score: float | None = None, extra: Any = None) -> None:
         """Starts saving `state`; the next save, or closing, waits for it.
 
         Args:
           step: steps done.
-          state: a pytree of arrays.
+          state: a pytree of arrays, the same on all devices. It may be donated afterwards: what is
+            saved is copied before this returns.
           score: the validation metric, higher is better; None for a checkpoint within an epoch.
+          extra: a JSON value to save with it.
+
+        Raises:
+          RunError: this checkpoint, or the one before, cannot be written.
         """
         metrics = None if score is None else {_SCORE: score}
-        args = ocp.args.StandardSave(state)
-        self._manager.save(step, args=args, metrics=metrics, force=True)
+        self.wait()
+        with self._explained(step):
+            self._manager.save(
+                step,
+                args=ocp.args.StandardSave(parallel.as_global(state)),
+                metrics=metrics,
+                custom_metadata={
+                    _DIGEST: checkpoint_files.tree_digest(state),
+                    _SCORE: score,
+                    _EXTRA: extra,
+                },
+                force=True,
+            )
+        self._saving = step
+
+    def wait(self) -> None:
+        """Waits until everything is saved; raises RunError where it cannot be."""
+        step, self._saving = self._saving, None
+        if step is None:
+            return
+        with self._explained(step):
+            self._manager.wait_until_finished()
+            if jax.process_index() == 0:
+                checkpoint_files.seal(self._directory / str(step))
 
     def latest_step(self) -> int | None:
         """The step of the newest checkpoint; None if there is none."""
@@ -61,14 +114,25 @@ class RunCheckpoints:
         metrics = self._manager.metrics(step)
         return None if metrics is None else (step, float(metrics[_SCORE]))
 
-    def restore(self, step: int, like: Any) -> Any:
+    def restore(self, step: int, like: Any) -> Restored:
         """Reads the checkpoint of a step.
 
         Args:
           step: of an existing checkpoint.
           like: a pytree of `jax.ShapeDtypeStruct` with sharding: what the result is to be.
+
+        Raises:
+          UserError: the checkpoint is damaged.
         """
-        return self._manager.restore(step, args=ocp.args.StandardRestore(like))
+        path = self._directory / str(step)
+        try:
+            state = self._manager.restore(step, args=ocp.args.StandardRestore(like))
+            metadata = self._manager.metadata(step).custom_metadata or {}
+        except Exception as error:  # Orbax and TensorStore raise all sorts of them.
+            raise UserError(f"the checkpoint {path} is damaged: {_first_line(error)}") from error
+        if checkpoint_files.tree_digest(state) != metadata.get(_DIGEST):
+            raise UserError(f"the checkpoint {path} is damaged: its values are not those saved")
+        return Restored(state, metadata.get(_EXTRA))
 
     def __enter__(self) -> Self:
         return self
@@ -79,8 +143,121 @@ class RunCheckpoints:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._manager.close()
+        if error is None:
+            self.wait()
+            self._manager.close()
+            return
+        # A save under way is still finished; the error that ended the run is the one to report.
+        with contextlib.suppress(Exception):
+            self.wait()
+            self._manager.close()
+
+    @contextlib.contextmanager
+    def _explained(self, step: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            raise RunError(
+                f"cannot save the checkpoint of step {step} in {self._directory}: "
+                f"{_cause(error)}. Earlier checkpoints are whole: mend it and run the same command "
+                "again to go on from them"
+            ) from error
+
+
+def set_damaged_aside(directory: epath.Path, like: Any) -> None:
+    """Moves damaged checkpoints that are newer than the newest whole one out of the way.
+
+    Run it before the folder is opened, on one process. They end up in `damaged-checkpoints` beside
+    the folder, so that nothing is deleted that might still be of use.
+
+    Args:
+      directory: of the checkpoints; it may be missing.
+      like: a pytree of arrays or `jax.ShapeDtypeStruct`, as it was saved.
+
+    Raises:
+      UserError: there are checkpoints, and all are damaged.
+    """
+    damaged = []
+    for step in sorted(_steps(directory), reverse=True):
+        if reason := _damage(directory / str(step), like):
+            damaged.append((step, reason))
+        else:
+            break
+    else:
+        if damaged:
+            step, reason = damaged[0]
+            raise UserError(
+                f"all checkpoints in {directory} are damaged (step {step}: {reason}); restore them "
+                "from a copy, or choose another --workdir to start anew"
+            )
+    for step, reason in damaged:
+        aside = directory.parent / "damaged-checkpoints" / str(step)
+        _log.warning(
+            "the checkpoint of step %d is damaged (%s): using the one before; the damaged one is "
+            "now %s",
+            step,
+            reason,
+            aside,
+        )
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        if aside.exists():
+            aside.rmtree()
+        (directory / str(step)).rename(aside)
+
+
+def _steps(directory: epath.Path) -> list[int]:
+    if not directory.exists():
+        return []
+    return [int(path.name) for path in directory.iterdir() if path.name.isdigit()]
+
+
+def _damage(path: epath.Path, like: Any) -> str:
+    """Returns what is wrong with one checkpoint; empty if nothing is."""
+    if reason := checkpoint_files.broken_file(path):
+        return reason
+    # Process 0 reads alone here, so Orbax must not wait for the others.
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=0, active_processes={0}, barrier_sync_key_prefix="set_damaged_aside"
+    )
+    handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
+    one_device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    arrays = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one_device), like
+    )
+    try:
+        with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
+            saved = checkpointer.metadata(_absolute(path)).custom_metadata
+            state = checkpointer.restore(
+                _absolute(path) / _ITEM, args=ocp.args.StandardRestore(arrays)
+            )
+        if not saved or checkpoint_files.tree_digest(state) != saved[_DIGEST]:
+            return "its values are not those that were saved"
+        if saved[_SCORE] is not None:
+            metrics = json.loads((path / "metrics" / "metrics").read_text())
+            if _score(metrics) != saved[_SCORE]:
+                return "its score is not the one that was saved"
+    except Exception as error:  # Orbax and TensorStore raise all sorts of them.
+        return _first_line(error)
+    return ""
+
+
+def _absolute(path: epath.Path) -> epath.Path:
+    return path if remote.is_remote(path) else path.absolute()
 
 
 def _score(metrics: Any) -> float:
     return float(metrics[_SCORE])
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of the error, or of one behind it that tells of a full disk."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if "No space left" in str(cause) or "quota" in str(cause).lower():
+            return "no space left on the device"
+        cause = cause.__cause__ or cause.__context__
+    return _first_line(error)

@@ -110,6 +110,7 @@ class Config:
       patience: epochs without a better validation metric after which training stops; 0 for never.
       selection_metric: the validation metric, "<metric>/<average>", that chooses the best epoch.
       learning_rate: of Adam.
+      clip_norm: the gradient's global norm is cut to this; 0 for no limit.
       log_every_steps: steps between two rows of training metrics.
       checkpoint_every_steps: steps between two checkpoints within an epoch; 0 for none. The end of
         an epoch always has one.
@@ -124,6 +125,7 @@ class Config:
     patience: int = 5
     selection_metric: str = "average_precision/macro"
     learning_rate: float = 1e-3
+    clip_norm: float = 0.0
     log_every_steps: int = 10
     checkpoint_every_steps: int = 0
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
@@ -132,7 +134,7 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs", "log_every_steps"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "positive")
-        for name in ("seed", "patience", "checkpoint_every_steps"):
+        for name in ("seed", "patience", "checkpoint_every_steps", "clip_norm"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         _require(self.seed < 2**31, "seed", self.seed, "below 2**31")
         _require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "in (0, 1]")

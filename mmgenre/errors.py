@@ -1,9 +1,13 @@
 """How commands fail: one line that says what is wrong, where, and what to do.
 
-Exit codes: 0 done, 2 the user's mistake (`UserError`), 1 anything else.
+Exit codes: 0 done, 2 the user's mistake (`UserError`), 128 + the signal's number after an
+interruption that saved everything (130 for SIGINT, 143 for SIGTERM), 1 anything else.
 """
 
+import errno
+import signal
 import sys
+import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -12,21 +16,55 @@ class UserError(Exception):
     """A mistake that the user can mend: the message says what is wrong, where, and what to do."""
 
 
+class RunError(Exception):
+    """A run that cannot go on through no mistake on the command line: a full disk, a lost process.
+
+    The message says what happened, what is safe, and what to do.
+    """
+
+
+class Interrupted(Exception):
+    """A signal ended the run after everything was saved.
+
+    Attributes:
+      signum: the signal's number.
+    """
+
+    def __init__(self, signum: int, message: str):
+        super().__init__(message)
+        self.signum = signum
+
+
 def run_command(command: Callable[[], int | None]) -> NoReturn:
-    """Runs a command-line program and exits: a `UserError` becomes one line on stderr and code 2.
+    """Runs a command-line program and exits: a foreseen error becomes one line on stderr.
 
     Args:
       command: does the work; returns the exit code, None for 0.
     """
     try:
         sys.exit(command() or 0)
-    except UserError as error:
-        sys.exit(_fail(str(error)))
     except BrokenPipeError:  # The reader of our output went away (`| head`): nothing to report.
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        sys.exit(report(error))
 
 
-def _fail(message: str) -> int:
+def report(error: Exception) -> int:
+    """Prints what went wrong on stderr, foreseen errors in one line; returns the exit code."""
+    if isinstance(error, Interrupted):
+        print(f"{signal.Signals(error.signum).name}: {error}", file=sys.stderr)
+        return 128 + error.signum
+    if isinstance(error, UserError):
+        return _fail(str(error), 2)
+    if isinstance(error, RunError):
+        return _fail(str(error), 1)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _fail(f"{error}; free some space and run the same command again", 1)
+    traceback.print_exception(error)
+    return 1
+
+
+def _fail(message: str, code: int) -> int:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+    return code

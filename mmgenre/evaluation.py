@@ -196,17 +196,19 @@ def evaluate_and_write(
     """Evaluates, prints the tables, and writes the report into `out`.
 
     Without `out` it goes into the run's folder, with what figures are drawn from beside it.
+    Process 0 does this; the others only compute their share, and get {}.
     """
     record = record_split(run, dataset, split)
+    if jax.process_index() != 0:
+        return {}
     report = _report(run, dataset, split, record)
     if out is None:
         out = run.evaluation_file(split)
         write_record(run, dataset, split, record)
-    if jax.process_index() == 0:
-        print(report_tables.evaluation_tables(report))
-        try:
-            write_json(out, report)
-        except OSError as error:
-            raise UserError(f"cannot write {out}: {error}") from error
-        print(f"\nwritten to {out}")
+    print(report_tables.evaluation_tables(report))
+    try:
+        write_json(out, report)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error}") from error
+    print(f"\nwritten to {out}")
     return report

@@ -21,7 +21,8 @@ from mmgenre import schema
 from mmgenre.batch_plan import BatchPlan
 from mmgenre.config import DataConfig
 from mmgenre.errors import UserError
-from mmgenre.prepared_dataset import PreparedDataset, RecordIndex
+from mmgenre.prepared_dataset import PreparedDataset
+from mmgenre.shard_reader import ShardReader
 
 # TensorFlow only feeds data here: a GPU belongs to JAX alone.
 with contextlib.suppress(RuntimeError):  # Already initialised by somebody else's code.
@@ -47,8 +48,9 @@ class MovieSource:
           UserError: there is no such split, or the index or a shard cannot be read.
         """
         self._index = dataset.index(split)
-        self._shards = _ShardReader(dataset.shard_paths(split), self._index)
+        self._shards = ShardReader(dataset.shard_paths(split), self._index)
         self._max_tokens = config.max_tokens
+        self._error: UserError | None = None
         self._resident: _Features | None = None
         if config.mode == "host":
             self._resident = self._read_all()
@@ -82,13 +84,19 @@ class MovieSource:
             (plan.movies[start:, rows], plan.lengths[start:])
         )
         dataset = dataset.map(batch_of, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return iter(dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator())
+        with self._explained():
+            yield from dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+
+    def read_ids(self, movies: np.ndarray) -> list[str]:
+        """Returns the ids of the movies <int>[n], given by record number."""
+        spec = tf.io.FixedLenFeature([], tf.string)
+        return [text.decode() for text in _read(self._shards, movies, schema.ID, spec)]
 
     def _batch(self, movies: tf.Tensor, length: tf.Tensor, row_numbers: tf.Tensor) -> _Features:
         # Padding rows hold the split's first movie, masked out.
         existing = tf.maximum(movies, 0)
         if self._resident is None:
-            features = _parse(self._shards.read_op(existing), length)
+            features = _parse(self._read_op(existing), length)
         else:
             features = {name: tf.gather(all_, existing) for name, all_ in self._resident.items()}
             features[schema.TOKENS] = features[schema.TOKENS][:, :length]
@@ -101,44 +109,39 @@ class MovieSource:
         features[schema.MASK] = tf.cast(movies >= 0, tf.float32)
         return features
 
+    def _read_op(self, movies: tf.Tensor) -> tf.Tensor:
+        """Returns the serialised Examples <string>[n] of the movies <int64>[n]."""
+
+        def read(movies: np.ndarray) -> np.ndarray:
+            try:
+                return np.array(self._shards.read(movies), object)
+            except UserError as error:
+                self._error = error
+                raise
+
+        records = tf.numpy_function(read, [movies], tf.string, stateful=False)
+        return tf.ensure_shape(records, movies.shape)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """TensorFlow wraps what its threads raise in a traceback: raises the error itself."""
+        try:
+            yield
+        except tf.errors.OpError:
+            if self._error is not None:
+                raise self._error from None
+            raise
+
     def _read_all(self) -> _Features:
         dataset = tf.data.Dataset.range(len(self._index)).batch(512)
         dataset = dataset.map(
-            lambda movies: _parse(self._shards.read_op(movies), self._max_tokens),
+            lambda movies: _parse(self._read_op(movies), self._max_tokens),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        chunks = list(dataset)
+        with self._explained():
+            chunks = list(dataset)
         return {name: tf.concat([chunk[name] for chunk in chunks], axis=0) for name in chunks[0]}
-
-
-class _ShardReader:
-    """Reads records by number, from memory-mapped shards."""
-
-    def __init__(self, paths: list, index: RecordIndex):
-        self._index = index
-        try:
-            self._shards = [np.memmap(path, np.uint8, "r") for path in paths]
-        except (OSError, ValueError) as error:
-            raise UserError(f"cannot read the shards of {paths[0].parent}: {error}") from error
-
-    def read_op(self, movies: tf.Tensor) -> tf.Tensor:
-        """Returns the serialised Examples <string>[n] of the movies <int64>[n]."""
-        records = tf.numpy_function(self._read, [movies], tf.string, stateful=False)
-        return tf.ensure_shape(records, movies.shape)
-
-    def _read(self, movies: np.ndarray) -> np.ndarray:
-        index = self._index
-        places = zip(
-            index.shard[movies].tolist(),
-            index.offset[movies].tolist(),
-            index.num_bytes[movies].tolist(),
-            strict=True,
-        )
-        records = [
-            self._shards[shard][offset : offset + size].tobytes() for shard, offset, size in places
-        ]
-        return np.array(records, object)
 
 
 def _parse(serialized: tf.Tensor, num_tokens: tf.Tensor | int) -> _Features:
@@ -163,29 +166,35 @@ def read_texts(dataset: PreparedDataset, split: str, feature: str) -> list[str]:
       dataset: a prepared data set.
       split: one of its splits.
       feature: `schema.ID`, `schema.TITLE` or `schema.OVERVIEW`.
+
+    Raises:
+      UserError: a shard is missing or damaged.
     """
-    spec = {feature: tf.io.FixedLenFeature([], tf.string)}
-    return [text.decode() for text in _read_feature(dataset, split, spec)]
+    spec = tf.io.FixedLenFeature([], tf.string)
+    return [text.decode() for text in _read_feature(dataset, split, feature, spec)]
 
 
 def read_labels(dataset: PreparedDataset, split: str) -> np.ndarray:
-    """Reads the labels <uint8>[movies, 18] of a whole split, in the order of the records."""
-    spec = {schema.LABELS: _FEATURES[schema.LABELS]}
-    return np.stack(_read_feature(dataset, split, spec)).astype(np.uint8)
+    """Reads the labels <uint8>[movies, 18] of a whole split; raises as `read_texts`."""
+    spec = _FEATURES[schema.LABELS]
+    return np.stack(_read_feature(dataset, split, schema.LABELS, spec)).astype(np.uint8)
 
 
 def read_has_poster(dataset: PreparedDataset, split: str) -> np.ndarray:
-    """Reads which movies of a split have a poster, <bool>[movies], in the order of the records."""
-    spec = {schema.HAS_POSTER: _FEATURES[schema.HAS_POSTER]}
-    return np.stack(_read_feature(dataset, split, spec)).astype(bool)
+    """Reads which movies of a split have a poster, <bool>[movies]; raises as `read_texts`."""
+    spec = _FEATURES[schema.HAS_POSTER]
+    return np.stack(_read_feature(dataset, split, schema.HAS_POSTER, spec)).astype(bool)
 
 
-def _read_feature(dataset: PreparedDataset, split: str, spec: dict[str, Any]) -> list[Any]:
-    (feature,) = spec
-    shards = [str(path) for path in dataset.shard_paths(split)]
-    batches = tf.data.TFRecordDataset(shards).batch(1024)
-    batches = batches.map(lambda records: tf.io.parse_example(records, spec)[feature])
-    try:
-        return [value for batch in batches.as_numpy_iterator() for value in batch]
-    except tf.errors.OpError as error:
-        raise UserError(f"cannot read {dataset.path}: {error.message}") from error
+def _read_feature(dataset: PreparedDataset, split: str, feature: str, spec: Any) -> list[Any]:
+    index = dataset.index(split)
+    shards = ShardReader(dataset.shard_paths(split), index)
+    return _read(shards, np.arange(len(index)), feature, spec)
+
+
+def _read(shards: ShardReader, movies: np.ndarray, feature: str, spec: Any) -> list[Any]:
+    values = []
+    for start in range(0, len(movies), 1024):
+        records = shards.read(movies[start : start + 1024])
+        values.extend(tf.io.parse_example(records, {feature: spec})[feature].numpy())
+    return values

@@ -2,21 +2,29 @@
 
     python -m mmgenre.main --config configs/model1.py [--config.data.dir=<prepared data set>]
         [--workdir <folder>] [--config.<setting>=<value> ...]
+        [--coordinator <host>:<port> --num_processes <N> --process_id <i>]
 
 Without a data set it builds and uses the demo corpus. Run again with the same workdir, it goes on
-from the latest checkpoint.
+from the latest checkpoint. It trains on all devices; on several machines, run the same command on
+each (see launch/README.md).
 """
 
+import contextlib
 import dataclasses
 import logging
+import os
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
 from absl import flags
+from etils import epath
 from ml_collections import config_flags
 
+from mmgenre import interruption
 from mmgenre.config import Config
 from mmgenre.errors import UserError, run_command
+from mmgenre.membership import Membership
 
 # Heavy imports (JAX, TensorFlow) happen in `run`, after the command line has been checked.
 
@@ -29,13 +37,22 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "the run directory; by default runs/<the config's name>"
 )
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "<host>:<port> of process 0; found out under Slurm and Open MPI"
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "processes that train together", lower_bound=1
+)
+_PROCESS_ID = flags.DEFINE_integer(
+    "process_id", None, "this process, from 0 to num_processes - 1", lower_bound=0
+)
 flags.DEFINE_bool("help", False, "show this help", short_name="h", allow_override=True)
 
 _log = logging.getLogger(__name__)
 
 
-def parse_command_line(argv: list[str]) -> tuple[Config, str] | None:
-    """Returns the checked config and the workdir; None after printing help.
+def parse_command_line(argv: list[str]) -> tuple[Config, str, Membership | None] | None:
+    """Returns the checked config, the workdir and the place among the processes; None after help.
 
     Raises:
       UserError: an unknown flag or setting, a wrong type, or a config file that cannot be read.
@@ -64,43 +81,61 @@ def parse_command_line(argv: list[str]) -> tuple[Config, str] | None:
         raise
     except Exception as error:  # The config file is the user's code: anything can go wrong in it.
         raise UserError(f"cannot load the config file: {str(error).splitlines()[-1]}") from error
-    return config, _WORKDIR.value or f"runs/{config.name}"
+    membership = Membership.detect(
+        _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value, os.environ
+    )
+    return config, _WORKDIR.value or f"runs/{config.name}", membership
 
 
-def run(config: Config, workdir: str) -> None:
+def run(config: Config, workdir: str, membership: Membership | None) -> None:
     """Trains and evaluates; what the command does once its arguments are known to be right."""
-    from mmgenre import run_log, train
+    from mmgenre import run_log
+    from mmgenre.cluster import Cluster
+
+    run_log.log_to_stderr()
+    with Cluster(membership) as processes, contextlib.ExitStack() as until_end:
+        if not processes.is_first:
+            run_log.only_warnings()
+        _run(config, epath.Path(workdir), until_end)
+
+
+def _run(config: Config, workdir: epath.Path, until_end: contextlib.ExitStack) -> None:
+    from mmgenre import cluster, run_lock, run_log
     from mmgenre.prepared_dataset import open_dataset
     from mmgenre.run_directory import RunDirectory
 
-    run_log.log_to_stderr()
     if not config.data.dir:
         from data_prep.demo import ensure_demo_dataset
 
         _log.info("data set: none given with --config.data.dir, so the built-in demo corpus")
-        data = dataclasses.replace(config.data, dir=str(ensure_demo_dataset()))
-        config = dataclasses.replace(config, data=data)
+        folder = cluster.on_first_process(lambda: str(ensure_demo_dataset()))
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, dir=folder))
     dataset = open_dataset(config.data.dir)
     movies = ", ".join(
         f"{split.num_movies:,} {name}" for name, split in dataset.info.splits.items()
     )
     _log.info("data set: %s (%s; %s)", dataset.info.name, dataset.path, movies)
-    run_directory = RunDirectory.start(workdir, config, dataset)
-    run_log.log_to_file(run_directory.log_file)
+
+    def start_run() -> None:
+        until_end.enter_context(run_lock.held(workdir))
+        run_log.log_to_file(RunDirectory.start(workdir, config, dataset).log_file)
+
+    cluster.on_first_process(start_run)
+    # TensorFlow and Orbax take seconds to import: first the answers that need neither.
+    from mmgenre import train
+
+    run_directory = RunDirectory(workdir)
     train.train_and_evaluate(config, dataset, run_directory)
-    print(f"results: {run_directory.path}")
-    _write_report(run_directory)
+    # The others wait for the report here: leaving together has a time limit.
+    cluster.on_first_process(lambda: _write_report(run_directory))
 
 
 def _write_report(run_directory: "RunDirectory") -> None:
-    """Draws what was measured, where people look at it; one process of them does."""
-    import jax
-
-    if jax.process_index() != 0:
-        return
+    """Draws what was measured, where people look at it."""
     from mmgenre import tensorboard_figures
     from mmgenre.report.page import write_report
 
+    print(f"results: {run_directory.path}")
     tensorboard_figures.write_test_evaluation(run_directory)
     print(f"report: {write_report([run_directory])}")
 
@@ -108,6 +143,7 @@ def _write_report(run_directory: "RunDirectory") -> None:
 def main() -> None:
     """The command line."""
     if parsed := parse_command_line(sys.argv):
+        interruption.install(shlex.join(["python", "-m", "mmgenre.main", *sys.argv[1:]]))
         run(*parsed)
 
 

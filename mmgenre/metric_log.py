@@ -1,13 +1,18 @@
 """Where a run's metrics go: TensorBoard, the log, and `metrics.jsonl`, through CLU's writers."""
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
+import tensorflow as tf
 from clu import metric_writers
 from clu.metric_writers.interface import MetricWriter
+from etils import epath
+from tensorboard.compat.proto import event_pb2
 
+from mmgenre import remote
 from mmgenre.run_directory import RunDirectory
 
 
@@ -18,14 +23,14 @@ class JsonLinesWriter(MetricWriter):
     opening it drops the rows after the step that the run goes on from.
     """
 
-    def __init__(self, path: Any, *, resume_step: int):
+    def __init__(self, path: epath.Path, *, resume_step: int):
         """Opens the file for appending, without its rows after `resume_step`."""
         rows = read_rows(path) if path.exists() else []
         kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= resume_step]
         temporary = path.with_name(path.name + ".tmp")
         temporary.write_text("".join(kept))
         temporary.replace(path)
-        self._file = path.open("a")
+        self._file = remote.open_append(path)
 
     def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
         """Appends one row."""
@@ -33,8 +38,8 @@ class JsonLinesWriter(MetricWriter):
         self._file.write(json.dumps(row) + "\n")
 
     def flush(self) -> None:
-        """Hands all rows to the operating system."""
-        self._file.flush()
+        """Makes all rows survive this process and, where the disk is local, the machine."""
+        remote.sync(self._file)
 
     def close(self) -> None:
         """Closes the file."""
@@ -50,16 +55,53 @@ class JsonLinesWriter(MetricWriter):
 def create_writer(run: RunDirectory, *, resume_step: int) -> MetricWriter:
     """Returns the writer of a run that goes on from `resume_step`; only process 0 writes files."""
     if jax.process_index() != 0:
-        return metric_writers.create_default_writer(just_logging=True, asynchronous=False)
+        return metric_writers.MultiWriter([])
+    # Into TensorBoard's files TensorFlow writes, which knows no s3://.
+    events = None if os.fspath(run.tensorboard).startswith("s3://") else run.tensorboard
+    if events is not None:
+        drop_events_after(events, resume_step)
     return metric_writers.MultiWriter(
         [
-            metric_writers.create_default_writer(run.tensorboard, asynchronous=False),
+            metric_writers.create_default_writer(
+                events, just_logging=events is None, asynchronous=False
+            ),
             JsonLinesWriter(run.metrics_file, resume_step=resume_step),
         ]
     )
 
 
-def read_rows(path: Any) -> list[dict[str, float]]:
+def drop_events_after(folder: epath.Path, resume_step: int) -> None:
+    """Rewrites TensorBoard's files without the events after `resume_step`.
+
+    A resumed run computes those steps again; TensorBoard would show them twice.
+    """
+    for path in sorted(folder.glob("events.out.tfevents.*")) if folder.exists() else ():
+        if path.name.endswith(_TEMPORARY):  # Of a run that was killed here.
+            path.unlink()
+            continue
+        events = list(_read_events(path))
+        kept = [event for event in events if event.step <= resume_step]
+        if len(kept) == len(events):
+            continue
+        temporary = path.with_name(path.name + _TEMPORARY)
+        with tf.io.TFRecordWriter(os.fspath(temporary)) as writer:
+            for event in kept:
+                writer.write(event.SerializeToString())
+        temporary.replace(path)
+
+
+_TEMPORARY = ".tmp"
+
+
+def _read_events(path: epath.Path) -> Iterator[event_pb2.Event]:
+    try:
+        for record in tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator():
+            yield event_pb2.Event.FromString(record)
+    except tf.errors.DataLossError:
+        return  # The run was killed while it wrote the last event.
+
+
+def read_rows(path: epath.Path) -> list[dict[str, float]]:
     """Reads the rows of `metrics.jsonl`; a last line that was cut off in writing is left out."""
     rows = []
     for line in path.read_text().splitlines():

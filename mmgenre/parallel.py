@@ -8,7 +8,7 @@ else is compiled with `jax.jit`.
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import jax
 import numpy as np
@@ -17,6 +17,9 @@ from jax.sharding import PartitionSpec as P
 
 from mmgenre.errors import UserError
 from mmgenre.steps import AXIS, Batch
+
+VOTE: Final = "vote"
+"""The name of the processes' vote among the sums of a training step."""
 
 
 def check_batch_size(batch_size: int) -> None:
@@ -39,11 +42,25 @@ def pmap_train_step(train_step: Callable[[Any, Batch], tuple[Any, Any]]) -> Call
 
     Both results are reduced over the devices inside the step, so both leave it once
     (`out_axes=None`). A result that were not reduced would silently be one device's.
+
+    Returns:
+      step(state, batch, vote=0) -> (state, sums): `vote` is a small int of this process; the
+      largest of all processes' is `sums[VOTE]`. So processes agree without another collective.
     """
+
+    def vote_and_step(state: Any, batch: Batch, vote: jax.Array) -> tuple[Any, Any]:
+        state, sums = train_step(state, batch)
+        return state, {**sums, VOTE: jax.lax.pmax(vote, AXIS)}
+
     mapped = jax.pmap(
-        train_step, axis_name=AXIS, in_axes=(None, 0), out_axes=(None, None), donate_argnums=0
+        vote_and_step, axis_name=AXIS, in_axes=(None, 0, 0), out_axes=(None, None), donate_argnums=0
     )
-    return lambda state, batch: mapped(state, split_over_local_devices(batch))
+
+    def step(state: Any, batch: Mapping[str, np.ndarray], vote: int = 0) -> tuple[Any, Any]:
+        votes = np.full(jax.local_device_count(), vote, np.int32)
+        return mapped(state, split_over_local_devices(batch), votes)
+
+    return step
 
 
 def split_over_local_devices(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -82,6 +99,28 @@ def abstract_replicated(create: Callable[..., Any], *args: Any) -> Any:
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
         jax.eval_shape(create, *args),
     )
+
+
+def as_global(tree: Any) -> Any:
+    """Returns the same arrays, replicated over all devices of all processes, without copying.
+
+    With several processes, what comes out of `pmap` is each process' own; checkpoints and compiled
+    functions take only what belongs to all.
+    """
+    if jax.process_count() == 1:
+        return tree
+    sharding = NamedSharding(_mesh(), P())
+    return jax.tree.map(
+        lambda x: jax.make_array_from_single_device_arrays(
+            x.shape, sharding, [shard.data for shard in x.addressable_shards]
+        ),
+        tree,
+    )
+
+
+def host_value(x: Any) -> np.ndarray:
+    """Returns the value of an array that is the same on all devices."""
+    return np.asarray(x.addressable_data(0) if isinstance(x, jax.Array) else x)
 
 
 @functools.cache

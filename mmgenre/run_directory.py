@@ -7,6 +7,8 @@
     metrics.jsonl     a row of metrics a line; TensorBoard's copy is in tensorboard/
     log.txt           what the run printed
     evaluation-<split>.json
+    non_finite_loss.json      where training broke down, if it did
+    lock                      held while a run writes here (`mmgenre.run_lock`)
 
 Nothing in it names a place outside it, except the data set's folder, which only training needs:
 move the folder to another machine and predict. No JAX, no TensorFlow.
@@ -22,7 +24,15 @@ from mmgenre.config import Config
 from mmgenre.errors import UserError
 from mmgenre.prepared_dataset import DatasetInfo, PreparedDataset
 
-_COMPARED: Final = ("model", "data", "seed", "batch_size", "learning_rate")
+_COMPARED: Final = (
+    "model",
+    "data",
+    "seed",
+    "batch_size",
+    "learning_rate",
+    "clip_norm",
+    "selection_metric",
+)
 """The settings that a resumed run cannot change; others, such as epochs, may."""
 
 
@@ -61,6 +71,11 @@ class RunDirectory:
     def tensorboard(self) -> epath.Path:
         """TensorBoard's event files."""
         return self.path / "tensorboard"
+
+    @property
+    def non_finite_file(self) -> epath.Path:
+        """The step and the movies at which the loss stopped being finite."""
+        return self.path / "non_finite_loss.json"
 
     @property
     def log_file(self) -> epath.Path:
@@ -110,7 +125,8 @@ class RunDirectory:
         try:
             if run.config_file.exists():
                 run._check_same(config, dataset.info)
-            run.path.mkdir(parents=True, exist_ok=True)
+            for folder in (run.path, run.checkpoints, run.tensorboard):
+                folder.mkdir(parents=True, exist_ok=True)
             # The config comes last: a folder with a config is a run.
             _write(run.tokenizer_file, dataset.tokenizer_path.read_text())
             _write(run.dataset_file, json.dumps(info, indent=2) + "\n")
@@ -130,6 +146,18 @@ class RunDirectory:
                     f"{after!r}; resume with the same value, or choose another --workdir"
                 )
         before, _ = self.load_dataset_info()
+        if before.genres != info.genres:
+            changed = sorted(set(before.genres) ^ set(info.genres)) or ["their order"]
+            raise UserError(
+                f"{self.path} holds a run on {len(before.genres)} genres, {info.name!r} has "
+                f"{len(info.genres)}; they differ in {', '.join(changed)}; choose another --workdir"
+            )
+        if before.tokenizer_sha256 != info.tokenizer_sha256:
+            raise UserError(
+                f"{self.path} holds a run with another tokenizer than that of {info.name!r}; "
+                f"prepare the data set with --tokenizer {self.tokenizer_file}, or choose another "
+                "--workdir"
+            )
         if before.fingerprint != info.fingerprint:
             raise UserError(
                 f"{self.path} holds a run on the data set {before.name!r} with other contents than "

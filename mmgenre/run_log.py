@@ -7,6 +7,8 @@ from absl import logging as absl_logging
 from etils import epath
 from tqdm import tqdm
 
+from mmgenre import remote
+
 _FORMAT = logging.Formatter("%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
 
 
@@ -19,9 +21,15 @@ def log_to_stderr() -> None:
     absl_logging.set_verbosity(absl_logging.INFO)
 
 
+def only_warnings() -> None:
+    """Leaves the messages of level INFO to the first of several processes."""
+    logging.getLogger().setLevel(logging.WARNING)
+
+
 def log_to_file(path: epath.Path) -> None:
     """Writes the same messages to a file, after what is there already."""
-    handler = logging.StreamHandler(path.open("a"))
+    logging.raiseExceptions = False  # A full disk shall end the run with its own, single message.
+    handler = logging.StreamHandler(remote.open_append(path))
     handler.setFormatter(_FORMAT)
     handler.addFilter(_is_wanted)
     logging.getLogger().addHandler(handler)

@@ -11,6 +11,8 @@ from clu.metric_writers.interface import MetricWriter
 from tqdm import tqdm
 
 from mmgenre import (
+    cluster,
+    interruption,
     metric_log,
     metrics,
     optimizer,
@@ -20,16 +22,17 @@ from mmgenre import (
     steps,
     training_session,
 )
-from mmgenre.batch_plan import plan_training_epoch
-from mmgenre.checkpoint import RunCheckpoints
+from mmgenre.batch_plan import BatchPlan, plan_training_epoch
+from mmgenre.checkpoint import RunCheckpoints, set_damaged_aside
 from mmgenre.config import Config
-from mmgenre.errors import UserError
-from mmgenre.evaluation import evaluate_and_write, predict_split, write_record
+from mmgenre.errors import RunError, UserError
+from mmgenre.evaluation import SplitPredictions, evaluate_and_write, predict_split, write_record
 from mmgenre.input_pipeline import MovieSource
 from mmgenre.models import fusion
 from mmgenre.prepared_dataset import PreparedDataset
-from mmgenre.run_directory import RunDirectory
+from mmgenre.run_directory import RunDirectory, write_json
 from mmgenre.train_state import TrainState
+from mmgenre.training_log import NonFiniteLoss, TrainingLog
 
 _log = logging.getLogger(__name__)
 
@@ -44,10 +47,13 @@ def train_and_evaluate(
 
     Raises:
       UserError: settings and data do not fit together, or files cannot be read or written.
-      FloatingPointError: the loss is not finite.
+      RunError: the loss is not finite, or a checkpoint cannot be saved.
+      Interrupted: by a signal, after everything was saved.
     """
     with training_session.recorded(run):
-        Trainer(config, dataset, run).train()
+        trainer = Trainer(config, dataset, run)
+        with interruption.graceful():
+            trainer.train()
     write_record(run, dataset, schema.VALIDATION)
     return evaluate_and_write(run, dataset, schema.TEST)
 
@@ -89,28 +95,41 @@ class Trainer:
 
     def train(self) -> None:
         """Trains until the epochs are done or validation has stopped improving."""
+        like = parallel.abstract_replicated(self._create_state, self._init_key)
+        cluster.on_first_process(lambda: set_damaged_aside(self.run.checkpoints, like))
         with RunCheckpoints(self.run.checkpoints) as checkpoints:
-            state = self._restore_or_create(checkpoints)
-            writer = metric_log.create_writer(self.run, resume_step=int(state.step))
-            for epoch in range(int(state.step) // self.steps_per_epoch, self.config.epochs):
+            state, partial = self._restore_or_create(checkpoints, like)
+            step = int(state.step)
+            writer = metric_log.create_writer(self.run, resume_step=step)
+            for epoch in range(step // self.steps_per_epoch, self.config.epochs):
                 if self._has_stopped_improving(checkpoints, epoch):
                     break
-                state = self._train_epoch(state, epoch, checkpoints, writer)
-                score = self._validate(state, writer)
+                state = self._train_epoch(state, epoch, checkpoints, writer, partial)
+                partial, step = None, (epoch + 1) * self.steps_per_epoch
+                score = self._validate(state, step, writer)
                 writer.flush()  # Before the checkpoint: no checkpoint without the rows before it.
-                checkpoints.save(int(state.step), state, score)
+                checkpoints.save(step, state, score)
+                if signum := cluster.largest(interruption.requested()):
+                    checkpoints.wait()
+                    raise interruption.saved(signum, step)
             writer.close()
 
-    def _restore_or_create(self, checkpoints: RunCheckpoints) -> TrainState:
+    def _restore_or_create(self, checkpoints: RunCheckpoints, like: Any) -> tuple[TrainState, Any]:
+        """Returns the state to go on from, and what the log had summed up by then."""
         step = checkpoints.latest_step()
         if step is None:
-            return parallel.jit_replicated(self._create_state, self._init_key)
+            return parallel.jit_replicated(self._create_state, self._init_key), None
         _log.info("resuming from the checkpoint of step %d in %s", step, self.run.path)
-        abstract = parallel.abstract_replicated(self._create_state, self._init_key)
-        return checkpoints.restore(step, abstract)
+        restored = checkpoints.restore(step, like)
+        return restored.state, restored.extra
 
     def _train_epoch(
-        self, state: TrainState, epoch: int, checkpoints: RunCheckpoints, writer: MetricWriter
+        self,
+        state: TrainState,
+        epoch: int,
+        checkpoints: RunCheckpoints,
+        writer: MetricWriter,
+        partial: Any,
     ) -> TrainState:
         config = self.config
         plan = plan_training_epoch(
@@ -120,10 +139,11 @@ class Trainer:
             seed=config.seed,
             epoch=epoch,
         )
-        first_step = epoch * self.steps_per_epoch
-        start = int(state.step) - first_step  # Not 0 where a run was interrupted in an epoch.
+        step, first_step = int(state.step), epoch * self.steps_per_epoch
+        last_step = first_step + self.steps_per_epoch
+        start = step - first_step  # Not 0 where a run was interrupted in an epoch.
         rows = parallel.local_rows(config.batch_size)
-        log = TrainingLog(config, writer, last_step=first_step + self.steps_per_epoch)
+        log = TrainingLog(config, writer, last_step=last_step, partial=partial)
         bar = tqdm(
             total=self.steps_per_epoch * config.batch_size,
             initial=start * config.batch_size,
@@ -132,51 +152,68 @@ class Trainer:
             disable=None if jax.process_index() == 0 else True,  # None: only in a terminal.
             leave=False,
         )
+
+        def finish(step: int, sums: dict[str, jax.Array]) -> int:
+            """Waits for a step; returns the signal that some process has received, or 0."""
+            values = jax.device_get(sums)
+            signum = int(values.pop(parallel.VOTE))
+            try:
+                log.add(step, values)
+            except NonFiniteLoss as error:
+                raise self._non_finite(error, plan, step - first_step - 1) from error
+            bar.update(config.batch_size)
+            return signum
+
         with bar:
-            step, pending = int(state.step), None
+            pending, signum = None, 0
             batches = self.train_source.batches(plan, rows=rows, start=start)
             for batch in log.timed(batches):
-                state, sums = self._train_step(state, batch)
+                state, sums = self._train_step(state, batch, interruption.requested())
                 if pending is not None:  # One step late, so that the host never stalls the device.
-                    log.add(step, pending)
-                    bar.update(config.batch_size)
+                    signum = finish(step, pending)
                 step, pending = step + 1, sums
                 every = config.checkpoint_every_steps
-                if every and step % every == 0 and step < first_step + self.steps_per_epoch:
-                    log.add(step, pending)
+                if step < last_step and (signum or (every and step % every == 0)):
+                    signum = finish(step, pending) or signum
                     pending = None
                     writer.flush()
-                    checkpoints.save(step, state)
+                    checkpoints.save(step, state, extra=log.partial())
+                if signum and step < last_step:
+                    checkpoints.wait()
+                    raise interruption.saved(signum, step)
             if pending is not None:
-                log.add(step, pending)
+                finish(step, pending)
         return state
 
-    def _validate(self, state: TrainState, writer: MetricWriter) -> float:
+    def _non_finite(self, error: NonFiniteLoss, plan: BatchPlan, batch: int) -> RunError:
+        """Writes down what is needed to look into it; returns the error to raise."""
+        if jax.process_index() == 0:
+            record = {
+                "step": error.step,
+                "loss": str(error.loss),
+                "gradient_norm": str(error.grad_norm),
+                "learning_rate": self.config.learning_rate,
+                "movie_ids": self.train_source.read_ids(plan.movies[batch]),
+            }
+            write_json(self.run.non_finite_file, record)
+        return RunError(
+            f"the loss is not finite ({error}, learning rate {self.config.learning_rate}); "
+            f"{self.run.non_finite_file} lists the movies of its batch, the checkpoints before it "
+            "are untouched. Look at the movies, lower config.learning_rate, or set "
+            "config.clip_norm, with another --workdir"
+        )
+
+    def _validate(self, state: TrainState, step: int, writer: MetricWriter) -> float:
         """Writes the validation metrics and returns the one that chooses, higher is better."""
         start = time.perf_counter()
         predictions = predict_split(
-            self._eval_step, state.params, self.validation_source, self.config
+            self._eval_step, parallel.as_global(state.params), self.validation_source, self.config
         )
-        report = metrics.evaluate_probabilities(
-            predictions.labels, metrics.sigmoid(predictions.logits)
-        )
-        report["loss"] = metrics.log_loss(predictions.logits, predictions.labels)
-        scalars = {
-            f"validation/{name}": value
-            for name, value in {
-                "loss": report["loss"],
-                "accuracy": report["accuracy"],
-                **{
-                    f"{m}/{a}": report[m][a]
-                    for m in _VALIDATION_METRICS
-                    for a in ("micro", "macro")
-                },
-            }.items()
-            if value is not None
-        }
-        scalars["validation/seconds"] = time.perf_counter() - start
-        writer.write_scalars(int(state.step), scalars)
+        # Computed once, so that all processes choose and stop alike to the last bit.
+        scalars = cluster.on_first_process(lambda: validation_scalars(predictions))
         selected = scalars.get(f"validation/{self.config.selection_metric}", -np.inf)
+        scalars["validation/seconds"] = time.perf_counter() - start
+        writer.write_scalars(step, scalars)
         return -selected if self.config.selection_metric == "loss" else selected
 
     def _has_stopped_improving(self, checkpoints: RunCheckpoints, epoch: int) -> bool:
@@ -199,67 +236,12 @@ class Trainer:
 _VALIDATION_METRICS = ("precision", "recall", "f1", "roc_auc", "average_precision")
 
 
-class TrainingLog:
-    """Adds up the sums of training steps and writes a row at fixed steps.
-
-    Rows end at multiples of `log_every_steps` and `checkpoint_every_steps` and at the end of an
-    epoch: at the same steps whether or not the run was interrupted.
-    """
-
-    def __init__(self, config: Config, writer: MetricWriter, *, last_step: int):
-        """Starts an epoch that ends with `last_step`."""
-        self._config = config
-        self._writer = writer
-        self._last_step = last_step
-        self._reset()
-
-    def timed(self, batches: Any) -> Any:
-        """Yields the batches, counting the time spent waiting for them."""
-        iterator = iter(batches)
-        while True:
-            start = time.perf_counter()
-            batch = next(iterator, None)
-            self._waited += time.perf_counter() - start
-            if batch is None:
-                return
-            yield batch
-
-    def add(self, step: int, sums: dict[str, jax.Array]) -> None:
-        """Adds the sums of the step that ended as number `step`; waits for that step.
-
-        Raises:
-          FloatingPointError: the loss is not finite.
-        """
-        values = {name: float(value) for name, value in jax.device_get(sums).items()}
-        if not np.isfinite(values["loss"]):
-            raise FloatingPointError(
-                f"the loss is {values['loss']} at step {step} (learning rate "
-                f"{self._config.learning_rate}); the last checkpoint is untouched, lower the "
-                "learning rate"
-            )
-        self._steps += 1
-        self._grad_norm += values.pop("grad_norm")
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-        every = self._config.checkpoint_every_steps
-        if (
-            step % self._config.log_every_steps == 0
-            or step == self._last_step
-            or (every and step % every == 0)
-        ):
-            self._write(step)
-
-    def _write(self, step: int) -> None:
-        seconds = time.perf_counter() - self._start
-        scalars = metrics.summarize_counts(self._sums)
-        scalars["grad_norm"] = self._grad_norm / self._steps
-        scalars["learning_rate"] = self._config.learning_rate
-        scalars["movies_per_second"] = self._steps * self._config.batch_size / seconds
-        scalars["input_wait_share"] = self._waited / seconds
-        self._writer.write_scalars(step, {f"train/{k}": v for k, v in scalars.items()})
-        self._reset()
-
-    def _reset(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._steps, self._grad_norm, self._waited = 0, 0.0, 0.0
-        self._start = time.perf_counter()
+def validation_scalars(predictions: SplitPredictions) -> dict[str, float]:
+    """Returns the metrics of a row, "validation/...", those left out that are not defined."""
+    report = metrics.evaluate_probabilities(predictions.labels, metrics.sigmoid(predictions.logits))
+    scalars = {
+        "loss": metrics.log_loss(predictions.logits, predictions.labels),
+        "accuracy": report["accuracy"],
+        **{f"{m}/{a}": report[m][a] for m in _VALIDATION_METRICS for a in ("micro", "macro")},
+    }
+    return {f"validation/{name}": float(x) for name, x in scalars.items() if x is not None}

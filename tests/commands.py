@@ -41,13 +41,13 @@ def run_module(
 
 _RUN_SEVERAL = """
 import contextlib, io, json, runpy, sys
-results = []
+results, module = [], sys.argv[1]
 for arguments in json.loads(sys.stdin.read()):
-    sys.argv = [sys.argv[0], *arguments]
+    sys.argv = [module, *arguments]
     out, err, code = io.StringIO(), io.StringIO(), None
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
         except SystemExit as end:
             code = end.code
     results.append([code, out.getvalue(), err.getvalue()])

@@ -1,0 +1,94 @@
+"""One device, four devices, two processes with two each: the same training."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mmgenre.config import Config
+from tests.scale_helpers import (
+    checkpoint_steps,
+    copy_without_newest,
+    ended,
+    finish,
+    losses,
+    rows,
+    train_layout,
+)
+
+# num_processes and num_devices of each.
+LAYOUTS = {"one": (1, 1), "four": (1, 4), "two_by_two": (2, 2)}
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config: Config) -> Config:
+    data = dataclasses.replace(tiny_config.data, max_tokens=16, bucket_lengths=(16,))
+    return dataclasses.replace(tiny_config, batch_size=8, log_every_steps=1, data=data)
+
+
+@pytest.fixture(scope="module")
+def trained(config, tmp_path_factory):
+    """The folders of two epochs on each layout, with and without dropout, and of resumed runs."""
+    folder = tmp_path_factory.mktemp("layouts")
+    run_all(config, folder, dict.fromkeys(LAYOUTS, ("off", "on")))
+    # Each layout goes on from a checkpoint of another.
+    resumed = {"four": "one", "two_by_two": "one", "one": "two_by_two"}
+    for layout, origin in resumed.items():
+        copy_without_newest(folder / f"{origin}-on", folder / f"{layout}-from-{origin}-on")
+    run_all(config, folder, {layout: (f"from-{origin}-on",) for layout, origin in resumed.items()})
+    return folder
+
+
+def run_all(config, folder, names_by_layout):
+    processes = []
+    for layout, names in names_by_layout.items():
+        num_processes, num_devices = LAYOUTS[layout]
+        jobs = [
+            {
+                "workdir": str(folder / f"{layout}-{name}"),
+                "epochs": 2,
+                "dropout": 0.3 if name.endswith("on") else 0.0,
+            }
+            for name in names
+        ]
+        processes += train_layout(
+            config, jobs, num_processes=num_processes, num_devices=num_devices
+        )
+    with ended(*processes):
+        for process in processes:
+            code, output = finish(process)
+            assert code == 0, output
+
+
+@pytest.mark.parametrize("dropout", ["off", "on"])
+@pytest.mark.parametrize("layout", ["four", "two_by_two"])
+def test_losses_do_not_depend_on_the_layout(trained, layout, dropout):
+    expected, actual = losses(trained / f"one-{dropout}"), losses(trained / f"{layout}-{dropout}")
+    assert len(expected) >= 20
+    np.testing.assert_allclose(actual, expected, rtol=2e-5)
+    # The test can fail: without dropout the losses are others.
+    assert not np.allclose(losses(trained / "one-off"), losses(trained / "one-on"), rtol=1e-3)
+
+
+def test_validation_does_not_depend_on_the_layout(trained):
+    one, four, two_by_two = (
+        [row["validation/loss"] for row in rows(trained / f"{layout}-on") if len(row) > 8]
+        for layout in LAYOUTS
+    )
+    assert len(one) == 2
+    np.testing.assert_allclose(four, one, rtol=2e-5)
+    np.testing.assert_allclose(two_by_two, one, rtol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["four-from-one", "two_by_two-from-one", "one-from-two_by_two"])
+def test_a_checkpoint_of_one_layout_is_resumed_by_another(trained, name):
+    workdir = trained / f"{name}-on"
+    steps = [row["step"] for row in rows(workdir)]
+    assert steps == [row["step"] for row in rows(trained / "one-on")]
+    np.testing.assert_allclose(losses(workdir), losses(trained / "one-on"), rtol=2e-5)
+    assert checkpoint_steps(workdir) == checkpoint_steps(trained / "one-on")
+
+
+def test_one_process_writes_each_row(trained):
+    steps = [row["step"] for row in rows(trained / "two_by_two-on") if "train/loss" in row]
+    assert steps == list(range(1, len(steps) + 1))

@@ -1,0 +1,46 @@
+"""Trains without evaluating, several runs in one process: `python -m tests.train_only '<json>'`.
+
+The JSON: {"config": <Config as JSON>, "jobs": [{"workdir": ..., "epochs": ..., "dropout": ...}],
+"coordinator": ..., "num_processes": ..., "process_id": ...}.
+"""
+
+import dataclasses
+import json
+import sys
+
+from etils import epath
+
+from mmgenre import cluster, interruption
+from mmgenre.cluster import Cluster
+from mmgenre.config import Config
+from mmgenre.errors import run_command
+from mmgenre.membership import Membership
+from mmgenre.prepared_dataset import open_dataset
+from mmgenre.run_directory import RunDirectory
+
+
+def main() -> None:
+    fields = json.loads(sys.argv[1])
+    config = Config.from_json(fields["config"])
+    dataset = open_dataset(config.data.dir)
+    places = (fields.get(name) for name in ("coordinator", "num_processes", "process_id"))
+    interruption.install("")
+    with Cluster(Membership.detect(*places, {})):
+        from mmgenre.train import Trainer
+
+        for job in fields["jobs"]:
+            train_job(Trainer, config, dataset, job)
+
+
+def train_job(trainer, config, dataset, job) -> None:
+    rates = dict.fromkeys(("cnn_dropout", "lstm_dropout", "head_dropout"), job.get("dropout", 0.0))
+    model = dataclasses.replace(config.model, **rates)
+    config = dataclasses.replace(config, model=model, epochs=job["epochs"])
+    workdir = epath.Path(job["workdir"])
+    cluster.on_first_process(lambda: RunDirectory.start(workdir, config, dataset) and None)
+    with interruption.graceful():
+        trainer(config, dataset, RunDirectory(workdir)).train()
+
+
+if __name__ == "__main__":
+    run_command(main)
