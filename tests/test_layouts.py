@@ -80,9 +80,7 @@ def test_validation_does_not_depend_on_the_layout(trained):
     np.testing.assert_allclose(two_by_two, one, rtol=2e-5)
 
 
-@pytest.mark.parametrize(
-    "name", ["four-from-one", "two_by_two-from-one", "one-from-two_by_two"]
-)
+@pytest.mark.parametrize("name", ["four-from-one", "two_by_two-from-one", "one-from-two_by_two"])
 def test_a_checkpoint_of_one_layout_is_resumed_by_another(trained, name):
     workdir = trained / f"{name}-on"
     steps = [row["step"] for row in rows(workdir)]
