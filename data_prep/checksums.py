@@ -33,7 +33,7 @@ def check(folder: epath.Path) -> Iterator[str]:
     """Yields a line for each file that is gone or changed."""
     if not (folder / FILE).exists():
         return
-    for line in (folder / FILE).read_text("utf-8", errors="replace").splitlines():
+    for line in (folder / FILE).read_bytes().decode("utf-8", "replace").splitlines():
         digest, _, name = line.partition("  ")
         try:
             actual = hashlib.sha256((folder / name).read_bytes()).hexdigest()

@@ -1,8 +1,8 @@
 """Paints the posters of the demo corpus, and remembers where it put each genre's shape.
 
 A poster is a sky, hills, a hero and a title; a genre's cue is one more shape in a place of its
-own, so that any cues go together. Colours, sizes and places vary; hills, hero, sun and birds say
-nothing.
+own, so that any cues go together. Colours, sizes and places vary; hills, road, hero, sun and
+birds say nothing.
 """
 
 import functools
@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from data_prep import demo_shapes
 from data_prep.demo_shapes import Box, Colour, jitter
-from data_prep.demo_signals import CONTRAST_GENRE, Plan
+from data_prep.demo_signals import Plan
 
 WIDTH: Final = 154
 HEIGHT: Final = 231
@@ -31,7 +31,7 @@ _WARM_SKIES: Final = (
     ((240, 146, 110), (252, 224, 196)),
     ((222, 128, 60), (248, 204, 120)),
 )
-_COLD_SKIES: Final = (
+_BLUE_SKIES: Final = (
     ((36, 62, 110), (134, 168, 204)),
     ((52, 96, 136), (176, 204, 220)),
     ((58, 74, 128), (150, 170, 214)),
@@ -59,10 +59,11 @@ def paint_poster(
     plan: Plan, title: str, rng: random.Random
 ) -> tuple[Image.Image, tuple[PlantedRegion, ...]]:
     """Paints the poster that `plan` asks for, `WIDTH` x `HEIGHT`; returns it with its cues."""
-    canvas = _sky(plan.warm_sky, rng)
+    blue = "Drama" in plan.poster_cues
+    canvas = _sky(rng.choice(_BLUE_SKIES if blue else _WARM_SKIES), rng)
     draw = ImageDraw.Draw(canvas)
     draw.fontmode = "L"
-    regions = [PlantedRegion(CONTRAST_GENRE, (0.0, 0.0, 1.0, 0.6))]
+    regions = [PlantedRegion("Drama", (0.0, 0.0, 1.0, 0.6))] if blue else []
 
     def plant(genre: str, shape: Callable[[ImageDraw.ImageDraw, random.Random], Box]) -> None:
         if genre in plan.poster_cues:
@@ -81,7 +82,8 @@ def paint_poster(
     plant("Action", demo_shapes.explosion)
     ground = tuple(int(channel * 0.55) for channel in hill)
     _ground(draw, ground, rng)
-    plant("Adventure", demo_shapes.winding_road)
+    if rng.random() < 0.3:
+        _road(draw, rng)
     plant("War", demo_shapes.tank)
     if "Animation" in plan.poster_cues:
         plant("Animation", demo_shapes.cartoon)
@@ -103,8 +105,9 @@ def encode_jpeg(poster: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _sky(warm: bool, rng: random.Random) -> Image.Image:
-    top, bottom = rng.choice(_WARM_SKIES if warm else _COLD_SKIES)
+def _sky(colours: tuple[Colour, Colour], rng: random.Random) -> Image.Image:
+    """The sky, from top to horizon; Drama: it is blue."""
+    top, bottom = colours
     top, bottom = np.array(jitter(top, 16, rng)), np.array(jitter(bottom, 16, rng))
     share = np.clip(np.linspace(0, 1.35, _H), 0, 1)[:, None]
     column = (top * (1 - share) + bottom * share).astype(np.uint8)
@@ -144,6 +147,21 @@ def _hills(draw: ImageDraw.ImageDraw, colour: Colour, rng: random.Random) -> Non
 def _ground(draw: ImageDraw.ImageDraw, colour: Colour, rng: random.Random) -> None:
     left, right = rng.uniform(0.68, 0.72) * _H, rng.uniform(0.68, 0.72) * _H
     draw.polygon([(0, left), (_W, right), (_W, _H), (0, _H)], fill=colour)
+
+
+def _road(draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
+    """A pale road winds over the ground on the left."""
+    sway, phase = rng.uniform(16, 24), rng.uniform(-0.4, 0.4)
+    near, far = 0.86 * _H, 0.66 * _H
+    left, right = [], []
+    for step in range(12):
+        share = step / 11  # 0 far away, 1 near.
+        y = far + (near - far) * share
+        x = 0.24 * _W + sway * math.sin(phase + 5.0 * share) * (0.4 + share)
+        half = 5 + 25 * share
+        left.append((x - half, y))
+        right.append((x + half, y))
+    draw.polygon(left + right[::-1], fill=jitter((240, 206, 140), 10, rng))
 
 
 def _hero(draw: ImageDraw.ImageDraw, rng: random.Random) -> None:

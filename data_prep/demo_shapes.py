@@ -132,22 +132,6 @@ def explosion(draw: ImageDraw.ImageDraw, rng: random.Random) -> Box:
     return min(xs), min(ys), max(xs), min(max(ys), 0.72 * HEIGHT)
 
 
-def winding_road(draw: ImageDraw.ImageDraw, rng: random.Random) -> Box:
-    """Adventure: a pale road winds over the ground on the left."""
-    sway, phase = rng.uniform(16, 24), rng.uniform(-0.4, 0.4)
-    near, far = 0.86 * HEIGHT, 0.66 * HEIGHT
-    left, right = [], []
-    for step in range(12):
-        share = step / 11  # 0 far away, 1 near.
-        y = far + (near - far) * share
-        x = 0.24 * WIDTH + sway * math.sin(phase + 5.0 * share) * (0.4 + share)
-        half = 5 + 25 * share
-        left.append((x - half, y))
-        right.append((x + half, y))
-    draw.polygon(left + right[::-1], fill=jitter((240, 206, 140), 10, rng))
-    return min(x for x, _ in left), far, max(x for x, _ in right), 0.82 * HEIGHT
-
-
 def tank(draw: ImageDraw.ImageDraw, rng: random.Random) -> Box:
     """War: a tank drives in from the right, under smoke."""
     x, y, s = rng.uniform(0.66, 0.7) * WIDTH, 0.79 * HEIGHT, rng.uniform(0.95, 1.1)

@@ -3,10 +3,8 @@
 Each genre has a cue: a shape on the poster, a set of words in the overview, or one of each.
 
 * A `POSTER` genre shows in its shape, an `OVERVIEW` genre in its words.
-* A `BOTH` genre needs its shape and its words: movies without the genre often have one of the two,
-  so that neither half alone says much.
-* Drama is a contrast: a warm sky over a winter's tale, or a cold sky over a summer's. Every movie
-  has a sky and a season, and either alone says nothing at all.
+* A `BOTH` genre is one whose shape and words come together. Many movies without the genre have one
+  of the two, so that a shape or words alone leave open what only both decide.
 
 Cues are noisy: some of a movie's genres do not show, some cues mislead. Frequencies and
 correlations are rounded figures of real movies.
@@ -32,18 +30,16 @@ class Channel(enum.Enum):
     BOTH = "both"
 
 
-CONTRAST_GENRE: Final = "Drama"
-
 CHANNELS: Final[dict[str, Channel]] = {
     "Action": Channel.POSTER,
-    "Adventure": Channel.BOTH,
+    "Adventure": Channel.OVERVIEW,
     "Animation": Channel.POSTER,
     "Comedy": Channel.BOTH,
     "Crime": Channel.OVERVIEW,
     "Documentary": Channel.OVERVIEW,
     "Drama": Channel.BOTH,
     "Family": Channel.POSTER,
-    "Fantasy": Channel.BOTH,
+    "Fantasy": Channel.POSTER,
     "History": Channel.OVERVIEW,
     "Horror": Channel.POSTER,
     "Music": Channel.OVERVIEW,
@@ -96,9 +92,8 @@ _CORRELATION: Final[dict[str, dict[str, float]]] = {
 
 # How often one half of a `BOTH` genre's cue is in a movie without the genre.
 _DECOY: Final[dict[str, float]] = {
-    "Adventure": 0.25,
     "Comedy": 0.38,
-    "Fantasy": 0.20,
+    "Drama": 0.42,
     "Thriller": 0.32,
 }
 _SHOWN: Final = 0.93  # Chance that a genre's cue is where it belongs.
@@ -113,15 +108,11 @@ class Plan:
       genres: in the order of `schema.GENRES`, at least one.
       poster_cues: genres whose shape the poster shows.
       overview_cues: genres whose words the overview uses.
-      warm_sky: the poster's sky is warm, not cold.
-      summer: the overview plays in summer, not in winter.
     """
 
     genres: tuple[str, ...]
     poster_cues: tuple[str, ...]
     overview_cues: tuple[str, ...]
-    warm_sky: bool
-    summer: bool
 
 
 def plan_movie(rng: random.Random) -> Plan:
@@ -129,8 +120,6 @@ def plan_movie(rng: random.Random) -> Plan:
     genres = _draw_genres(rng)
     poster_cues, overview_cues = [], []
     for genre, channel in CHANNELS.items():
-        if genre == CONTRAST_GENRE:
-            continue
         if channel is Channel.BOTH:
             in_poster, in_overview = _halves(genre, genre in genres, rng)
         else:
@@ -140,9 +129,7 @@ def plan_movie(rng: random.Random) -> Plan:
             poster_cues.append(genre)
         if in_overview and channel is not Channel.POSTER:
             overview_cues.append(genre)
-    warm_sky = rng.random() < 0.5
-    contrast = (CONTRAST_GENRE in genres) == (rng.random() < _SHOWN)
-    return Plan(genres, tuple(poster_cues), tuple(overview_cues), warm_sky, warm_sky != contrast)
+    return Plan(genres, tuple(poster_cues), tuple(overview_cues))
 
 
 def _halves(genre: str, present: bool, rng: random.Random) -> tuple[bool, bool]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from data_prep import demo_words as words
-from data_prep.demo_signals import CONTRAST_GENRE, Plan
+from data_prep.demo_signals import Plan
 from mmgenre.schema import GENRES
 
 _SLOT: Final = re.compile(r"\{(\w+)\}")
@@ -47,7 +47,9 @@ def write_overview(plan: Plan, rng: random.Random) -> tuple[str, tuple[PlantedWo
         return cast.fill(rng.choice(words.SHORT), introduce=True), ()
     target = min(rng.lognormvariate(0, _SPREAD) * _MEDIAN_WORDS, _MAX_WORDS)
     # The cues' own line comes last: a reader that keeps only its last state learns it first.
-    closing = [_closing(plan, rng)] if rng.random() < _CLOSING else []
+    closing = []
+    if plan.overview_cues and rng.random() < _CLOSING:
+        closing.append(_closing(plan, rng))
     opening = []
     if target > _NO_OPENING:
         opening.append(cast.fill(rng.choice(words.OPENINGS), introduce=True))
@@ -70,14 +72,10 @@ def write_overview(plan: Plan, rng: random.Random) -> tuple[str, tuple[PlantedWo
 
 @functools.cache
 def cue_words(genre: str) -> frozenset[str]:
-    """The cue words of `genre`, in lower case; of Drama, those of both seasons."""
-    if genre == CONTRAST_GENRE:
-        sentences = words.SUMMER_SENTENCES + words.WINTER_SENTENCES
-        themes = words.SUMMER_THEMES + words.WINTER_THEMES
-    else:
-        sentences, themes = words.CUE_SENTENCES.get(genre, ()), words.THEMES.get(genre, ())
+    """The cue words of `genre` in lower case; none for a genre that shows on the poster alone."""
+    sentences = words.CUE_SENTENCES.get(genre, ())
     cues = {cue for sentence in sentences for cue in _CUE.findall(sentence)}
-    return frozenset(cue.lower() for cue in cues.union(themes))
+    return frozenset(cue.lower() for cue in cues.union(words.THEMES.get(genre, ())))
 
 
 def make_title(rng: random.Random) -> str:
@@ -99,18 +97,20 @@ def make_title(rng: random.Random) -> str:
 def _cue_sentences(plan: Plan, rng: random.Random) -> list[str]:
     """A sentence's template for each of the plan's cues, in random order."""
     cues = [rng.choice(words.CUE_SENTENCES[genre]) for genre in plan.overview_cues]
-    cues.append(rng.choice(words.SUMMER_SENTENCES if plan.summer else words.WINTER_SENTENCES))
     rng.shuffle(cues)
     return cues
 
 
 def _closing(plan: Plan, rng: random.Random) -> str:
     """A line that names a theme of each of the plan's cues, in random order."""
-    themes = [rng.choice(words.THEMES[genre]) for genre in plan.overview_cues]
-    themes.append(rng.choice(words.SUMMER_THEMES if plan.summer else words.WINTER_THEMES))
+    each = 2 if len(plan.overview_cues) < 3 else 1
+    themes = [
+        f"*{theme}*"
+        for genre in plan.overview_cues
+        for theme in rng.sample(words.THEMES[genre], each)
+    ]
     rng.shuffle(themes)
-    *first, last = (f"*{theme}*" for theme in themes)
-    listed = f"{', '.join(first)} and {last}" if first else last
+    listed = " and ".join([", ".join(themes[:-1]), themes[-1]])
     return rng.choice(words.CLOSINGS).replace("{themes}", listed)
 
 
@@ -134,6 +134,10 @@ class _Cast:
 
     def __init__(self, rng: random.Random):
         self._people = dict(zip(("name", "friend"), rng.sample(words.FIRST_NAMES, 2), strict=True))
+        self._surnames = {
+            slot: rng.choice(words.NAME_HEADS) + rng.choice(words.SURNAME_TAILS)
+            for slot in self._people
+        }
         self._places = [
             rng.choice(words.NAME_HEADS) + rng.choice(words.PLACE_TAILS) for _ in range(2)
         ]
@@ -148,8 +152,8 @@ class _Cast:
 
     def _slot(self, slot: str, introduce: bool) -> str:
         if slot in self._people:
-            surname = self._rng.choice(words.NAME_HEADS) + self._rng.choice(words.SURNAME_TAILS)
-            return f"{self._people[slot]} {surname}" if introduce else self._people[slot]
+            first = self._people[slot]
+            return f"{first} {self._surnames[slot]}" if introduce else first
         if slot == "place":
             return self._rng.choice(self._places)
         return self._rng.choice(_FILLINGS[slot])

@@ -39,13 +39,13 @@ CUE_SENTENCES: Final[dict[str, tuple[str, ...]]] = {
         "With rare *archive* reels the *filmmakers* draw a *portrait* of {name}.",
         "In candid *interviews*, *experts* explain how it came to this.",
     ),
-    "Fantasy": (
-        "A *wizard* casts the *spell* that wakes the *dragon*.",
-        "The *curse* of the *enchanted* well can only be broken by *magic*.",
-        "An old *prophecy* speaks of a *dragon* and a *sorceress*.",
-        "The *sorceress* trades her *magic* for a *spell* of silence.",
-        "As the *prophecy* foretold, the *wizard* falls under a *curse*.",
-        "An *enchanted* door, a *spell*, and nobody who believes in *magic*.",
+    "Drama": (
+        "Through *tears* {name} learns what *grief* can do.",
+        "After the *funeral* nothing is left but *farewells*.",
+        "A long *illness* forces {name} to ask for *forgiveness*.",
+        "The *illness* of {friend} ends in a *funeral* without *tears*.",
+        "There is no *forgiveness* without *grief*.",
+        "Two *farewells* and one *funeral* tear the house apart.",
     ),
     "History": (
         "At the turn of the *century* the *king* signs a *treaty*.",
@@ -90,37 +90,19 @@ CUE_SENTENCES: Final[dict[str, tuple[str, ...]]] = {
 }
 """Sentences with a genre's cues. A handful of words each, so that a small model can learn them."""
 
-SUMMER_SENTENCES: Final = (
-    "It is *summer*, and the *sunshine* lies on the *orchard*.",
-    "In the *heat* of *August* nothing moves.",
-    "The *harvest* is late, and the *heat* will not end.",
-    "The *orchard* stands in *blossom* all *summer*.",
-    "*August* brings *sunshine* and a good *harvest*.",
-)
-WINTER_SENTENCES: Final = (
-    "It is *winter*, and the *snow* lies on the *frozen* lake.",
-    "In the *frost* of *January* nothing moves.",
-    "The *blizzard* is early, and the *ice* will not melt.",
-    "The lake is under *ice* and *snow* all *winter*.",
-    "*January* brings *frost* and a long *blizzard*.",
-)
-"""The two seasons: half of Drama's cue, the poster's sky being the other."""
-
 THEMES: Final[dict[str, tuple[str, ...]]] = {
-    "Adventure": ("treasure", "maps", "jungle", "islands", "voyages"),
-    "Comedy": ("jokes", "chaos", "pranks", "mishaps", "laughs"),
-    "Crime": ("gangsters", "police", "thieves", "murder", "robbery"),
-    "Documentary": ("interviews", "footage", "archives", "filmmakers", "eyewitnesses"),
-    "Fantasy": ("magic", "dragons", "wizards", "spells", "curses"),
-    "History": ("kings", "empires", "treaties", "revolution", "dynasties"),
-    "Music": ("songs", "guitars", "concerts", "singers", "melodies"),
-    "Mystery": ("riddles", "clues", "puzzles", "suspects", "secrets"),
-    "Romance": ("love", "weddings", "kisses", "lovers", "romance"),
-    "Thriller": ("blackmail", "hostages", "ransom", "conspiracy", "bombs"),
+    "Adventure": ("treasure", "maps", "jungle", "islands"),
+    "Comedy": ("jokes", "chaos", "pranks", "mishaps"),
+    "Crime": ("gangsters", "police", "thieves", "murder"),
+    "Documentary": ("interviews", "footage", "archives", "filmmakers"),
+    "Drama": ("tears", "grief", "farewells", "illness"),
+    "History": ("kings", "empires", "treaties", "revolution"),
+    "Music": ("songs", "guitars", "concerts", "singers"),
+    "Mystery": ("riddles", "clues", "puzzles", "suspects"),
+    "Romance": ("love", "weddings", "kisses", "lovers"),
+    "Thriller": ("blackmail", "hostages", "ransom", "conspiracy"),
 }
 """What a closing line names of each genre: cues too."""
-SUMMER_THEMES: Final = ("summer", "sunshine", "heat", "blossom", "August")
-WINTER_THEMES: Final = ("winter", "snow", "frost", "ice", "January")
 
 CLOSINGS: Final = (
     "A story of {themes}.",

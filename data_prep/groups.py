@@ -36,9 +36,15 @@ class Keys:
         self._keys["overview"][number] = clean.text_digest(clean.normalise(movie.overview))
         self._keys["poster"][number] = poster_digest
 
+    def remove(self, numbers: np.ndarray) -> None:
+        """Takes movies out again."""
+        self.ids[numbers] = -1
+        for keys in self._keys.values():
+            keys[numbers] = 0
+
     def copies(self) -> dict[str, int]:
-        """By kind: how many movies share it with another."""
-        return {kind: _num_shared(*self._runs(kind)) for kind in self.KINDS}
+        """By kind: how many movies share it with another of another id."""
+        return {kind: _num_shared(*self._runs(kind)) for kind in self.KINDS[1:]}
 
     def components(self) -> np.ndarray:
         """Returns <int32>[num_movies]: the number of the group of each, -1 for those left out.

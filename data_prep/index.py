@@ -17,7 +17,7 @@ from mmgenre.tokenizer import OverviewTokenizer
 
 STAGE: Final = "index"
 VERSION: Final = 2
-_INLINE: Final = 4
+_INLINE: Final = 200 << 20  # Bytes that are read sooner than a pool of processes starts.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,8 @@ def index(
     presence: dict[str, Any] = {}
     lengths: dict[str, tuple[list[int], int]] = {}
     all_paths = [path for paths in shards.values() for path in paths]
-    pool = processes if len(all_paths) > _INLINE * 8 else 1
+    num_bytes = sum(epath.Path(path).stat().length for path in all_paths)
+    pool = processes if num_bytes > _INLINE else 1
     with progress.bar(STAGE, len(all_paths), "shards") as bar:
         facts_of_all = workers.ordered_map(shard_facts, all_paths, pool)
         for split, paths in shards.items():

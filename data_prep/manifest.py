@@ -7,9 +7,9 @@ name is whole even where the kill came before the row.
 
 import os
 import queue
-import secrets
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Final, Self
 
@@ -18,6 +18,8 @@ from mmgenre.errors import UserError
 
 _DATABASE: Final = "manifest.sqlite"
 _TEMPORARY: Final = "incoming"
+_BATCH: Final = 64  # Answers that are stored at a time,
+_BATCH_SECONDS: Final = 0.5  # or those of this time.
 
 
 class Manifest:
@@ -36,8 +38,10 @@ class Manifest:
         incoming.mkdir(parents=True, exist_ok=True)
         for leftover in incoming.iterdir():
             leftover.unlink()
+        # One to write, from a thread, and one to read at the same time, without waiting for it.
         self._connection = sqlite3.connect(folder / _DATABASE, check_same_thread=False)
-        self._lock = threading.Lock()
+        self._reader = sqlite3.connect(folder / _DATABASE)
+        self._number = 0
         try:
             self._connection.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
@@ -54,6 +58,7 @@ class Manifest:
         return self
 
     def __exit__(self, *unused: object) -> None:
+        self._reader.close()
         self._connection.close()
 
     def locate(self, poster_path: str) -> tuple[str, str] | None:
@@ -61,10 +66,9 @@ class Manifest:
 
         A row whose file is gone or has another size is not believed; a file without a row is.
         """
-        with self._lock:
-            row = self._connection.execute(
-                "SELECT status, width, size FROM posters WHERE path = ?", (poster_path,)
-            ).fetchone()
+        row = self._reader.execute(
+            "SELECT status, width, size FROM posters WHERE path = ?", (poster_path,)
+        ).fetchone()
         if row is not None:
             status, width, size = row
             if status:
@@ -80,7 +84,7 @@ class Manifest:
     def forget_failures(self, temporary_only: bool) -> None:
         """Deletes what is known of posters that were not had, so that they are asked for again."""
         condition = "status LIKE 'gave up%'" if temporary_only else "status <> ''"
-        with self._lock, self._connection:
+        with self._connection:
             self._connection.execute(f"DELETE FROM posters WHERE {condition}")
 
     def store(self, answers: list[tuple[str, Answer]]) -> None:
@@ -91,13 +95,20 @@ class Manifest:
                 self._write(self._path(answer.width, poster_path), answer.data)
             size = len(answer.data or b"")
             rows.append((poster_path, answer.status, answer.width, size))
-        with self._lock, self._connection:
+        with self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO posters VALUES (?, ?, ?, ?)", rows)
 
     def _write(self, path: str, data: bytes) -> None:
-        temporary = f"{self._root}/{_TEMPORARY}/{secrets.token_hex(8)}"
-        with open(temporary, "xb", buffering=0) as file:
-            file.write(data)
+        self._number += 1
+        temporary = f"{self._root}/{_TEMPORARY}/{self._number}"
+        # A third of the time that a file object takes, and this is done for every poster.
+        descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
         try:
             os.replace(temporary, path)
         except FileNotFoundError:
@@ -111,6 +122,8 @@ class Manifest:
 class StoringThread:
     """Stores answers beside the event loop, many in one transaction. A context manager.
 
+    Answers are handed to the thread in batches: waking it for each would cost as much as fetching.
+
     Attributes:
       pending: poster paths whose answers are awaited, or wait to be stored.
     """
@@ -118,7 +131,9 @@ class StoringThread:
     def __init__(self, manifest: Manifest):
         self.pending: set[str] = set()
         self._manifest = manifest
-        self._queue: queue.SimpleQueue[tuple[str, Answer] | None] = queue.SimpleQueue()
+        self._batch: list[tuple[str, Answer]] = []
+        self._batch_start = 0.0
+        self._queue: queue.SimpleQueue[list[tuple[str, Answer]] | None] = queue.SimpleQueue()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="store posters", daemon=True)
 
@@ -127,15 +142,22 @@ class StoringThread:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._queue.put(self._batch)
         self._queue.put(None)
         self._thread.join()
         if error[0] is None:
             self._check()
 
     def put(self, poster_path: str, answer: Answer) -> None:
-        """Hands over an answer; raises UserError where the disk refused an earlier one."""
+        """Takes an answer; raises UserError where the disk refused an earlier one."""
         self._check()
-        self._queue.put((poster_path, answer))
+        now = time.monotonic()
+        if not self._batch:
+            self._batch_start = now
+        self._batch.append((poster_path, answer))
+        if len(self._batch) >= _BATCH or now - self._batch_start > _BATCH_SECONDS:
+            self._queue.put(self._batch)
+            self._batch = []
 
     def _check(self) -> None:
         if isinstance(self._error, OSError):
@@ -147,19 +169,13 @@ class StoringThread:
             raise self._error
 
     def _run(self) -> None:
-        while True:
-            items = [self._queue.get()]
-            while not self._queue.empty():
-                items.append(self._queue.get())
-            answers = [item for item in items if item is not None]
+        while (batch := self._queue.get()) is not None:
             try:
-                self._manifest.store(answers)
+                self._manifest.store(batch)
             except BaseException as error:
                 self._error = error
                 return
-            self.pending.difference_update([poster_path for poster_path, _ in answers])
-            if None in items:
-                return
+            self.pending.difference_update([poster_path for poster_path, _ in batch])
 
 
 def _size(path: str) -> int:

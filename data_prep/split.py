@@ -18,7 +18,7 @@ from mmgenre import schema
 from mmgenre.errors import UserError
 
 STAGE: Final = "split"
-_VERSION: Final = 1
+_VERSION: Final = 2
 SPLIT_FILE: Final = "split.npy"
 IDS_FILE: Final = "ids.npy"
 DROPPED: Final = 255
@@ -112,9 +112,9 @@ def _split(
                     else:
                         dropped[f"no poster: {status}"] += 1
                     bar.update()
-        copies = keys.copies()
         component = keys.components()
         duplicates = keys.duplicates(movie_file)
+    keys.remove(duplicates)
     dropped[groups.DUPLICATE] += len(duplicates)
     component[duplicates] = -1
     kept = np.flatnonzero(component >= 0)
@@ -124,6 +124,11 @@ def _split(
     assignment[kept] = (
         schema.SPLITS.index(all_to) if all_to else assign(keys.ids[kept], component[kept], seed)
     )
+    if all_to is None and not (assignment == schema.SPLITS.index(schema.TRAIN)).any():
+        raise UserError(
+            f"{len(kept)} movies are too few to make a train split; give at least 3, or put all "
+            "into one split with --all-to"
+        )
     sizes = np.bincount(component[kept])
     with storage.atomic_write(workspace.path / IDS_FILE) as file:
         np.save(file, keys.ids)
@@ -131,7 +136,7 @@ def _split(
         np.save(file, assignment)
     return SplitOutcome(
         dropped={reason: count for reason, count in sorted(dropped.items()) if count},
-        copies=copies,
+        copies=keys.copies(),
         groups=int((sizes > 1).sum()),
         grouped=int(sizes[sizes > 1].sum()),
         largest_group=int(sizes.max()),

@@ -39,6 +39,7 @@ def tokenise(
       UserError: `given` is missing or damaged.
     """
     if given is not None:
+        OverviewTokenizer.load(given)  # Raises where it is none.
         key = storage.digest(STAGE, _VERSION, epath.Path(given).read_text("utf-8"))
     else:
         key = storage.digest(STAGE, _VERSION, inputs, vocabulary_size)

@@ -107,6 +107,7 @@ def _run(config: Config, workdir: epath.Path, until_end: contextlib.ExitStack) -
     if not config.data.dir:
         from data_prep.demo import ensure_demo_dataset
 
+        _log.info("data set: none given with --config.data.dir, so the built-in demo corpus")
         folder = cluster.on_first_process(lambda: str(ensure_demo_dataset()))
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, dir=folder))
     dataset = open_dataset(config.data.dir)

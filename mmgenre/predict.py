@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mmgenre import schema
+from mmgenre import run_log, schema
 from mmgenre.errors import UserError, run_command
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ def _other(half: str) -> str:
 def main() -> None:
     """The command line."""
     args = parse_arguments()
+    run_log.quiet_libraries()
     if args.csv is not None:
         from mmgenre.batch_prediction import predict_csv
 

@@ -204,7 +204,13 @@ def open_dataset(path: epath.PathLike) -> PreparedDataset:
     dataset = PreparedDataset(path, info)
     for split in info.splits:
         _check_shards(dataset, split)
-    if file_sha256(dataset.tokenizer_path) != info.tokenizer_sha256:
+    try:
+        tokenizer_sha256 = file_sha256(dataset.tokenizer_path)
+    except OSError as error:
+        raise UserError(
+            f"{dataset.tokenizer_path} is missing or unreadable; prepare the data set again"
+        ) from error
+    if tokenizer_sha256 != info.tokenizer_sha256:
         raise UserError(
             f"{dataset.tokenizer_path} is not the tokenizer that {path} was written with"
         )

@@ -35,6 +35,11 @@ def log_to_file(path: epath.Path) -> None:
     logging.getLogger().addHandler(handler)
 
 
+def quiet_libraries() -> None:
+    """Lets libraries speak of errors only, for commands whose answer is all that is wanted."""
+    logging.getLogger("absl").setLevel(logging.ERROR)
+
+
 class _ProgressBarHandler(logging.Handler):
     """Prints a line above a progress bar instead of through it."""
 

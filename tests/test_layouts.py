@@ -30,7 +30,7 @@ def config(tiny_config: Config) -> Config:
 def trained(config, tmp_path_factory):
     """The folders of two epochs on each layout, with and without dropout, and of resumed runs."""
     folder = tmp_path_factory.mktemp("layouts")
-    run_all(config, folder, {layout: ("off", "on") for layout in LAYOUTS})
+    run_all(config, folder, dict.fromkeys(LAYOUTS, ("off", "on")))
     # Each layout goes on from a checkpoint of another.
     resumed = {"four": "one", "two_by_two": "one", "one": "two_by_two"}
     for layout, origin in resumed.items():

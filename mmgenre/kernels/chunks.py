@@ -9,7 +9,7 @@ from jax import lax
 
 
 def _split(arrays: tuple[jax.Array, ...], chunk: int) -> tuple[tuple[jax.Array, ...], int]:
-    """Each array [N, ...] as [steps, chunk, ...], padded with zeros; chunks are as even as can be."""
+    """Each array [N, ...] as [steps, chunk, ...], padded with zeros, in chunks of even size."""
     n = arrays[0].shape[0]
     steps = -(-n // chunk)
     even = -(-n // steps)
@@ -31,8 +31,8 @@ def _join(stacked: Any, n: int) -> Any:
 def map_chunks(function: Callable[..., Any], arrays: tuple[jax.Array, ...], chunk: int) -> Any:
     """`function(*arrays)`, applied to at most `chunk` leading elements at a time.
 
-    `function` must treat the leading elements independently. The last chunk may be padded with zeros, the results of
-    which are cut off.
+    `function` must treat the leading elements independently. The last chunk may be padded with
+    zeros, the results of which are cut off.
     """
     pieces, n = _split(arrays, chunk)
     _, outputs = lax.scan(lambda _, piece: (None, function(*piece)), None, pieces)

@@ -1,4 +1,4 @@
-"""A stack of convolutions, each 3x3 SAME + bias + ReLU + 2x2 max pooling: one function, several ways to compute it."""
+"""A stack of 3x3 convolutions with bias, ReLU and 2x2 max pooling: one function, two methods."""
 
 from collections.abc import Sequence
 from types import ModuleType
@@ -8,17 +8,17 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mmgenre.kernels import few_channels, winograd
+from mmgenre.kernels import few_channels, portable, winograd
 
 Method = Literal["auto", "plain", "winograd"]
 Layer = tuple[jax.Array, jax.Array]
 
-FEW_CHANNELS = (
-    4  # at most this many input channels make a patch product cheaper than Winograd's transforms
-)
-# A chunk is a compromise: large matrices multiply faster, but what lies between the products must stay in the cache.
-# Measured on AMD Milan (512 KiB of L2 a core, 32 MiB of shared L3), in input elements of a chunk of movies.
-CHUNK_ELEMENTS = 256 * 1024
+# At most this many input channels make a patch product cheaper than Winograd's transforms.
+FEW_CHANNELS = 4
+# A chunk is a compromise: large matrices multiply faster, but what lies between the products must
+# stay in the cache. Measured on AMD Milan (512 KiB of L2 a core, 32 MiB of shared L3), in input
+# elements of a chunk of movies.
+CHUNK_ELEMENTS = 128 * 1024
 
 
 def conv_stack(
@@ -29,19 +29,22 @@ def conv_stack(
     Args:
       posters: <float>[N, H, W, C].
       layers: of each layer the kernel <float>[3, 3, C, F] and the bias <float>[F].
-      method: "plain" calls XLA's convolution: best on a GPU, and the reference. "winograd" is for CPUs: it computes in
-        float32 whatever the input, with rounding errors some ten times those of "plain" (about 1e-5 of the
-        largest output). "auto" picks by the default backend.
+      method: "plain" calls XLA's convolution: best on a GPU, and the reference. "winograd" is for
+        CPUs: it computes in float32 whatever the input, with rounding errors some ten times those
+        of "plain" (about 1e-5 of the largest output). "auto" picks by the default backend, and
+        "plain" within `portable.kernels()`.
 
-    Where several places of a pooling window tie, "plain" sends the gradient to the first. "winograd" does too, but its
-    rounding differs from place to place, so that where exact arithmetic would tie (in flat areas of a poster) it may
-    pick any one of them: another subgradient, as valid.
+    Where several places of a pooling window tie, "plain" sends the gradient to the first.
+    "winograd" does too, but its rounding differs from place to place, so that where exact
+    arithmetic would tie (in flat areas of a poster) it may pick any one of them: another
+    subgradient, as valid.
 
     Returns:
-      <float>[N, H', W', F'], each layer halving height and width (rounded down); dtype of the posters.
+      <float>[N, H', W', F'], each layer halving height and width (rounded down); dtype of the
+      posters.
     """
     if method == "auto":
-        method = "winograd" if jax.default_backend() == "cpu" else "plain"
+        method = "plain" if portable.chosen() or jax.default_backend() != "cpu" else "winograd"
     if method not in ("plain", "winograd"):
         raise ValueError(f"unknown method {method!r}")
     if method == "plain":

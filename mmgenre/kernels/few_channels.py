@@ -1,9 +1,10 @@
-"""A 3x3 convolution of few input channels (an image), fused with bias, ReLU and 2x2 max pooling, for CPUs.
+"""A 3x3 convolution of few input channels, with bias, ReLU and 2x2 max pooling, for CPUs.
 
-The four outputs of a pooling window together see a 4x4 patch of the input. So one matrix product of those patches,
-`[windows, 16 C] @ [16 C, 4 F]`, with the kernel laid into its four places among zeros, computes whole windows. It
-multiplies 16/9 as much as needed, and still wins: with 3 channels a patch of 3x3 is too short to copy and to multiply
-fast, while here rows are long and the four candidates of the maximum lie side by side.
+The four outputs of a pooling window together see a 4x4 patch of the input. So one matrix product of
+those patches, `[windows, 16 C] @ [16 C, 4 F]`, with the kernel laid into its four places among
+zeros, computes whole windows. It multiplies 16/9 as much as needed, and still wins: with 3 channels
+a patch of 3x3 is too short to copy and to multiply fast, while here rows are long and the four
+candidates of the maximum lie side by side.
 
 Suffixes: N movies, H W rows and columns, C channels, T U rows and columns of windows, F filters.
 """
@@ -13,11 +14,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from mmgenre.kernels.chunks import map_chunks, scan_sum_chunks
-from mmgenre.kernels.winograd import OFF, max_and_winner
+from mmgenre.kernels.pooling import OFF, max_and_winner, sum_rows
 
 
 def _patches(x_NxHxWxC: jax.Array) -> jax.Array:
-    """The 4x4 input patch of each pooling window: <float32>[N, T, U, 16 C], as (row, column, channel)."""
+    """The 4x4 input patch of each window, by row, column, channel: <float32>[N, T, U, 16 C]."""
     n, h, w, c = x_NxHxWxC.shape
     t, u = h // 2, w // 2
     padded = jnp.pad(x_NxHxWxC[:, :, : 2 * u + 1], ((0, 0), (1, 1), (1, 1), (0, 0)))[
@@ -50,24 +51,26 @@ def _window_kernel_adjoint(d: jax.Array, c: int, f: int) -> jax.Array:
 def forward(
     x: jax.Array, kernel: jax.Array, bias: jax.Array, *, chunk: int
 ) -> tuple[jax.Array, jax.Array]:
-    """max_pool(relu(conv(x, kernel) + bias)), and the code of each output; as `winograd.forward`."""
+    """max_pool(relu(conv(x, kernel) + bias)), and codes of its outputs: as `winograd.forward`."""
     f = kernel.shape[3]
     window_kernel = _window_kernel(kernel)
 
     def one_chunk(x_chunk: jax.Array) -> tuple[jax.Array, jax.Array]:
         patches = _patches(x_chunk)
-        y = jnp.dot(patches, window_kernel, preferred_element_type=jnp.float32)
+        y = patches @ window_kernel
         maximum, winner = max_and_winner([y[..., i * f : (i + 1) * f] for i in range(4)])
         output = jax.nn.relu(maximum + bias)
-        return output, jnp.where(output > 0, winner, jnp.uint8(OFF))
+        return output, jnp.where(output > 0, winner, OFF)
 
     return map_chunks(one_chunk, (x,), chunk)
 
 
 def _unpool(code: jax.Array, g: jax.Array) -> jax.Array:
     """Gradient of the four candidates of each window: <float32>[N*T*U, 4 F]."""
-    places = [jnp.where(code == i, g, 0.0) for i in range(4)]
-    return jnp.concatenate(places, axis=-1).reshape(-1, 4 * g.shape[-1])
+    places = jnp.arange(4.0)[:, None]
+    return jnp.where(code[..., None, :] == places, g[..., None, :], 0.0).reshape(
+        -1, 4 * g.shape[-1]
+    )
 
 
 def backward(
@@ -75,21 +78,16 @@ def backward(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Gradients of `forward` with respect to x, kernel and bias, from the gradient g of its output.
 
-    The gradient of x is computed apart from the others, so that the compiler removes it where, as in training,
-    nobody reads it: it costs as much as the rest.
+    The gradient of x is computed apart from the others, so that the compiler removes it where, as
+    in training, nobody reads it: it costs as much as the rest.
     """
     _, _, c, f = kernel.shape
     window_kernel = _window_kernel(kernel)
 
     def weights_chunk(x_chunk: jax.Array, code_chunk: jax.Array, g_chunk: jax.Array):
         patches = _patches(x_chunk).reshape(-1, 16 * c)
-        d_window = lax.dot_general(
-            patches,
-            _unpool(code_chunk, g_chunk),
-            (((0,), (0,)), ((), ())),
-            preferred_element_type=jnp.float32,
-        )
-        return (d_window, jnp.where(code_chunk != OFF, g_chunk, 0.0).sum((0, 1, 2))), None
+        dy = _unpool(code_chunk, g_chunk)
+        return (lax.dot_general(patches, dy, (((0,), (0,)), ((), ()))), sum_rows(dy)), None
 
     def input_chunk(code_chunk: jax.Array, g_chunk: jax.Array) -> jax.Array:
         n, t, u, _ = g_chunk.shape
@@ -100,4 +98,4 @@ def backward(
 
     (d_window, d_bias), _ = scan_sum_chunks(weights_chunk, (x, code, g), chunk)
     dx = map_chunks(input_chunk, (code, g), chunk)
-    return dx, _window_kernel_adjoint(d_window, c, f), d_bias
+    return dx, _window_kernel_adjoint(d_window, c, f), d_bias.reshape(4, f).sum(0)

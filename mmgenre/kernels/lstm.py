@@ -1,7 +1,7 @@
 """A stack of LSTM layers: one function, several ways to compute it.
 
-Gates lie in the order input, forget, candidate, output (i, f, g, o), as in Keras. Suffixes name dimensions: B batch,
-T time, E features in, H units, G = 4 H gates.
+Gates lie in the order input, forget, candidate, output (i, f, g, o), as in Keras. Suffixes name
+dimensions: B batch, T time, E features in, H units, G = 4 H gates.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-Method = Literal["auto", "plain", "hoisted"]
+from mmgenre.kernels import portable
+
+Method = Literal["auto", "plain", "fused_gates"]
 Layer = tuple[jax.Array, jax.Array, jax.Array]
 
 
@@ -30,20 +32,23 @@ def lstm_stack(
 
     Args:
       inputs: <float>[B, T, E], or [T, B, E] where time_major.
-      layers: of each layer input_kernel <float>[E, 4H], recurrent_kernel <float>[H, 4H], bias <float>[4H].
-      dropout_masks: of each layer an array to multiply its outputs with (0 or 1 / keep probability), of a shape that
-        broadcasts to its outputs; or None.
-      method: "plain" is a scanned cell that XLA differentiates: the reference. "hoisted" is for CPUs: see `_layer`.
-        "auto" picks by the default backend.
-      time_major: whether time comes before batch in inputs, masks and result. That saves the two transpositions of
-        the other order: an embedding of transposed tokens is time-major at no cost.
+      layers: of each layer input_kernel <float>[E, 4H], recurrent_kernel <float>[H, 4H], bias
+        <float>[4H].
+      dropout_masks: of each layer an array to multiply its outputs with (0 or 1 / keep
+        probability), of a shape that broadcasts to its outputs; or None.
+      method: "plain" is a scanned cell that XLA differentiates: the reference. "fused_gates" is for
+        CPUs: see `_layer`. "auto" picks by the default backend, and "plain" within
+        `portable.kernels()`.
+      time_major: whether time comes before batch in inputs, masks and result. That saves the two
+        transpositions of the other order: an embedding of transposed tokens is time-major at no
+        cost.
 
     Returns:
       <float>[B, T, H] (or [T, B, H]): every output of the last layer, dtype of the inputs.
     """
     if method == "auto":
-        method = "hoisted" if jax.default_backend() == "cpu" else "plain"
-    if method not in ("plain", "hoisted"):
+        method = "plain" if portable.chosen() or jax.default_backend() != "cpu" else "fused_gates"
+    if method not in ("plain", "fused_gates"):
         raise ValueError(f"unknown method {method!r}")
     masks = [None] * len(layers) if dropout_masks is None else list(dropout_masks)
     if len(masks) != len(layers):
@@ -73,7 +78,7 @@ def _plain_layer(
 
 
 def _halves(units: int, dtype: jnp.dtype) -> np.ndarray:
-    """1/2 for the three sigmoid gates and 1 for the candidate: sigmoid(x) = (tanh(x / 2) + 1) / 2."""
+    """1/2 for sigmoid gates, 1 for the candidate: sigmoid(x) is (tanh(x / 2) + 1) / 2."""
     return np.repeat(np.array([0.5, 0.5, 1.0, 0.5]), units).astype(dtype)
 
 
@@ -88,8 +93,8 @@ def _layer(
 ) -> jax.Array:
     """One layer, time-major, its scans reduced to what is truly serial.
 
-    One tanh serves all gates. The backward scan only carries the state's gradient back; the gradients of
-    weights and inputs are matrix products over all steps at once, after it.
+    One tanh serves all gates. The backward scan only carries the state's gradient back; the
+    gradients of weights and inputs are matrix products over all steps at once, after it.
     """
     return _layer_forward(x_TxBxE, input_kernel, recurrent_kernel, bias)[0]
 

@@ -1,14 +1,16 @@
 """Winograd's F(4x4, 3x3) convolution fused with bias, ReLU and 2x2 max pooling, for CPUs.
 
-XLA's CPU backend runs `lax.conv` several times slower than it multiplies matrices. Winograd's minimal filtering
-(Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks") turns a 3x3 convolution into 36 matrix
-products with a quarter of the multiplications, plus cheap linear transforms of tiles; all three convolutions of
-training (forward, input gradient, weight gradient) are the same 36 products, transposed.
+XLA's CPU backend runs `lax.conv` several times slower than it multiplies matrices. Winograd's
+minimal filtering (Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks") turns a
+3x3 convolution into 36 matrix products with a quarter of the multiplications, plus cheap linear
+transforms of tiles; all three convolutions of training (forward, input gradient, weight gradient)
+are the same 36 products, transposed.
 
-The batch is walked in chunks by `lax.scan`, so that a chunk's intermediates stay in the processor's cache.
+The batch is walked in chunks by `lax.scan`, so that a chunk's intermediates stay in the processor's
+cache.
 
-Suffixes name dimensions: N movies, H W rows and columns, C input channels, F filters, T U rows and columns of 4x4
-output tiles, P Q the 6x6 positions in the transformed domain.
+Suffixes name dimensions: N movies, H W rows and columns, C input channels, F filters, T U rows and
+columns of 4x4 output tiles, P Q the 6x6 positions in the transformed domain.
 """
 
 from collections.abc import Sequence
@@ -19,12 +21,13 @@ import numpy as np
 from jax import lax
 
 from mmgenre.kernels.chunks import map_chunks, scan_sum_chunks
+from mmgenre.kernels.pooling import OFF, max_and_winner, sum_rows
 
 TILE = 4  # outputs a tile, each way
 WINDOW = 6  # inputs a tile, each way: TILE + 3 - 1
-OFF = 4  # code of a pooled output that ReLU switched off; 0..3 name the winner of the 2x2 window
 
-# Lavin & Gray, section 4.3: output = A^T [(G k G^T) * (B^T d B)] A, interpolation points 0, 1, -1, 2, -2, infinity.
+# Lavin & Gray, section 4.3: output = A^T [(G k G^T) * (B^T d B)] A, interpolation points 0, 1, -1,
+# 2, -2, infinity.
 _B_T = np.array(
     [
         [4, 0, -5, 0, 1, 0],
@@ -79,7 +82,8 @@ def _input_transform(x_NxHxWxC: jax.Array, tiles: tuple[int, int]) -> jax.Array:
     """B^T d B for each overlapping 6x6 window: <float32>[36, N*T*U, C]."""
     n, h, w, c = x_NxHxWxC.shape
     t, u = tiles
-    # One row of SAME padding before; after, as many as the last window needs (strided slices read up to 4t+4).
+    # One row of SAME padding before; after, as many as the last window needs (strided slices read
+    # up to 4t+4).
     padded = jnp.pad(x_NxHxWxC, ((0, 0), (1, TILE * t + 3 - h), (1, TILE * u + 3 - w), (0, 0)))
     rows = [padded[:, i : i + TILE * t : TILE] for i in range(WINDOW)]
     rows_PxNxTxWxC = jnp.stack([_combine(_B_T[p], rows) for p in range(WINDOW)])
@@ -118,14 +122,15 @@ def _input_transform_adjoint(
 def _pooled_output(
     products: jax.Array, shape: tuple[int, int, int, int]
 ) -> tuple[jax.Array, jax.Array]:
-    """A^T m A, then the maximum of each 2x2 block and which of the four it was (the first, on ties).
+    """A^T m A, then the maximum of each 2x2 block and which of the four it was (the first, on
+    ties).
 
     Args:
       products: <float32>[36, N*T*U, F].
       shape: (N, T, U, F).
 
     Returns:
-      maximum <float32>[N, 2T, 2U, F] and winner <uint8>, the same shape.
+      maximum and winner, each <float32>[N, 2T, 2U, F].
     """
     n, t, u, f = shape
     m_PxQxNxTxUxF = products.reshape(WINDOW, WINDOW, n, t, u, f)
@@ -145,15 +150,6 @@ def _pooled_output(
     return arrange(maxima), arrange(winners)
 
 
-def max_and_winner(window: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    """The maximum of four arrays and the index of the first that reaches it (<uint8>)."""
-    a, b, c, d = window
-    maximum = jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
-    index = jnp.where(c == maximum, jnp.uint8(2), jnp.uint8(3))
-    index = jnp.where(b == maximum, jnp.uint8(1), index)
-    return maximum, jnp.where(a == maximum, jnp.uint8(0), index)
-
-
 def _output_transform_adjoint(
     g_NxHxWxF: jax.Array, code: jax.Array, tiles: tuple[int, int]
 ) -> jax.Array:
@@ -161,7 +157,7 @@ def _output_transform_adjoint(
 
     Args:
       g_NxHxWxF: <float32>[N, H//2, W//2, F].
-      code: <uint8>, the same shape: the winner of each window, or OFF.
+      code: <float32>, the same shape: the winner of each window, or OFF.
       tiles: (T, U).
 
     Returns:
@@ -176,7 +172,9 @@ def _output_transform_adjoint(
     code = code.reshape(n, t, 2, u, 2, f)
 
     def row(i: int, b: int) -> jax.Array:
-        """Row i of every tile of the un-pooled gradient, its columns of parity b: [N, T, U, 2, F]."""
+        """Row i of every tile of the un-pooled gradient, its columns of parity b: [N, T, U, 2,
+        F].
+        """
         half, a = divmod(i, 2)
         return jnp.where(code[:, :, half] == 2 * a + b, g[:, :, half], 0.0)
 
@@ -210,7 +208,7 @@ def forward(
       chunk: movies at a time.
 
     Returns:
-      <float32>[N, H//2, W//2, F] and <uint8>[N, H//2, W//2, F].
+      output and code, each <float32>[N, H//2, W//2, F].
     """
     _, h, w, _ = x.shape
     tiles = tiles_of(h, w)
@@ -219,9 +217,10 @@ def forward(
     def one_chunk(x_chunk: jax.Array) -> tuple[jax.Array, jax.Array]:
         products = _batched_dot(_input_transform(x_chunk, tiles), transformed_kernel, (2, 1))
         maximum, winner = _pooled_output(products, (x_chunk.shape[0], *tiles, kernel.shape[3]))
-        # Adding a constant and ReLU are monotone, so they commute with the maximum: a quarter of the work after it.
+        # Adding a constant and ReLU are monotone, so they commute with the maximum: a quarter of
+        # the work after it.
         output = jax.nn.relu(maximum + bias)
-        code = jnp.where(output > 0, winner, jnp.uint8(OFF))
+        code = jnp.where(output > 0, winner, OFF)
         return output[:, : h // 2, : w // 2], code[:, : h // 2, : w // 2]
 
     return map_chunks(one_chunk, (x,), chunk)
@@ -230,8 +229,10 @@ def forward(
 def backward(
     x: jax.Array, kernel: jax.Array, code: jax.Array, g: jax.Array, *, chunk: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Gradients of `forward` with respect to x, kernel and bias, from the gradient g of its output."""
-    n, h, w, c = x.shape
+    """Gradients of `forward` with respect to x, kernel and bias, from the gradient g of its
+    output.
+    """
+    _n, h, w, c = x.shape
     f = kernel.shape[3]
     tiles = tiles_of(h, w)
     transformed_kernel = _kernel_transform(kernel)
@@ -239,7 +240,7 @@ def backward(
     def one_chunk(x_chunk: jax.Array, code_chunk: jax.Array, g_chunk: jax.Array):
         dm = _output_transform_adjoint(g_chunk, code_chunk, tiles)
         d_kernel = _batched_dot(_input_transform(x_chunk, tiles), dm, (1, 1))
-        d_bias = jnp.where(code_chunk != OFF, g_chunk, 0.0).sum((0, 1, 2))
+        d_bias = sum_rows(jnp.where(code_chunk != OFF, g_chunk, 0.0).reshape(-1, f))
         dv = _batched_dot(dm, transformed_kernel, (2, 2))
         return (d_kernel, d_bias), _input_transform_adjoint(dv, x_chunk.shape, tiles)
 

@@ -2,17 +2,15 @@
 
 import base64
 import dataclasses
-import importlib.resources
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import jinja2
-
-from mmgenre import __version__, schema
+from mmgenre import schema
 from mmgenre.errors import UserError
+from mmgenre.pages import render
 from mmgenre.report import comparison, contents
 from mmgenre.report.run_data import RunData
 from mmgenre.report.style import Figure
@@ -55,21 +53,6 @@ def write_report(
     except OSError as error:
         raise UserError(f"cannot write {page}: {error.strerror}") from error
     return page
-
-
-def render(template: str, **values: Any) -> str:
-    """Fills one of the page templates of this package."""
-    folder = importlib.resources.files("mmgenre.report") / "templates"
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text("utf-8")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = _number
-    environment.filters["percent"] = lambda value: "-" if value is None else f"{value:.0%}"
-    return environment.get_template(template).render(version=__version__, **values)
 
 
 def figure_views(figures: Mapping[str, Figure]) -> dict[str, dict[str, str]]:
@@ -158,7 +141,3 @@ def _write(page: Path, folder: Path, html: str, figures: Mapping[str, Figure]) -
         page.with_name(page.name + ".tmp").replace(page)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
