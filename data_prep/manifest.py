@@ -45,6 +45,8 @@ class Manifest:
         try:
             self._connection.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+                # The default, 1,000 pages, would wait for the disk at every few hundred posters.
+                "PRAGMA wal_autocheckpoint=20000;"
                 "CREATE TABLE IF NOT EXISTS posters (path TEXT PRIMARY KEY, status TEXT NOT NULL,"
                 " width TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;"
             )

@@ -6,6 +6,12 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "mmgenre"
 
 LAYERS = (
+<<<<<<< HEAD
+    {"bundle_files", "errors", "pages", "schema"},
+    {"config", "environment", "kernels", "posters", "prepared_dataset", "random_streams"},
+    {"thresholds", "tokenizer"},
+    {"batch_plan", "losses", "models", "optimizer", "poster_source", "run_directory", "run_log"},
+=======
     {"errors", "schema"},
     {"interruption", "membership", "peers", "remote"},
     {"cluster", "config", "environment", "prepared_dataset", "run_lock"},
@@ -13,6 +19,7 @@ LAYERS = (
     {"bundle_files", "pages", "predictions_table", "thresholds", "tokenizer"},
     {"batch_plan", "bundle", "losses", "models", "optimizer", "poster_source"},
     {"run_directory", "run_log", "shard_reader"},
+>>>>>>> main
     {"evaluation_record", "input_pipeline", "metrics", "report_tables", "training_session"},
     {"modality", "train_state"},
     {"report", "steps"},
@@ -21,8 +28,14 @@ LAYERS = (
     {"checkpoint"},
     {"best_params"},
     {"evaluation", "predictor"},
+<<<<<<< HEAD
+    {"attribution", "bundle", "predictions_table"},
+    {"batch_prediction", "explain", "export"},
+    {"demo", "evaluate", "predict", "tensorboard_figures", "train"},
+=======
     {"batch_prediction", "explain", "export"},
     {"evaluate", "predict", "tensorboard_figures", "train"},
+>>>>>>> main
     {"main"},
 )
 IMPORTS_TENSORFLOW = {
@@ -74,7 +87,7 @@ def test_only_main_imports_the_preparation():
         for path in modules()
         if any(name.split(".")[0] == "data_prep" for name in imports(path))
     }
-    assert importers == {"main"}
+    assert importers == {"demo", "main"}  # Both show the demo corpus.
 
 
 def test_only_the_input_imports_tensorflow():
