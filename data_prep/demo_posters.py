@@ -127,7 +127,7 @@ def _sky(colours: tuple[Colour, Colour], rng: random.Random) -> Image.Image:
     top, bottom = (np.array(jitter(colour, 16, rng)) for colour in colours)
     share = np.clip(np.linspace(0, 1.35, _H), 0, 1)[:, None]
     column = (top * (1 - share) + bottom * share).astype(np.uint8)
-    return Image.fromarray(column[:, None]).resize((_W, _H))
+    return Image.fromarray(column[:, None]).resize((_W, _H), Image.Resampling.NEAREST)
 
 
 def _sun_and_clouds(draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
