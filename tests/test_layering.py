@@ -6,12 +6,6 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "mmgenre"
 
 LAYERS = (
-<<<<<<< HEAD
-    {"bundle_files", "errors", "pages", "schema"},
-    {"config", "environment", "kernels", "posters", "prepared_dataset", "random_streams"},
-    {"thresholds", "tokenizer"},
-    {"batch_plan", "losses", "models", "optimizer", "poster_source", "run_directory", "run_log"},
-=======
     {"errors", "schema"},
     {"interruption", "membership", "peers", "remote"},
     {"cluster", "config", "environment", "prepared_dataset", "run_lock"},
@@ -19,7 +13,6 @@ LAYERS = (
     {"bundle_files", "pages", "predictions_table", "thresholds", "tokenizer"},
     {"batch_plan", "bundle", "losses", "models", "optimizer", "poster_source"},
     {"run_directory", "run_log", "shard_reader"},
->>>>>>> main
     {"evaluation_record", "input_pipeline", "metrics", "report_tables", "training_session"},
     {"modality", "train_state"},
     {"report", "steps"},
@@ -28,14 +21,8 @@ LAYERS = (
     {"checkpoint"},
     {"best_params"},
     {"evaluation", "predictor"},
-<<<<<<< HEAD
-    {"attribution", "bundle", "predictions_table"},
     {"batch_prediction", "explain", "export"},
     {"demo", "evaluate", "predict", "tensorboard_figures", "train"},
-=======
-    {"batch_prediction", "explain", "export"},
-    {"evaluate", "predict", "tensorboard_figures", "train"},
->>>>>>> main
     {"main"},
 )
 IMPORTS_TENSORFLOW = {
