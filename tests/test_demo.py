@@ -54,7 +54,8 @@ class Page:
         for close in find("css selector", "button[aria-label='Clear'], button[title='Clear']"):
             close.click()
         self.wait(lambda: find("css selector", "input[type=file]"))[0].send_keys(str(path))
-        self.wait(lambda: not find("css selector", "input[type=file]"))
+        # Asked before the upload has ended, the page would answer without the poster.
+        self.wait(lambda: "/file=" in find("css selector", "#poster img")[0].get_attribute("src"))
 
     def write(self, text):
         box = self.chromium.find_element("css selector", "textarea")
