@@ -34,6 +34,12 @@ TINY = (
 )
 """Flags of the smallest model that still has every part."""
 
+# These tests start the same program dozens of times: it is compiled by the first.
+_COMPILED_ONCE = {
+    "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
+    "JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+}
+
 TIMINGS = {"train/movies_per_second", "train/input_wait_share", "validation/seconds"}
 """What of a row of metrics differs from run to run."""
 
@@ -48,7 +54,7 @@ def start(module: str, *arguments: object, num_devices: int = 1, **kwargs) -> su
     return subprocess.Popen(
         [sys.executable, "-m", module, *map(str, arguments)],
         cwd=ROOT,
-        env={**environment(num_devices), **kwargs.pop("env", {})},
+        env={**environment(num_devices), **_COMPILED_ONCE, **kwargs.pop("env", {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

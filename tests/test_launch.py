@@ -1,0 +1,106 @@
+"""The files under launch/: run for real where this machine can, else checked against schemas."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.commands import ROOT, environment
+from tests.scale_helpers import TINY, checkpoint_steps, ended, finish, rows, wait_for_step
+
+LAUNCH = ROOT / "launch"
+
+
+@pytest.mark.parametrize("script", ["local.sh", "slurm.sbatch"])
+def test_scripts_are_valid_bash(script):
+    subprocess.run(["bash", "-n", LAUNCH / script], check=True)
+
+
+@pytest.mark.slow
+def test_local_trains_stops_and_resumes(tiny_dataset, tmp_path):
+    workdir = tmp_path / "run"
+    settings = [*TINY, f"--config.data.dir={tiny_dataset.path}", f"--workdir={workdir}"]
+    first = start_local(2, *settings, "--config.epochs=1000", "--config.patience=0")
+    with ended(first):
+        wait_for_step(workdir, 6, first)
+        first.send_signal(signal.SIGTERM)
+        code, output = finish(first)
+    assert code == 143, output
+    assert "process 1 of 2" in output or "process 0 of 2" in output
+    saved = checkpoint_steps(workdir)[-1]
+    epochs = saved // (tiny_dataset.split("train").num_movies // 8) + 1
+    second = start_local(2, *settings, f"--config.epochs={epochs}", "--config.patience=0")
+    with ended(second):
+        code, output = finish(second)
+    assert code == 0, output
+    assert f"resuming from the checkpoint of step {saved}" in output
+    assert output.count("results:") == 1, "one process prints"
+    steps = [row["step"] for row in rows(workdir) if "train/loss" in row]
+    assert steps == sorted(set(steps))
+
+
+def start_local(processes: int, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [LAUNCH / "local.sh", str(processes), *arguments],
+        cwd=ROOT,
+        env={**environment(1), "PYTHON": sys.executable},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_local_passes_a_mistake_on(tmp_path):
+    process = start_local(1, *TINY, f"--config.data.dir={tmp_path}", f"--workdir={tmp_path / 'r'}")
+    code, output = finish(process)
+    assert code == 2
+    assert "is not a prepared data set" in output
+
+
+def test_kubernetes_fits_the_schemas_of_the_api():
+    validate = pytest.importorskip("kubernetes_validate")
+    documents = list(yaml.safe_load_all((LAUNCH / "kubernetes.yaml").read_text()))
+    assert [document["kind"] for document in documents] == [
+        "Service",
+        "PersistentVolumeClaim",
+        "Job",
+    ]
+    for document in documents:
+        validate.validate(document, validate.latest_version(), strict=True)
+
+
+def test_kubernetes_pods_find_each_other():
+    service, claim, job = yaml.safe_load_all((LAUNCH / "kubernetes.yaml").read_text())
+    spec, pod = job["spec"], job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    env = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert spec["completions"] == spec["parallelism"] == int(env["JAX_NUM_PROCESSES"])
+    host, _, port = env["JAX_COORDINATOR_ADDRESS"].partition(":")
+    assert host == f"{job['metadata']['name']}-0.{pod['subdomain']}"
+    assert pod["subdomain"] == service["metadata"]["name"]
+    assert int(port) == service["spec"]["ports"][0]["port"]
+    assert service["spec"]["selector"] == {"job-name": job["metadata"]["name"]}
+    assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+
+
+def test_the_image_copies_what_there_is():
+    lines = (LAUNCH / "Dockerfile").read_text().splitlines()
+    for line in lines:
+        if line.startswith("COPY"):
+            for source in line.split()[1:-1]:
+                assert (ROOT / source).exists() or source in ("README.md", "constraints.txt"), line
+    assert any(line.startswith("USER ") and "root" not in line for line in lines)
+
+
+def test_skypilot_recovers_on_spot_instances():
+    task = yaml.safe_load((LAUNCH / "skypilot.yaml").read_text())
+    assert task["resources"]["use_spot"]
+    assert task["resources"]["job_recovery"]["max_restarts_on_errors"] > 0
+    script = Path(os.devnull)
+    subprocess.run(
+        ["bash", "-n"], input=task["run"], text=True, check=True, stdout=script.open("w")
+    )
