@@ -33,7 +33,7 @@ _BATCH_SIZES: Final = (1, 8, 64)
 """Batches are padded to one of these, since each size is compiled."""
 
 _FEW: Final = 8
-"""Up to so many movies the plain kernels compile and run three times as fast as those for batches."""
+"""Up to so many movies the plain kernels compile and run faster than those for batches."""
 
 Poster = str | os.PathLike[str] | bytes | np.ndarray
 """A file's path, a URL, an image file's bytes, or decoded pixels <uint8>[64, 64, 3]."""
