@@ -86,7 +86,11 @@ def _build_blocks(gradio: Any, run: str) -> Any:
         with gradio.Row():
             with gradio.Column(scale=2, min_width=280):
                 poster = gradio.Image(
-                    label="Poster", type="filepath", sources=["upload", "clipboard"], height=320
+                    label="Poster",
+                    type="filepath",
+                    sources=["upload", "clipboard"],
+                    height=320,
+                    elem_id="poster",
                 )
                 # Gradio would decode the picture itself, with other limits and other errors.
                 poster.preprocess = lambda payload: payload.path if payload else None

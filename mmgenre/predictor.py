@@ -18,6 +18,7 @@ import numpy as np
 from mmgenre import schema, steps
 from mmgenre.best_params import load_best_params
 from mmgenre.errors import UserError
+from mmgenre.kernels import portable
 from mmgenre.models import fusion
 from mmgenre.poster_source import read_poster
 from mmgenre.posters import PosterError, decode_poster
@@ -30,6 +31,9 @@ MAX_OVERVIEW: Final = 100_000
 
 _BATCH_SIZES: Final = (1, 8, 64)
 """Batches are padded to one of these, since each size is compiled."""
+
+_FEW: Final = 8
+"""Up to so many movies the plain kernels compile and run faster than those for batches."""
 
 Poster = str | os.PathLike[str] | bytes | np.ndarray
 """A file's path, a URL, an image file's bytes, or decoded pixels <uint8>[64, 64, 3]."""
@@ -83,7 +87,7 @@ class GenrePredictor:
         self.bucket_lengths = bucket_lengths
         self.name = name
         self.step = step
-        self._predict_step = jax.jit(functools.partial(steps.predict_step, model=model))
+        self._predict_step = jax.jit(functools.partial(_predict_step, model=model))
 
     @classmethod
     def load(cls, run: str | os.PathLike[str]) -> Self:
@@ -208,6 +212,14 @@ class GenrePredictor:
             schema.LENGTH: lengths,
             schema.ROW: np.arange(size, dtype=np.int32),
         }
+
+
+def _predict_step(params: Any, batch: steps.Batch, *, model: fusion.FusionModel) -> jax.Array:
+    """As `steps.predict_step`, with the kernels that suit the batch."""
+    if len(batch[schema.ROW]) > _FEW:
+        return steps.predict_step(params, batch, model=model)
+    with portable.kernels():
+        return steps.predict_step(params, batch, model=model)
 
 
 def load_poster(poster: Poster) -> np.ndarray:

@@ -37,7 +37,7 @@ def log_to_file(path: epath.Path) -> None:
 
 def quiet_libraries() -> None:
     """Lets libraries speak of errors only, for commands whose answer is all that is wanted."""
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    absl_logging.set_verbosity(absl_logging.ERROR)
 
 
 class _ProgressBarHandler(logging.Handler):

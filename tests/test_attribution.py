@@ -116,8 +116,9 @@ def planted_concentrations(predictor, corpus, planted, most):
         ):
             genre = schema.GENRES[parts.genre]
             cues = [(w.start, w.end) for w in movie.words if w.genre == genre]
-            said = np.array([any(a < end and b < z for a, z in cues) for _, _, b, end in spans])
-            said &= np.array([any(b < z and end > a for a, z in cues) for _, _, b, end in spans])
+            said = np.array(
+                [any(start < z and a < end for a, z in cues) for _, _, start, end in spans]
+            )
             if said.any() and parts.words.max() > 0:
                 words.append(concentration(parts.words, said))
             shown = np.zeros(parts.pixels.shape, bool)

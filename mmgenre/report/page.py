@@ -103,6 +103,7 @@ def _comparison(data: list[RunData]) -> tuple[str, Mapping[str, Figure]]:
     names = comparison.unique_names(data)
     reports = {name: contents.scores(run) for name, run in zip(names, data, strict=True)}
     figures = comparison.build_figures(dict(zip(names, data, strict=True)), reports)
+    facts = [dict(contents.facts(run)) for run in data]
     html = render(
         "comparison.html.j2",
         names=names,
@@ -112,7 +113,8 @@ def _comparison(data: list[RunData]) -> tuple[str, Mapping[str, Figure]]:
         significance=comparison.differences_from_first(dict(zip(names, data, strict=True))),
         genres=comparison.genre_rows(reports),
         figures=figure_views(figures),
-        facts=[dict(contents.facts(run)) for run in data],
+        facts=facts,
+        fact_names=list(dict.fromkeys(name for run in facts for name in run)),
     )
     return html, figures
 
