@@ -98,7 +98,7 @@ def test_without_a_whole_checkpoint_nothing_is_started_anew(saved, tmp_path):
     shutil.copytree(saved, folder)
     for step in (1, 2, 3):
         (folder / str(step) / "_CHECKPOINT_METADATA").write_text("")
-    with pytest.raises(UserError, match="all checkpoints in .* are damaged"):
+    with pytest.raises(UserError, match="all checkpoints in"):
         set_damaged_aside(epath.Path(folder), like())
     assert sorted(path.name for path in folder.iterdir()) == ["1", "2", "3"]
 
@@ -116,7 +116,7 @@ def test_rows_after_the_checkpoint_are_dropped_everywhere(tmp_path):
     events = [
         event.step
         for path in sorted(run.tensorboard.glob("events.*"))
-        for event in metric_log._read_events(path)
+        for event in metric_log.read_events(path)
         if event.summary.value
     ]
     assert sorted(events) == expected

@@ -12,7 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from mmgenre.metric_log import _read_events
+from mmgenre.metric_log import read_events
 from tests.scale_helpers import checkpoint_steps, ended, finish, rows, start_main
 
 NUM_KILLS = int(os.environ.get("MMGENRE_NUM_KILLS", "50"))
@@ -117,7 +117,7 @@ def scalar_events(workdir: Path) -> list[tuple[int, str]]:
     return sorted(
         (event.step, value.tag)
         for path in (workdir / "tensorboard").glob("events.*")
-        for event in _read_events(path)
+        for event in read_events(path)
         for value in event.summary.value
         if value.tag.startswith(("train/", "validation/"))
     )
