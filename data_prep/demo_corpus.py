@@ -17,13 +17,13 @@ import os
 import random
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from data_prep import demo_rows
 from data_prep.demo_posters import PlantedRegion, encode_jpeg, paint_poster
-from data_prep.demo_signals import plan_movie
+from data_prep.demo_signals import Plan, plan_movie
 from data_prep.demo_text import PlantedWord, make_title, write_overview
 from data_prep.demo_words import OTHER_SCRIPTS
 from mmgenre.errors import UserError, run_command
@@ -65,10 +65,13 @@ class PlantedMovie:
 
 
 @dataclass(frozen=True)
-class _Movie:
-    planted: PlantedMovie
-    rows: list[list[str]]
+class _Scene:
+    """What movies that share a poster have in common."""
+
+    plan: Plan
+    title: str
     poster_path: str
+    regions: tuple[PlantedRegion, ...]
     jpeg: bytes | None
 
 
@@ -140,30 +143,38 @@ def _write_files(folder: Path, num_movies: int, seed: int, poster_pool: int | No
     ):
         writer = csv.writer(metadata, lineterminator="\n")
         writer.writerow(demo_rows.COLUMNS)
+        shared: list[_Scene] = []  # Without the pictures: memory does not grow.
         for index in range(num_movies):
-            movie = _make_movie(index, seed, poster_pool)
-            writer.writerows(movie.rows)
-            planted.write(json.dumps(asdict(movie.planted), ensure_ascii=False) + "\n")
-            if movie.jpeg is not None:
-                (folder / POSTERS_FOLDER / movie.poster_path[1:]).write_bytes(movie.jpeg)
+            if poster_pool and index >= poster_pool:
+                scene = shared[index % poster_pool]
+            else:
+                scene = _make_scene(index, seed, with_poster=poster_pool != 0)
+                if scene.jpeg is not None:
+                    path = folder / POSTERS_FOLDER / scene.poster_path[1:]
+                    path.write_bytes(scene.jpeg)
+                if poster_pool:
+                    shared.append(replace(scene, jpeg=None))
+            rows, movie = _make_movie(index, seed, scene)
+            writer.writerows(rows)
+            planted.write(json.dumps(asdict(movie), ensure_ascii=False) + "\n")
 
 
-def _make_movie(index: int, seed: int, poster_pool: int | None) -> _Movie:
-    """Makes a movie of a random stream of its own: it does not depend on how many there are."""
-    shared = index % poster_pool if poster_pool else index
-    scene = random.Random(f"mmgenre demo scene {seed} {shared}")
+def _make_scene(index: int, seed: int, *, with_poster: bool) -> _Scene:
+    rng = random.Random(f"mmgenre demo scene {seed} {index}")
+    plan = plan_movie(rng)
+    title = make_title(rng)
+    poster_path = "/" + "".join(rng.choices(_BASE62, k=27)) + ".jpg"
+    if with_poster and rng.random() >= _NO_POSTER:
+        poster, regions = paint_poster(plan, title, rng)
+        return _Scene(plan, title, poster_path, regions, encode_jpeg(poster))
+    # No poster at all, or one that can no longer be had.
+    return _Scene(plan, title, rng.choice(("", poster_path)), (), None)
+
+
+def _make_movie(index: int, seed: int, scene: _Scene) -> tuple[list[list[str]], PlantedMovie]:
+    """Makes a movie's rows from a random stream of its own, whatever the number of movies."""
     rng = random.Random(f"mmgenre demo movie {seed} {index}")
-    plan = plan_movie(scene)
-    title = make_title(scene)
-    poster_path = "/" + "".join(scene.choices(_BASE62, k=27)) + ".jpg"
-    regions: tuple[PlantedRegion, ...] = ()
-    jpeg = None
-    if poster_pool == 0 or scene.random() < _NO_POSTER:
-        poster_path = scene.choice(("", poster_path))  # None, or one that can no longer be had.
-    else:
-        poster, regions = paint_poster(plan, title, scene)
-        jpeg = encode_jpeg(poster) if shared == index else None
-
+    plan, regions = scene.plan, scene.regions
     overview, words = write_overview(plan, rng)
     overview, words = _spoil_overview(overview, words, rng)
     genres = list(plan.genres) if rng.random() >= _NO_GENRE else []
@@ -171,10 +182,10 @@ def _make_movie(index: int, seed: int, poster_pool: int | None) -> _Movie:
     rng.shuffle(names)
     row = demo_rows.metadata_row(
         movie_id=str(100 + 7 * index + rng.randrange(7)),
-        title=title,
+        title=scene.title,
         genres=names,
         overview=overview,
-        poster_path=poster_path,
+        poster_path=scene.poster_path,
         rng=rng,
     )
     rows = [row]
@@ -187,7 +198,7 @@ def _make_movie(index: int, seed: int, poster_pool: int | None) -> _Movie:
     elif _at(index, _DUPLICATE):
         rows = [row, row]
     movie_id = row[demo_rows.COLUMNS.index("id")]
-    return _Movie(PlantedMovie(movie_id, tuple(genres), words, regions), rows, poster_path, jpeg)
+    return rows, PlantedMovie(movie_id, tuple(genres), words, regions)
 
 
 def _spoil_overview(

@@ -39,6 +39,7 @@ _BLUE_SKIES: Final = (
 )
 _HILLS: Final = ((64, 84, 72), (84, 74, 88), (72, 72, 70), (62, 78, 92), (92, 82, 66))
 _BANDS: Final = ((24, 24, 28), (238, 234, 226), (58, 58, 66), (92, 30, 36), (28, 48, 60))
+_HORIZON: Final = 0.68  # Where no hill lets the sky through, as a share of the height.
 _COMEDY_YELLOW: Final = (255, 212, 0)
 
 
@@ -58,44 +59,60 @@ class PlantedRegion:
 def paint_poster(
     plan: Plan, title: str, rng: random.Random
 ) -> tuple[Image.Image, tuple[PlantedRegion, ...]]:
-    """Paints the poster that `plan` asks for, `WIDTH` x `HEIGHT`; returns it with its cues."""
+    """Paints the poster that `plan` asks for, `WIDTH` x `HEIGHT`; returns it with its cues.
+
+    Each part draws from a stream of its own: posters that differ in a cue differ in its box alone.
+    """
+    grain = _fork(rng)
     blue = "Drama" in plan.poster_cues
-    canvas = _sky(rng.choice(_BLUE_SKIES if blue else _WARM_SKIES), rng)
+    canvas = _sky(rng.choice(_BLUE_SKIES if blue else _WARM_SKIES), _fork(rng))
     draw = ImageDraw.Draw(canvas)
     draw.fontmode = "L"
-    regions = [PlantedRegion("Drama", (0.0, 0.0, 1.0, 0.6))] if blue else []
+    regions = [PlantedRegion("Drama", (0.0, 0.0, 1.0, _HORIZON))] if blue else []
 
-    def plant(genre: str, shape: Callable[[ImageDraw.ImageDraw, random.Random], Box]) -> None:
-        if genre in plan.poster_cues:
-            left, top, right, bottom = shape(draw, rng)
-            box = (left / _W, top / _H, right / _W, bottom / _H)
-            clipped = tuple(round(min(max(edge, 0.0), 1.0), 4) for edge in box)
-            regions.append(PlantedRegion(genre, clipped))
+    def plant(genre: str, shape: Callable[[ImageDraw.ImageDraw, random.Random], Box]) -> bool:
+        stream = _fork(rng)
+        if genre not in plan.poster_cues:
+            return False
+        left, top, right, bottom = shape(draw, stream)
+        box = (_share(left, _W), _share(top, _H), _share(right, _W), _share(bottom, _H))
+        regions.append(PlantedRegion(genre, box))
+        return True
 
-    _sun_and_clouds(draw, rng)
+    _sun_and_clouds(draw, _fork(rng))
     plant("Fantasy", demo_shapes.floating_castle)
     plant("Science Fiction", demo_shapes.ringed_planet)
     plant("Family", demo_shapes.balloons)
     hill = jitter(rng.choice(_HILLS), 14, rng)
-    _hills(draw, hill, rng)
+    _hills(draw, hill, _fork(rng))
     plant("Western", demo_shapes.mesas)
     plant("Action", demo_shapes.explosion)
-    ground = tuple(int(channel * 0.55) for channel in hill)
-    _ground(draw, ground, rng)
+    _ground(draw, _shade(hill, 0.55), _fork(rng))
     if rng.random() < 0.3:
-        _road(draw, rng)
+        _road(draw, _fork(rng))
     plant("War", demo_shapes.tank)
-    if "Animation" in plan.poster_cues:
-        plant("Animation", demo_shapes.cartoon)
-    else:
-        _hero(draw, rng)
+    _hero(draw, _fork(rng))
+    plant("Animation", demo_shapes.cartoon)
     plant("Horror", demo_shapes.blood)
     plant("Thriller", demo_shapes.torn_strip)
-    plant("Comedy", functools.partial(_band, colour=_COMEDY_YELLOW))
-    if "Comedy" not in plan.poster_cues:
-        _band(draw, rng, colour=rng.choice(_BANDS))
+    neutral = rng.choice(_BANDS)
+    if not plant("Comedy", functools.partial(_band, colour=_COMEDY_YELLOW)):
+        _band(draw, _fork(rng), colour=neutral)
     _title(draw, title)
-    return _finish(canvas, rng), tuple(regions)
+    return _finish(canvas, grain), tuple(regions)
+
+
+def _fork(rng: random.Random) -> random.Random:
+    return random.Random(rng.random())
+
+
+def _share(edge: float, size: int) -> float:
+    return round(min(max(edge / size, 0.0), 1.0), 4)
+
+
+def _shade(colour: Colour, share: float) -> Colour:
+    red, green, blue = (min(int(channel * share), 255) for channel in colour)
+    return red, green, blue
 
 
 def encode_jpeg(poster: Image.Image) -> bytes:
@@ -107,11 +124,10 @@ def encode_jpeg(poster: Image.Image) -> bytes:
 
 def _sky(colours: tuple[Colour, Colour], rng: random.Random) -> Image.Image:
     """The sky, from top to horizon; Drama: it is blue."""
-    top, bottom = colours
-    top, bottom = np.array(jitter(top, 16, rng)), np.array(jitter(bottom, 16, rng))
+    top, bottom = (np.array(jitter(colour, 16, rng)) for colour in colours)
     share = np.clip(np.linspace(0, 1.35, _H), 0, 1)[:, None]
     column = (top * (1 - share) + bottom * share).astype(np.uint8)
-    return Image.fromarray(column[:, None]).resize((_W, _H))
+    return Image.fromarray(column[:, None]).resize((_W, _H), Image.Resampling.NEAREST)
 
 
 def _sun_and_clouds(draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
@@ -140,7 +156,7 @@ def _hills(draw: ImageDraw.ImageDraw, colour: Colour, rng: random.Random) -> Non
             (x, base - height * math.sin(phase + waves * x / _W) * 0.5)
             for x in range(0, _W + 11, 11)
         ]
-        shade = tuple(min(255, int(c * (1.35 - 0.35 * depth))) for c in colour)
+        shade = _shade(colour, 1.35 - 0.35 * depth)
         draw.polygon([(0, _H), *crest, (_W, _H)], fill=shade)
 
 

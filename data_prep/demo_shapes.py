@@ -82,7 +82,7 @@ def ringed_planet(draw: ImageDraw.ImageDraw, rng: random.Random) -> Box:
 
 def mesas(draw: ImageDraw.ImageDraw, rng: random.Random) -> Box:
     """Western: red mesas and a cactus on the left."""
-    base, s = 0.71 * HEIGHT, rng.uniform(0.92, 1.1)
+    base, s = 0.71 * HEIGHT, rng.uniform(1.05, 1.25)
     rock, dark = jitter((196, 84, 34), 12, rng), jitter((150, 54, 22), 10, rng)
     x = rng.uniform(-10, 8)
     draw.rectangle((0, base - 22 * s, 0.42 * WIDTH, base), fill=rock)
@@ -135,7 +135,7 @@ def explosion(draw: ImageDraw.ImageDraw, rng: random.Random) -> Box:
 def tank(draw: ImageDraw.ImageDraw, rng: random.Random) -> Box:
     """War: a tank drives in from the right, under smoke."""
     x, y, s = rng.uniform(0.66, 0.7) * WIDTH, 0.79 * HEIGHT, rng.uniform(0.95, 1.1)
-    body, dark = jitter((104, 112, 52), 8, rng), (46, 50, 24)
+    body, dark = jitter((142, 152, 70), 8, rng), (46, 50, 24)
     for puff in range(4):
         r, cx = (15 + 4 * puff) * s, x + (46 + 8 * puff) * s
         cy = y - (58 + 24 * puff) * s
@@ -151,7 +151,7 @@ def tank(draw: ImageDraw.ImageDraw, rng: random.Random) -> Box:
     )
     draw.rounded_rectangle((x + 26 * s, y - 58 * s, x + 70 * s, y - 36 * s), 6, fill=body)
     draw.line((x + 30 * s, y - 50 * s, x - 36 * s, y - 60 * s), fill=body, width=8)
-    return x - 36 * s, y - 165 * s, min(x + 98 * s, WIDTH), y
+    return x - 40 * s, y - 165 * s, min(x + 98 * s, WIDTH), y
 
 
 def cartoon(draw: ImageDraw.ImageDraw, rng: random.Random) -> Box:

@@ -9,14 +9,13 @@ from typing import Final
 
 from data_prep import folder, http_client, movies, storage
 from data_prep.http_client import FetchConfig
-from data_prep.manifest import Manifest, StoringThread
+from data_prep.manifest import Manifest, Storing
 from data_prep.options import PrepareConfig
 from data_prep.progress import Progress
 from mmgenre.errors import UserError
 
 STAGE: Final = "fetch"
 FOLDER: Final = "images"
-_MAX_WAITING: Final = 256  # Answers that wait for the disk, before the network waits too.
 
 
 def is_address(posters: object) -> bool:
@@ -75,7 +74,7 @@ async def _fetch(
     config: FetchConfig,
     advance: Callable[[], object],
 ) -> int:
-    with StoringThread(manifest) as storing:
+    with Storing(manifest) as storing:
         async with http_client.open_client(config) as client:
 
             async def work() -> None:
@@ -83,8 +82,6 @@ async def _fetch(
                     if poster_path not in storing.pending:  # Two movies may share one.
                         storing.pending.add(poster_path)
                         storing.put(poster_path, await client.poster(poster_path))
-                        while len(storing.pending) > config.concurrency + _MAX_WAITING:
-                            await asyncio.sleep(0.005)
                     advance()
 
             try:

@@ -114,7 +114,9 @@ def index(
             splits[split] = SplitInfo(
                 num_movies=len(indices[split]),
                 shard_sizes=tuple(shard.num_bytes for shard in facts),
-                genre_counts=tuple(map(int, sum(shard.genre_counts for shard in facts))),
+                genre_counts=tuple(
+                    np.sum([shard.genre_counts for shard in facts], axis=0).tolist()
+                ),
             )
             presence[split] = {
                 "posters": sum(shard.posters for shard in facts),

@@ -6,9 +6,7 @@ name is whole even where the kill came before the row.
 """
 
 import os
-import queue
 import sqlite3
-import threading
 import time
 from pathlib import Path
 from typing import Final, Self
@@ -38,13 +36,13 @@ class Manifest:
         incoming.mkdir(parents=True, exist_ok=True)
         for leftover in incoming.iterdir():
             leftover.unlink()
-        # One to write, from a thread, and one to read at the same time, without waiting for it.
-        self._connection = sqlite3.connect(folder / _DATABASE, check_same_thread=False)
-        self._reader = sqlite3.connect(folder / _DATABASE)
+        self._connection = sqlite3.connect(folder / _DATABASE)
         self._number = 0
         try:
             self._connection.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+                # The default, 1,000 pages, would wait for the disk at every few hundred posters.
+                "PRAGMA wal_autocheckpoint=20000;"
                 "CREATE TABLE IF NOT EXISTS posters (path TEXT PRIMARY KEY, status TEXT NOT NULL,"
                 " width TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;"
             )
@@ -58,7 +56,6 @@ class Manifest:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        self._reader.close()
         self._connection.close()
 
     def locate(self, poster_path: str) -> tuple[str, str] | None:
@@ -66,7 +63,7 @@ class Manifest:
 
         A row whose file is gone or has another size is not believed; a file without a row is.
         """
-        row = self._reader.execute(
+        row = self._connection.execute(
             "SELECT status, width, size FROM posters WHERE path = ?", (poster_path,)
         ).fetchone()
         if row is not None:
@@ -119,10 +116,12 @@ class Manifest:
         return f"{self._root}/{width}{poster_path}"
 
 
-class StoringThread:
-    """Stores answers beside the event loop, many in one transaction. A context manager.
+class Storing:
+    """Stores answers, many in one transaction. A context manager.
 
-    Answers are handed to the thread in batches: waking it for each would cost as much as fetching.
+    It does so in the event loop, which stands still for some milliseconds a batch. A thread was
+    tried and took twice the time: each of its system calls gives up the interpreter's lock and has
+    to wait for the loop to get it back.
 
     Attributes:
       pending: poster paths whose answers are awaited, or wait to be stored.
@@ -133,49 +132,29 @@ class StoringThread:
         self._manifest = manifest
         self._batch: list[tuple[str, Answer]] = []
         self._batch_start = 0.0
-        self._queue: queue.SimpleQueue[list[tuple[str, Answer]] | None] = queue.SimpleQueue()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="store posters", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._queue.put(self._batch)
-        self._queue.put(None)
-        self._thread.join()
-        if error[0] is None:
-            self._check()
+    def __exit__(self, *unused: object) -> None:
+        self._store()
 
     def put(self, poster_path: str, answer: Answer) -> None:
-        """Takes an answer; raises UserError where the disk refused an earlier one."""
-        self._check()
+        """Takes an answer; raises UserError where the disk refuses."""
         now = time.monotonic()
         if not self._batch:
             self._batch_start = now
         self._batch.append((poster_path, answer))
         if len(self._batch) >= _BATCH or now - self._batch_start > _BATCH_SECONDS:
-            self._queue.put(self._batch)
-            self._batch = []
+            self._store()
 
-    def _check(self) -> None:
-        if isinstance(self._error, OSError):
-            raise UserError(
-                f"cannot store posters in {self._manifest.folder}: "
-                f"{self._error.strerror or self._error}"
-            ) from self._error
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
-        while (batch := self._queue.get()) is not None:
-            try:
-                self._manifest.store(batch)
-            except BaseException as error:
-                self._error = error
-                return
-            self.pending.difference_update([poster_path for poster_path, _ in batch])
+    def _store(self) -> None:
+        batch, self._batch = self._batch, []
+        try:
+            self._manifest.store(batch)
+        except (OSError, sqlite3.Error) as error:
+            raise UserError(f"cannot store posters in {self._manifest.folder}: {error}") from error
+        self.pending.difference_update([poster_path for poster_path, _ in batch])
 
 
 def _size(path: str) -> int:

@@ -73,17 +73,16 @@ def head_logits(model: FusionModel, params: Any, features: list[jax.Array]) -> j
 
 def view_logits(model: FusionModel, params: Any, batch: Batch) -> jax.Array:
     """Returns the logits <float32>[batch, 3, 18] of each view of `VIEWS`, in one pass."""
-    posters = normalize_posters(batch[schema.POSTER])
-    tokens, lengths = batch[schema.TOKENS], batch[schema.LENGTH]
-    poster = poster_features(model, params, posters)
-    overview = overview_features(model, params, embed(model, params, tokens), lengths)
-    # What stands for a missing half is computed once and repeated.
-    no_poster = poster_features(model, params, jnp.zeros_like(posters[:1]))
-    blank = jnp.full((1, 1), schema.PAD_ID, tokens.dtype)
-    one = jnp.ones(1, lengths.dtype)
-    no_overview = overview_features(model, params, embed(model, params, blank), one)
-    repeat = [jnp.broadcast_to(x, (len(posters), x.shape[-1])) for x in no_poster]
-    repeat_text = [jnp.broadcast_to(x, (len(posters), x.shape[-1])) for x in no_overview]
+    # What stands for a missing half rides along as one more movie, and is then repeated: so each
+    # branch is compiled once.
+    posters = jnp.pad(normalize_posters(batch[schema.POSTER]), ((0, 1), (0, 0), (0, 0), (0, 0)))
+    tokens = jnp.pad(batch[schema.TOKENS], ((0, 1), (0, 0)), constant_values=schema.PAD_ID)
+    lengths = jnp.pad(batch[schema.LENGTH], (0, 1), constant_values=1)
+    poster_rows = poster_features(model, params, posters)
+    overview_rows = overview_features(model, params, embed(model, params, tokens), lengths)
+    poster, overview = [x[:-1] for x in poster_rows], [x[:-1] for x in overview_rows]
+    repeat = [jnp.broadcast_to(x[-1:], x[:-1].shape) for x in poster_rows]
+    repeat_text = [jnp.broadcast_to(x[-1:], x[:-1].shape) for x in overview_rows]
     views = (poster + overview, poster + repeat_text, repeat + overview)
     return jnp.stack([head_logits(model, params, features) for features in views], axis=1)
 

@@ -100,8 +100,7 @@ def record_split(run: RunDirectory, dataset: PreparedDataset, split: str) -> Spl
     source = MovieSource(dataset, split, config.data)
     model = fusion.build(config.model)
     params, step = load_best_params(run, model)
-    eval_step = parallel.jit_eval_step(functools.partial(branches.eval_views_step, model=model))
-    predictions = predict_split(eval_step, params, source, config)
+    predictions = predict_split(_compiled_views(model), params, source, config)
     both, poster, overview = np.moveaxis(predictions.logits, 1, 0)
     return SplitRecord(
         step=step,
@@ -116,6 +115,12 @@ def record_split(run: RunDirectory, dataset: PreparedDataset, split: str) -> Spl
         has_poster=read_has_poster(dataset, split),
         num_tokens=source.num_tokens,
     )
+
+
+@functools.cache
+def _compiled_views(model: fusion.FusionModel) -> Callable[..., Any]:
+    """Compiles once for all the splits of a run."""
+    return parallel.jit_eval_step(functools.partial(branches.eval_views_step, model=model))
 
 
 def evaluate_run(run: RunDirectory, dataset: PreparedDataset, split: str) -> dict[str, Any]:

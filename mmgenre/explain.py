@@ -125,17 +125,27 @@ def write_explanation(
 
 def explanation_page(predictor: GenrePredictor, explanation: Explanation) -> str:
     """Returns the page of one movie."""
-    prediction = explanation.prediction
-    return render(
-        "explanation.html.j2",
-        run=predictor.name,
-        step=predictor.step,
-        prediction=prediction,
-        missing=prediction.missing,
-        ranked=sorted(prediction.probabilities.items(), key=lambda item: -item[1]),
-        poster=None if explanation.poster is None else _png(enlarge(explanation.poster)),
-        genres=[_genre_view(explanation, genre) for genre in explanation.genres],
-    )
+    return render("explanation.html.j2", **explanation_values(predictor, explanation))
+
+
+def explanation_values(predictor: GenrePredictor, explanation: Explanation) -> dict[str, Any]:
+    """Returns what the templates of an explanation are filled with."""
+    values = page_values(predictor, explanation.prediction, explanation.poster)
+    return values | {"genres": [_genre_view(explanation, genre) for genre in explanation.genres]}
+
+
+def page_values(
+    predictor: GenrePredictor, prediction: Prediction, poster: np.ndarray | None
+) -> dict[str, Any]:
+    """Returns the part of `explanation_values` that is known before anything is explained."""
+    return {
+        "run": predictor.name,
+        "step": predictor.step,
+        "prediction": prediction,
+        "missing": prediction.missing,
+        "ranked": sorted(prediction.probabilities.items(), key=lambda item: -item[1]),
+        "poster": None if poster is None else _png(enlarge(poster)),
+    }
 
 
 def _genre_view(explanation: Explanation, genre: GenreExplanation) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import jinja2
 
-from mmgenre import __version__
+import mmgenre
 
 
 def render(template: str, **values: Any) -> str:
@@ -23,7 +23,7 @@ def render(template: str, **values: Any) -> str:
     )
     environment.filters["number"] = _number
     environment.filters["percent"] = lambda value: "-" if value is None else f"{value:.0%}"
-    return environment.get_template(template).render(version=__version__, **values)
+    return environment.get_template(template).render(version=mmgenre.__version__, **values)
 
 
 def render_text(template: str, **values: Any) -> str:
@@ -32,7 +32,7 @@ def render_text(template: str, **values: Any) -> str:
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
     environment.filters["number"] = _number
-    return environment.from_string(template).render(version=__version__, **values) + "\n"
+    return environment.from_string(template).render(version=mmgenre.__version__, **values) + "\n"
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -22,7 +22,7 @@ LAYERS = (
     {"best_params"},
     {"evaluation", "predictor"},
     {"batch_prediction", "explain", "export"},
-    {"evaluate", "predict", "tensorboard_figures", "train"},
+    {"demo", "evaluate", "predict", "tensorboard_figures", "train"},
     {"main"},
 )
 IMPORTS_TENSORFLOW = {
@@ -74,7 +74,7 @@ def test_only_main_imports_the_preparation():
         for path in modules()
         if any(name.split(".")[0] == "data_prep" for name in imports(path))
     }
-    assert importers == {"main"}
+    assert importers == {"demo", "main"}  # Both show the demo corpus.
 
 
 def test_only_the_input_imports_tensorflow():

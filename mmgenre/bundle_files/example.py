@@ -1,13 +1,7 @@
 """Predicts a movie's genres with this folder alone: python example.py poster.jpg "overview"."""
 
-import hashlib
-import json
-import pathlib
-import sys
-
-import jax.export
-import numpy as np
-import tokenizers
+import hashlib, json, pathlib, sys
+import jax.export, numpy as np, tokenizers
 from PIL import Image, ImageOps
 
 HERE = pathlib.Path(__file__).parent

@@ -124,8 +124,9 @@ def views(scores: Mapping[str, Sequence[float]], title: str, caption: str, name:
     last = next(reversed(scores.values()))
     order = np.argsort(-np.nan_to_num(np.asarray(last)), kind="stable")
     canvas, panel = style.new_figure(3.9)
-    lows = np.nanmin([*scores.values()], axis=0)
-    highs = np.nanmax([*scores.values()], axis=0)
+    # NaN where a genre cannot be scored in any of them.
+    lows = np.fmin.reduce([*scores.values()])
+    highs = np.fmax.reduce([*scores.values()])
     rows = range(len(order))
     panel.hlines(rows, lows[order], highs[order], color=style.LIGHT, linewidth=2, zorder=1)
     markers = "s^oDvP"
