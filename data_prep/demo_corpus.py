@@ -37,8 +37,8 @@ _NO_POSTER: Final = 0.13
 _NO_OVERVIEW: Final = 0.02
 _NO_GENRE: Final = 0.03
 _DROPPED_GENRES: Final = (("TV Movie", 0.015), ("Foreign", 0.03))
-_FOREIGN_SCRIPT: Final = 0.01
-_SEVERAL_LINES: Final = 0.01
+_FOREIGN_SCRIPT: Final = 0.02
+_SEVERAL_LINES: Final = 0.02
 # Rare dirt comes at fixed places, so that a corpus of a hundred movies has it too.
 _COMPANY_GENRES: Final = (30, 800)  # At row 30 of every 800.
 _SPLIT_ROW: Final = (60, 800)
