@@ -79,7 +79,7 @@ def drop_events_after(folder: epath.Path, resume_step: int) -> None:
         if path.name.endswith(_TEMPORARY):  # Of a run that was killed here.
             path.unlink()
             continue
-        events = list(_read_events(path))
+        events = list(read_events(path))
         kept = [event for event in events if event.step <= resume_step]
         if len(kept) == len(events):
             continue
@@ -93,12 +93,13 @@ def drop_events_after(folder: epath.Path, resume_step: int) -> None:
 _TEMPORARY = ".tmp"
 
 
-def _read_events(path: epath.Path) -> Iterator[event_pb2.Event]:
+def read_events(path: epath.Path) -> Iterator[event_pb2.Event]:
+    """Yields the events of one of TensorBoard's files, up to where it was cut off in writing."""
     try:
         for record in tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator():
             yield event_pb2.Event.FromString(record)
     except tf.errors.DataLossError:
-        return  # The run was killed while it wrote the last event.
+        return
 
 
 def read_rows(path: epath.Path) -> list[dict[str, float]]:

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 import numpy as np
 from etils import epath
 
-from mmgenre import schema
+from mmgenre import remote, schema
 from mmgenre.errors import UserError
 
 SCHEMA_VERSION: Final = 1
@@ -182,7 +182,7 @@ def open_dataset(path: epath.PathLike) -> PreparedDataset:
       UserError: `path` is no prepared data set, was written by another schema version, holds other
         genres, lacks a shard or has one of another size, or its tokenizer is not its own.
     """
-    path = epath.Path(path)
+    path = remote.path(path)
     try:
         info = DatasetInfo.from_json((path / INFO_FILE).read_text())
     except (OSError, ValueError, KeyError, TypeError) as error:

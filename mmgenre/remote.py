@@ -13,6 +13,15 @@ from typing import IO, Final, Protocol
 
 import numpy as np
 from etils import epath
+from etils.epath import backend, gpath
+
+
+@epath.register_path_cls("s3://")
+class _S3Path(gpath.PosixGPath):
+    """`epath` goes through TensorFlow where that is installed, which has no s3:// any more."""
+
+    _backend = backend.fsspec_backend
+
 
 _UPLOAD_EVERY_S: Final = 30.0
 _COPY_BYTES: Final = 1 << 24
@@ -21,6 +30,11 @@ _COPY_BYTES: Final = 1 << 24
 def is_remote(path: epath.PathLike) -> bool:
     """Whether the path is on an object store."""
     return "://" in os.fspath(path)
+
+
+def path(text: epath.PathLike) -> epath.Path:
+    """Returns the path; through here, so that s3:// has been registered."""
+    return epath.Path(text)
 
 
 def map_bytes(path: epath.Path) -> np.ndarray:

@@ -122,7 +122,7 @@ def test_two_runs_on_one_workdir(tiny_dataset, tmp_path):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("--config.model.cnn_filters=(2,3)", "config.model.cnn_filters = (2, 2), now it is (2, 3)"),
+        ("--config.model.use_poster=False", "config.model.use_poster = True, now it is False"),
         ("--config.data.max_tokens=24", "config.data.max_tokens = 16, now it is 24"),
         ("--config.clip_norm=1.0", "config.clip_norm = 0.0, now it is 1.0"),
     ],

@@ -1,6 +1,8 @@
 """Kills a real run at 50 random moments: what comes out in the end is what would have without."""
 
 import collections
+import itertools
+import os
 import random
 import time
 from pathlib import Path
@@ -10,12 +12,13 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from mmgenre.metric_log import _read_events
+from mmgenre.metric_log import read_events
 from tests.scale_helpers import checkpoint_steps, ended, finish, rows, start_main
 
-NUM_KILLS = 50
-EPOCHS = 60
-MOMENTS = ("start-up", "step", "saving", "step", "saving", "evaluation")
+NUM_KILLS = int(os.environ.get("MMGENRE_NUM_KILLS", "50"))
+EPOCHS = 8
+TRAINING = ("start-up", "step", "saving")
+AFTERWARDS = ("start-up", "evaluation")
 
 
 @pytest.mark.slow
@@ -26,21 +29,29 @@ def test_fifty_kills_change_nothing(tiny_dataset, tmp_path):
         "--config.patience=0",
         "--config.checkpoint_every_steps=5",
     ]
-    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    started = time.monotonic()
-    run_to_the_end(undisturbed, settings)
-    seconds = time.monotonic() - started
+    undisturbed = tmp_path / "undisturbed"
+    start_up, evaluation = run_to_the_end(undisturbed, settings)
+    limits = {"start-up": start_up, "step": 0.2, "saving": 0.05, "evaluation": evaluation}
 
     generator = random.Random(0)
     kills = collections.Counter()
-    while kills.total() < NUM_KILLS:
-        moment = generator.choice(MOMENTS)
-        if kill_once(killed, settings, moment, generator, seconds):
-            kills[moment] += 1
-            print(f"kill {kills.total()}: {moment}, checkpoints {checkpoints(killed)}", flush=True)
-    run_to_the_end(killed, settings)
-    print(dict(kills))
+    for number in itertools.count():  # A run has room for a dozen kills; then another is begun.
+        workdir, afterwards = tmp_path / f"killed{number}", 0
+        while kills.total() < NUM_KILLS and afterwards < 3:
+            moment = generator.choice(AFTERWARDS if is_trained(workdir) else TRAINING)
+            wait = generator.uniform(0, limits[moment])
+            if kill_once(workdir, settings, moment, wait):
+                kills[moment] += 1
+                afterwards += is_trained(workdir)
+                print(f"kill {kills.total()}: {moment}, saved {checkpoints(workdir)}", flush=True)
+        run_to_the_end(workdir, settings)
+        assert_same(workdir, undisturbed)
+        print(f"run {number} ended as the undisturbed one; kills so far: {dict(kills)}", flush=True)
+        if kills.total() >= NUM_KILLS:
+            break
 
+
+def assert_same(killed: Path, undisturbed: Path) -> None:
     assert checkpoint_steps(killed) == checkpoint_steps(undisturbed)
     for step in checkpoint_steps(undisturbed):
         jax.tree.map(np.testing.assert_array_equal, load(undisturbed, step), load(killed, step))
@@ -48,31 +59,34 @@ def test_fifty_kills_change_nothing(tiny_dataset, tmp_path):
     assert scalar_events(killed) == scalar_events(undisturbed)
 
 
-def run_to_the_end(workdir: Path, settings: list[str]) -> None:
+def run_to_the_end(workdir: Path, settings: list[str]) -> tuple[float, float]:
+    """Returns the seconds until the first step, and those after the last."""
     process = start_main(f"--workdir={workdir}", *settings)
+    started = first_step = trained = time.monotonic()
     with ended(process):
+        while process.poll() is None and not is_trained(workdir):
+            if not rows(workdir):
+                first_step = time.monotonic()
+            trained = time.monotonic()
+            time.sleep(0.02)
         code, output = finish(process, timeout=900)
     assert code == 0, output
+    return first_step - started, time.monotonic() - trained
 
 
-def kill_once(workdir, settings, moment, generator, seconds) -> bool:
-    """Kills a run at such a moment; False where it ended before."""
+def kill_once(workdir: Path, settings: list[str], moment: str, wait: float) -> bool:
+    """Kills a run `wait` seconds after a moment; False where it ended before."""
     process = start_main(f"--workdir={workdir}", *settings)
     before = checkpoints(workdir)
-    deadline = time.monotonic() + seconds + 60
     with ended(process):
-        while process.poll() is None and time.monotonic() < deadline:
-            if moment == "start-up":
-                time.sleep(generator.uniform(0, seconds / 2))
-                break
-            if moment == "step" and checkpoints(workdir) != before:
-                time.sleep(generator.uniform(0, 0.1))
-                break
-            if moment == "saving" and any((workdir / "checkpoints").glob("*tmp*")):
-                time.sleep(generator.uniform(0, 0.05))
-                break
-            if moment == "evaluation" and trained(workdir):
-                time.sleep(generator.uniform(0, seconds / 4))
+        while process.poll() is None:
+            if (
+                moment == "start-up"
+                or (moment == "step" and checkpoints(workdir) != before)
+                or (moment == "saving" and any((workdir / "checkpoints").glob("*tmp*")))
+                or is_trained(workdir)
+            ):
+                time.sleep(wait)
                 break
             time.sleep(0.002)
         killed = process.poll() is None
@@ -83,14 +97,9 @@ def kill_once(workdir, settings, moment, generator, seconds) -> bool:
     return killed
 
 
-def trained(workdir: Path) -> bool:
-    found = rows(workdir)
-    return bool(found) and len(checkpoints(workdir)) > 0 and found[-1]["step"] >= last_step(found)
-
-
-def last_step(found: list[dict]) -> int:
-    validated = [row["step"] for row in found if "validation/loss" in row]
-    return validated[0] * EPOCHS if validated else 2**31
+def is_trained(workdir: Path) -> bool:
+    validated = [row["step"] for row in rows(workdir) if "validation/loss" in row]
+    return len(validated) == EPOCHS and validated[-1] in checkpoints(workdir)
 
 
 def checkpoints(workdir: Path) -> list[int]:
@@ -108,7 +117,7 @@ def scalar_events(workdir: Path) -> list[tuple[int, str]]:
     return sorted(
         (event.step, value.tag)
         for path in (workdir / "tensorboard").glob("events.*")
-        for event in _read_events(path)
+        for event in read_events(path)
         for value in event.summary.value
         if value.tag.startswith(("train/", "validation/"))
     )
