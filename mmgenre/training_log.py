@@ -85,7 +85,8 @@ class TrainingLog:
         """Returns what was added since the last row, as JSON; None if that is nothing."""
         if not self._steps:
             return None
-        return {"sums": self._sums, "steps": self._steps, "grad_norm": self._grad_norm}
+        # A copy: it is written in the background, while the next steps are added.
+        return {"sums": dict(self._sums), "steps": self._steps, "grad_norm": self._grad_norm}
 
     def _write(self, step: int) -> None:
         seconds = time.perf_counter() - self._start
