@@ -120,8 +120,8 @@ class Storing:
     """Stores answers, many in one transaction. A context manager.
 
     It does so in the event loop, which stands still for some milliseconds a batch. A thread was
-    tried and took twice the time: each of its system calls gives up the interpreter's lock and has
-    to wait for the loop to get it back.
+    tried and was no faster: each of its system calls gives up the interpreter's lock and has to
+    wait for the loop to get it back.
 
     Attributes:
       pending: poster paths whose answers are awaited, or wait to be stored.
