@@ -9,13 +9,15 @@ from typing import Final
 
 from data_prep import folder, http_client, movies, storage
 from data_prep.http_client import FetchConfig
-from data_prep.manifest import Manifest, Storing
+from data_prep.manifest import Manifest
 from data_prep.options import PrepareConfig
 from data_prep.progress import Progress
+from data_prep.storing import Storing
 from mmgenre.errors import UserError
 
 STAGE: Final = "fetch"
 FOLDER: Final = "images"
+_LOOKED_UP: Final = 256  # Movies whose posters are looked up at a time.
 
 
 def is_address(posters: object) -> bool:
@@ -56,41 +58,53 @@ def fetch(
     with (
         movies.MovieFile(workspace.path) as movie_file,
         progress.bar(STAGE, len(movie_file), "movies") as bar,
+        Storing(manifest) as storing,
     ):
+        return asyncio.run(
+            _fetch(_unknown(movie_file, manifest, storing, bar.update), storing, config, bar.update)
+        )
 
-        def unknown() -> Iterator[str]:
-            for movie in movie_file:
-                if movie.poster_path and manifest.locate(movie.poster_path) is None:
-                    yield movie.poster_path
-                else:
-                    bar.update()
 
-        return asyncio.run(_fetch(unknown(), manifest, config, bar.update))
+def _unknown(
+    movie_file: movies.MovieFile,
+    manifest: Manifest,
+    storing: Storing,
+    advance: Callable[[int], object],
+) -> Iterator[str]:
+    """Yields, once each, the poster paths that have to be asked for; advances for other movies."""
+    for start in range(0, len(movie_file), _LOOKED_UP):
+        chosen = [*movie_file.range(start, min(start + _LOOKED_UP, len(movie_file)))]
+        located = manifest.locate_all({movie.poster_path for movie in chosen if movie.poster_path})
+        unknown = [
+            poster_path
+            for poster_path, place in located.items()
+            if place is None and poster_path not in storing.pending  # Two movies may share one.
+        ]
+        advance(len(chosen) - len(unknown))
+        storing.pending.update(unknown)
+        yield from unknown
 
 
 async def _fetch(
     poster_paths: Iterator[str],
-    manifest: Manifest,
+    storing: Storing,
     config: FetchConfig,
     advance: Callable[[], object],
 ) -> int:
-    with Storing(manifest) as storing:
-        async with http_client.open_client(config) as client:
+    async with http_client.open_client(config) as client:
 
-            async def work() -> None:
-                for poster_path in poster_paths:
-                    if poster_path not in storing.pending:  # Two movies may share one.
-                        storing.pending.add(poster_path)
-                        storing.put(poster_path, await client.poster(poster_path))
-                    advance()
+        async def work() -> None:
+            for poster_path in poster_paths:
+                storing.put(poster_path, await client.poster(poster_path))
+                advance()
 
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    for _ in range(config.concurrency):
-                        tasks.create_task(work())
-            except* UserError as errors:
-                raise errors.exceptions[0] from None
-            return client.num_requests
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(config.concurrency):
+                    tasks.create_task(work())
+        except* UserError as errors:
+            raise errors.exceptions[0] from None
+        return client.num_requests
 
 
 def server(config: PrepareConfig) -> FetchConfig:

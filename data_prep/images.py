@@ -78,15 +78,16 @@ def write_part(
     slots = np.full(PART, -1, "<i4")
     digests: list[int] = []
     status: list[str] = []
-    num_posters = 0
+    pixels = bytearray()  # Written at once: a system call a poster took longer than its digest.
+    for place, result in enumerate(results):
+        if isinstance(result, bytes):
+            slots[place] = len(pixels) // _BYTES
+            pixels += result
+        digests.append(pixels_digest(result) if isinstance(result, bytes) else 0)
+        status.append(FOUND if isinstance(result, bytes) else result)
+    num_posters = len(pixels) // _BYTES
     with storage.atomic_write(pixels_path(workspace, number)) as file:
-        for place, result in enumerate(results):
-            if isinstance(result, bytes):
-                file.write(result)
-                slots[place] = num_posters
-                num_posters += 1
-            digests.append(pixels_digest(result) if isinstance(result, bytes) else 0)
-            status.append(FOUND if isinstance(result, bytes) else result)
+        file.write(pixels)
         file.write(slots.tobytes())
     part = Part(key, num_posters, np.array(digests, np.uint64), tuple(status))
     with storage.atomic_write(facts_path(workspace, number)) as file:

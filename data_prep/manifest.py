@@ -7,7 +7,7 @@ name is whole even where the kill came before the row.
 
 import os
 import sqlite3
-import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Self
 
@@ -16,8 +16,6 @@ from mmgenre.errors import UserError
 
 _DATABASE: Final = "manifest.sqlite"
 _TEMPORARY: Final = "incoming"
-_BATCH: Final = 64  # Answers that are stored at a time,
-_BATCH_SECONDS: Final = 0.5  # or those of this time.
 
 
 class Manifest:
@@ -26,14 +24,20 @@ class Manifest:
     Args:
       folder: gets the table and the files, laid out like the server: `<width><poster_path>`.
       widths: that are asked for, in order of preference.
+
+    Attributes:
+      folder: the same.
+      widths: the same.
     """
 
     def __init__(self, folder: Path, widths: tuple[str, ...]):
         self.folder = folder
-        self._widths = widths
+        self.widths = widths
         self._root = str(folder)
         incoming = folder / _TEMPORARY
         incoming.mkdir(parents=True, exist_ok=True)
+        # Where files may be whose rows were not stored any more: not looked for one by one in vain.
+        self._old_widths = [width for width in widths if (folder / width).is_dir()]
         for leftover in incoming.iterdir():
             leftover.unlink()
         self._connection = sqlite3.connect(folder / _DATABASE)
@@ -63,20 +67,30 @@ class Manifest:
 
         A row whose file is gone or has another size is not believed; a file without a row is.
         """
-        row = self._connection.execute(
-            "SELECT status, width, size FROM posters WHERE path = ?", (poster_path,)
-        ).fetchone()
-        if row is not None:
-            status, width, size = row
+        return self.locate_all([poster_path])[poster_path]
+
+    def locate_all(self, poster_paths: Iterable[str]) -> dict[str, tuple[str, str] | None]:
+        """Returns what `locate` says of each of up to a few thousand poster paths."""
+        found: dict[str, tuple[str, str] | None] = dict.fromkeys(poster_paths)
+        marks = ",".join("?" * len(found))
+        rows = self._connection.execute(
+            f"SELECT path, status, width, size FROM posters WHERE path IN ({marks})", [*found]
+        )
+        unrecorded = set(found)
+        for poster_path, status, width, size in rows.fetchall():
+            unrecorded.discard(poster_path)
+            path = self._path(width, poster_path)
             if status:
-                return "", status
-            path = self._path(width, poster_path)
-            return (path, "") if _size(path) == size else None
-        for width in self._widths:
-            path = self._path(width, poster_path)
-            if _size(path) > 0:
-                return path, ""
-        return None
+                found[poster_path] = "", status
+            elif _size(path) == size:
+                found[poster_path] = path, ""
+        for poster_path in unrecorded:
+            for width in self._old_widths:
+                path = self._path(width, poster_path)
+                if _size(path) > 0:
+                    found[poster_path] = path, ""
+                    break
+        return found
 
     def forget_failures(self, temporary_only: bool) -> None:
         """Deletes what is known of posters that were not had, so that they are asked for again."""
@@ -114,47 +128,6 @@ class Manifest:
 
     def _path(self, width: str, poster_path: str) -> str:
         return f"{self._root}/{width}{poster_path}"
-
-
-class Storing:
-    """Stores answers, many in one transaction. A context manager.
-
-    It does so in the event loop, which stands still for some milliseconds a batch. A thread was
-    tried and was no faster: each of its system calls gives up the interpreter's lock and has to
-    wait for the loop to get it back.
-
-    Attributes:
-      pending: poster paths whose answers are awaited, or wait to be stored.
-    """
-
-    def __init__(self, manifest: Manifest):
-        self.pending: set[str] = set()
-        self._manifest = manifest
-        self._batch: list[tuple[str, Answer]] = []
-        self._batch_start = 0.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self._store()
-
-    def put(self, poster_path: str, answer: Answer) -> None:
-        """Takes an answer; raises UserError where the disk refuses."""
-        now = time.monotonic()
-        if not self._batch:
-            self._batch_start = now
-        self._batch.append((poster_path, answer))
-        if len(self._batch) >= _BATCH or now - self._batch_start > _BATCH_SECONDS:
-            self._store()
-
-    def _store(self) -> None:
-        batch, self._batch = self._batch, []
-        try:
-            self._manifest.store(batch)
-        except (OSError, sqlite3.Error) as error:
-            raise UserError(f"cannot store posters in {self._manifest.folder}: {error}") from error
-        self.pending.difference_update([poster_path for poster_path, _ in batch])
 
 
 def _size(path: str) -> int:
