@@ -4,12 +4,11 @@ import ast
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
 from data_prep.movies import Movie
-from mmgenre import schema
+from mmgenre import overview_text, schema
 
 COLUMNS: Final = ("id", "imdb_id", "genres", "title", "overview", "poster_path")
 """The columns that must be there."""
@@ -20,24 +19,8 @@ OTHER_COLUMNS: Final = ("adult", "original_title")
 DROPPED_GENRES: Final = ("TV Movie", "Foreign")
 """Genres of the metadata that are not among the 18."""
 
-MAX_OVERVIEW: Final = 100_000
 MAX_TITLE: Final = 1_000
 _MAX_GENRES_CELL: Final = 100_000
-
-_NO_OVERVIEW_PHRASES: Final = """
-no overview; no overview found; no overview available; no overview yet; overview not found;
-overview not available; overview unavailable; no movie overview available; no plot; no plot found;
-no plot available; no plot yet; plot not available; plot unknown; plot kept under wraps;
-no description; no description found; no description available; no description yet; no synopsis;
-no synopsis available; no summary; no summary available; not available; not available yet; none;
-null; nan; n a; na; tba; tbd; tbc; to be announced; to be determined; coming soon; unknown;
-overview; plot; missing; undefined; false; true
-"""
-
-NO_OVERVIEWS: Final = frozenset(
-    " ".join(phrase.split()) for phrase in _NO_OVERVIEW_PHRASES.split(";")
-)
-"""Texts that stand for a missing overview, as `normalise` writes them."""
 
 
 class Dropped(Exception):
@@ -46,8 +29,6 @@ class Dropped(Exception):
 
 _NUMBER: Final = re.compile(r"(\d{1,18})(\.0+)?")
 _IMDB_ID: Final = re.compile(r"tt\d+")
-_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-_NO_WORD: Final = re.compile(r"[\W_]+")
 _GENRE_INDEX: Final = {name.casefold(): index for name, index in schema.GENRE_INDEX.items()}
 _DROPPED_GENRES: Final = frozenset(name.casefold() for name in DROPPED_GENRES)
 
@@ -69,7 +50,7 @@ def movie_from_row(row: Mapping[str, str], notes: dict[str, int]) -> Movie:
         raise Dropped("shifted columns: 'adult' is neither True nor False")
     labels = parse_genres(row["genres"], notes)
     overview = clean_overview(row["overview"], notes)
-    title = clean_text(row["title"]) or clean_text(row.get("original_title", ""))
+    title = overview_text.mend(row["title"]) or overview_text.mend(row.get("original_title", ""))
     imdb_id = row["imdb_id"].strip()
     return Movie(
         id=int(match[1]),
@@ -127,28 +108,19 @@ def _genre_names(cell: str) -> list[str]:
     return [name for name in names if isinstance(name, str) and name.strip()]
 
 
-def clean_text(text: str) -> str:
-    """Without NULs and lone surrogates, which neither UTF-8 nor a record carries, and trimmed."""
-    return _UNSTORABLE.sub(" ", text).strip()
-
-
 def clean_overview(cell: str, notes: dict[str, int]) -> str:
     """Returns the overview, or "" where the cell holds none: empty, a number, "No overview."."""
-    if _UNSTORABLE.search(cell):
+    if overview_text.needs_mending(cell):
         _note(notes, "overviews with NULs or lone surrogates, mended")
-    text = clean_text(cell)
-    if not text:
-        return ""
-    if len(text) > MAX_OVERVIEW:
-        _note(notes, f"overviews cut to {MAX_OVERVIEW:,} characters")
-        text = text[:MAX_OVERVIEW].rstrip()
-    if len(text) < 64 and normalise(text) in NO_OVERVIEWS:
+    text = overview_text.mend(cell)
+    if len(text) > overview_text.MAX_CHARACTERS:
+        _note(notes, f"overviews cut to {overview_text.MAX_CHARACTERS:,} characters")
+        text = text[: overview_text.MAX_CHARACTERS].rstrip()
+    if text and overview_text.says_there_is_none(text):
         _note(notes, "overviews that say that there is none")
-        return ""
-    if text.startswith(("[{'", "{'")) or not any(map(str.isalpha, text)):
+    elif text and overview_text.is_no_text(text):
         _note(notes, "overviews that are no text")
-        return ""
-    return text
+    return overview_text.known(text)
 
 
 def clean_poster_path(cell: str, notes: dict[str, int]) -> str:
@@ -173,12 +145,6 @@ def is_safe_path(path: str) -> bool:
         and not any(character in path for character in '\\:?#%*"<>|')
         and all(part and not part.startswith(".") and not part.endswith(" ") for part in parts)
     )
-
-
-def normalise(text: str) -> str:
-    """The letters and digits of a text, to tell copies: case, punctuation and spaces are gone."""
-    text = unicodedata.normalize("NFKC", text).casefold()
-    return _NO_WORD.sub(" ", text).strip()
 
 
 def text_digest(text: str) -> int:

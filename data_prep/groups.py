@@ -11,6 +11,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from data_prep import clean, movies
+from mmgenre import overview_text
 
 DUPLICATE: Final = "duplicate: merged with the fuller row of the same id"
 
@@ -33,7 +34,7 @@ class Keys:
         self.ids[number] = movie.id
         self._keys["imdb id"][number] = clean.text_digest(movie.imdb_id)
         # A text without letters of its own after normalisation says nothing of the movie.
-        self._keys["overview"][number] = clean.text_digest(clean.normalise(movie.overview))
+        self._keys["overview"][number] = clean.text_digest(overview_text.normalise(movie.overview))
         self._keys["poster"][number] = poster_digest
 
     def remove(self, numbers: np.ndarray) -> None:

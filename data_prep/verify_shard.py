@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from data_prep import clean, images, tfrecord
 from data_prep.example import Example
 from data_prep.records import record_digest
-from mmgenre import schema
+from mmgenre import overview_text, schema
 from mmgenre.errors import UserError
 from mmgenre.tokenizer import OverviewTokenizer
 
@@ -158,7 +158,8 @@ def _count(example: Any, report: ShardReport, is_damaged: bool) -> None:
     if is_damaged:
         return
     report.genre_counts += np.array(feature[schema.LABELS].int64_list.value)
-    overview = clean.normalise(feature[schema.OVERVIEW].bytes_list.value[0].decode("utf-8"))
+    overview = feature[schema.OVERVIEW].bytes_list.value[0].decode("utf-8")
+    overview = overview_text.normalise(overview)
     has_poster = feature[schema.HAS_POSTER].int64_list.value[0]
     poster = feature[schema.POSTER].bytes_list.value[0]
     report.keys["id"].append(int(feature[schema.ID].bytes_list.value[0]) + 1)

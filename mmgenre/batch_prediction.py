@@ -21,9 +21,10 @@ from tqdm import tqdm
 
 from mmgenre import predictions_table, schema
 from mmgenre.errors import UserError
+from mmgenre.overview_text import MAX_CHARACTERS
 from mmgenre.poster_source import is_url, read_poster
 from mmgenre.posters import PosterError, decode_poster
-from mmgenre.predictor import MAX_OVERVIEW, GenrePredictor
+from mmgenre.predictor import GenrePredictor
 
 _CHUNK: Final = 256
 _COPIED: Final = ("id", "title")
@@ -122,9 +123,9 @@ def _answer(
     notes = [[note] if note else [] for _, note in loaded]
     tokens = []
     for overview, note in zip(overviews, notes, strict=True):
-        if len(overview) > MAX_OVERVIEW:
-            note.append(f"overview cut to {MAX_OVERVIEW:,} characters")
-        tokens.append(predictor.encode(overview[:MAX_OVERVIEW]))
+        if len(overview) > MAX_CHARACTERS:
+            note.append(f"overview cut to {MAX_CHARACTERS:,} characters")
+        tokens.append(predictor.encode(overview[:MAX_CHARACTERS]))
     pixels = [poster for poster, _ in loaded]
     probabilities = predictor.rule.probabilities(predictor.logits(pixels, tokens))
     for row, poster, words, note, values in zip(

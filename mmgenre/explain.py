@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from mmgenre import attribution, modality, schema
+from mmgenre import attribution, modality, overview_text, schema
 from mmgenre.attribution import Attribution
 from mmgenre.errors import UserError
 from mmgenre.pages import render
@@ -72,8 +72,9 @@ class Explanation:
 def explain(predictor: GenrePredictor, poster: Poster | None, overview: str | None) -> Explanation:
     """Explains the prediction for one movie; raises UserError as `GenrePredictor.predict`."""
     pixels = None if poster is None else load_poster(poster)
+    text = overview_text.known(overview)  # Words and their places are of what the model read.
     (prediction,) = predictor.predict(posters=[pixels], overviews=[overview])
-    tokens = predictor.encode(overview)
+    tokens = predictor.encode(text)
     nothing = np.zeros(0, np.int32)
     logits, poster_logits, overview_logits = predictor.logits(
         [pixels, pixels, None], [tokens, nothing, tokens]
@@ -105,7 +106,6 @@ def explain(predictor: GenrePredictor, poster: Poster | None, overview: str | No
         )
         for g, parts in zip(indices, attributions, strict=True)
     ]
-    text = overview or ""
     spans = predictor.tokenizer.spans(text)[: len(tokens)]
     return Explanation(prediction, genres, text, spans, pixels)
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import jax
 import numpy as np
 
-from mmgenre import schema, steps
+from mmgenre import overview_text, schema, steps
 from mmgenre.best_params import load_best_params
 from mmgenre.errors import UserError
 from mmgenre.kernels import portable
@@ -25,9 +25,6 @@ from mmgenre.posters import PosterError, decode_poster
 from mmgenre.run_directory import RunDirectory
 from mmgenre.thresholds import DecisionRule
 from mmgenre.tokenizer import OverviewTokenizer
-
-MAX_OVERVIEW: Final = 100_000
-"""Characters of the longest overview that is read; the model sees its first words only."""
 
 _BATCH_SIZES: Final = (1, 8, 64)
 """Batches are padded to one of these, since each size is compiled."""
@@ -139,7 +136,12 @@ class GenrePredictor:
         for number, (poster, words) in enumerate(zip(pixels, tokens, strict=True)):
             if poster is None and not len(words):
                 movie = "the movie" if count == 1 else f"movie {number}"
-                raise UserError(f"{movie} has neither a poster nor an overview; give at least one")
+                said = overviews[number] and " (its overview says nothing)" * (
+                    not overviews[number].isspace()
+                )
+                raise UserError(
+                    f"{movie} has neither a poster nor an overview{said or ''}; give at least one"
+                )
         probabilities = self.rule.probabilities(self.logits(pixels, tokens))
         return [
             self.answer(row, has_poster=poster is not None, has_overview=bool(len(words)))
@@ -161,17 +163,17 @@ class GenrePredictor:
     def encode(self, overview: str | None) -> np.ndarray:
         """Returns the tokens <int32>[n] of an overview, at most as many as the model reads.
 
+        None where there is no overview to read: "No overview found." says as little as "".
+
         Raises:
-          UserError: it is longer than `MAX_OVERVIEW` characters.
+          UserError: it is longer than `overview_text.MAX_CHARACTERS`.
         """
-        if overview is None:
-            return np.zeros(0, np.int32)
-        if len(overview) > MAX_OVERVIEW:
+        if overview is not None and len(overview) > overview_text.MAX_CHARACTERS:
             raise UserError(
-                f"the overview is too long: {len(overview):,} characters, at most {MAX_OVERVIEW:,} "
-                "are read"
+                f"the overview is too long: {len(overview):,} characters, at most "
+                f"{overview_text.MAX_CHARACTERS:,} are read"
             )
-        return self.tokenizer.encode(overview)[: self.bucket_lengths[-1]]
+        return self.tokenizer.encode(overview_text.known(overview))[: self.bucket_lengths[-1]]
 
     def logits(
         self, posters: Sequence[np.ndarray | None], tokens: Sequence[np.ndarray]

@@ -68,7 +68,7 @@ def test_the_company_of_other_movies_changes_nothing(predictor, test_movies):
 TEXTS = {
     "japanese": "子供が地図を見つける。",
     "russian": "Мальчик находит карту",
-    "emoji": "👻🎃 " * 30,
+    "emoji": "a ghost 👻🎃 " * 30,
     "dirt": "a\ud800\x00b",
     "one long word": "a" * 99_999,
 }
@@ -80,9 +80,21 @@ def test_any_text_is_read(overview, predictor):
     assert np.isfinite([*prediction.probabilities.values()]).all()
 
 
+def test_an_overview_that_says_nothing_is_none(predictor, demo_corpus):
+    """As in preparation, which never showed the model "No overview found."."""
+    poster = sorted((demo_corpus / "posters").iterdir())[0]
+    alone, *others = predictor.predict(
+        posters=[poster] * 3, overviews=[None, "No overview found.", "[{'id': 1}]"]
+    )
+    for other in others:
+        assert other == alone and other.missing == "overview"
+
+
 def test_mistakes(predictor):
     for arguments, message in (
-        ({"posters": [None], "overviews": [" \n"]}, "neither a poster nor an overview"),
+        ({"posters": [None], "overviews": [" \n"]}, "neither a poster nor an overview; give"),
+        ({"overviews": ["No overview found."]}, r"nor an overview \(its overview says nothing\)"),
+        ({"overviews": ["a boy", "👻🎃"]}, r"movie 1 has neither"),
         ({"overviews": ["word " * 2_000_000]}, "too long: 10,000,000 characters"),
         ({"posters": ["a", "b"], "overviews": ["c"]}, "2 posters but 1 overviews"),
         ({"overviews": "one text"}, "a list"),

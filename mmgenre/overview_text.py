@@ -1,0 +1,63 @@
+"""The text of an overview, or that there is none: one rule for preparation and prediction.
+
+Otherwise the model would be asked to read what preparation never showed it: "No overview found."
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+MAX_CHARACTERS: Final = 100_000
+"""Longest overview that is kept or read; the model sees its first words only."""
+
+_PHRASES: Final = """
+no overview; no overview found; no overview available; no overview yet; overview not found;
+overview not available; overview unavailable; no movie overview available; no plot; no plot found;
+no plot available; no plot yet; plot not available; plot unknown; plot kept under wraps;
+no description; no description found; no description available; no description yet; no synopsis;
+no synopsis available; no summary; no summary available; not available; not available yet; none;
+null; nan; n a; na; tba; tbd; tbc; to be announced; to be determined; coming soon; unknown;
+overview; plot; missing; undefined; false; true
+"""
+
+NO_OVERVIEWS: Final = frozenset(" ".join(phrase.split()) for phrase in _PHRASES.split(";"))
+"""Texts that stand for a missing overview, as `normalise` writes them."""
+
+_LONGEST_PHRASE: Final = 64
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+_NO_WORD: Final = re.compile(r"[\W_]+")
+
+
+def mend(text: str) -> str:
+    """Without NULs and lone surrogates, which neither UTF-8 nor a record carries, and trimmed."""
+    return _UNSTORABLE.sub(" ", text).strip()
+
+
+def needs_mending(text: str) -> bool:
+    """Whether `mend` would take out more than blanks at the ends."""
+    return _UNSTORABLE.search(text) is not None
+
+
+def says_there_is_none(text: str) -> bool:
+    """Whether a text stands for a missing overview, such as "No overview found."."""
+    return len(text) < _LONGEST_PHRASE and normalise(text) in NO_OVERVIEWS
+
+
+def is_no_text(text: str) -> bool:
+    """Whether a text is none: only numbers and signs, or a cell of another column."""
+    return text.startswith(("[{'", "{'")) or not any(map(str.isalpha, text))
+
+
+def known(overview: str | None) -> str:
+    """Returns the overview that the model is to read, mended; "" where there is none.
+
+    Longer ones than `MAX_CHARACTERS` are not cut.
+    """
+    text = mend(overview or "")
+    return "" if says_there_is_none(text) or is_no_text(text) else text
+
+
+def normalise(text: str) -> str:
+    """The letters and digits of a text, to tell copies: case, punctuation and spaces are gone."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    return _NO_WORD.sub(" ", text).strip()
