@@ -2,8 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
-import logging
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final, Self
@@ -19,9 +17,9 @@ from mmgenre.errors import RunError, UserError
 _SCORE: Final = "score"
 _DIGEST: Final = "crc32c"
 _EXTRA: Final = "extra"
+_FORMAT: Final = "format"
+_FIRST_FORMAT: Final = 1
 _ITEM: Final = "default"  # The name that Orbax gives the only item of a checkpoint.
-
-_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +46,12 @@ class RunCheckpoints:
         policies = (
             checkpoint_managers.LatestN(2),
             checkpoint_managers.BestN(
-                n=1, get_metric_fn=_score, keep_checkpoints_without_metrics=False
+                n=1, get_metric_fn=score, keep_checkpoints_without_metrics=False
             ),
         )
         options = ocp.CheckpointManagerOptions(
             preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
-            best_fn=_score,
+            best_fn=score,
             best_mode="max",
             read_only=read_only,
             create=not read_only,
@@ -87,6 +85,7 @@ class RunCheckpoints:
                     _DIGEST: checkpoint_files.tree_digest(state),
                     _SCORE: score,
                     _EXTRA: extra,
+                    _FORMAT: _FIRST_FORMAT,
                 },
                 force=True,
             )
@@ -122,14 +121,18 @@ class RunCheckpoints:
           like: a pytree of `jax.ShapeDtypeStruct` with sharding: what the result is to be.
 
         Raises:
-          UserError: the checkpoint is damaged.
+          UserError: the checkpoint is damaged, or another version of the program wrote it.
         """
         path = self._directory / str(step)
         try:
+            metadata = self._manager.metadata(step).custom_metadata
+            _check_format(path, metadata)
             state = self._manager.restore(step, args=ocp.args.StandardRestore(like))
-            metadata = self._manager.metadata(step).custom_metadata or {}
+        except UserError:
+            raise
         except Exception as error:  # Orbax and TensorStore raise all sorts of them.
-            raise UserError(f"the checkpoint {path} is damaged: {_first_line(error)}") from error
+            raise UserError(f"the checkpoint {path} is damaged: {first_line(error)}") from error
+        metadata = metadata or {}
         if checkpoint_files.tree_digest(state) != metadata.get(_DIGEST):
             raise UserError(f"the checkpoint {path} is damaged: its values are not those saved")
         return Restored(state, metadata.get(_EXTRA))
@@ -164,92 +167,71 @@ class RunCheckpoints:
             ) from error
 
 
-def set_damaged_aside(directory: epath.Path, like: Any) -> None:
-    """Moves damaged checkpoints that are newer than the newest whole one out of the way.
+@dataclasses.dataclass(frozen=True)
+class Alone:
+    """A checkpoint as one process reads it.
 
-    Run it before the folder is opened, on one process. They end up in `damaged-checkpoints` beside
-    the folder, so that nothing is deleted that might still be of use.
+    Attributes:
+      state: the pytree that was saved.
+      score: the validation metric that was saved with it, or None.
+      is_intact: whether the values are those that were saved.
+    """
+
+    state: Any
+    score: float | None
+    is_intact: bool
+
+
+def read_alone(path: epath.Path, like: Any) -> Alone:
+    """Reads a checkpoint's folder on this process, without the others, onto its first device.
 
     Args:
-      directory: of the checkpoints; it may be missing.
+      path: the folder of one step.
       like: a pytree of arrays or `jax.ShapeDtypeStruct`, as it was saved.
 
     Raises:
-      UserError: there are checkpoints, and all are damaged.
+      UserError: another version of the program wrote it.
+      Exception: of any kind, where it is damaged.
     """
-    damaged = []
-    for step in sorted(_steps(directory), reverse=True):
-        if reason := _damage(directory / str(step), like):
-            damaged.append((step, reason))
-        else:
-            break
-    else:
-        if damaged:
-            step, reason = damaged[0]
-            raise UserError(
-                f"all checkpoints in {directory} are damaged (step {step}: {reason}); restore them "
-                "from a copy, or choose another --workdir to start anew"
-            )
-    for step, reason in damaged:
-        aside = directory.parent / "damaged-checkpoints" / str(step)
-        _log.warning(
-            "the checkpoint of step %d is damaged (%s): using the one before; the damaged one is "
-            "now %s",
-            step,
-            reason,
-            aside,
-        )
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        if aside.exists():
-            aside.rmtree()
-        (directory / str(step)).rename(aside)
-
-
-def _steps(directory: epath.Path) -> list[int]:
-    if not directory.exists():
-        return []
-    return [int(path.name) for path in directory.iterdir() if path.name.isdigit()]
-
-
-def _damage(path: epath.Path, like: Any) -> str:
-    """Returns what is wrong with one checkpoint; empty if nothing is."""
-    if reason := checkpoint_files.broken_file(path):
-        return reason
-    # Process 0 reads alone here, so Orbax must not wait for the others.
+    # Orbax must not wait for the other processes.
     alone = ocp.options.MultiprocessingOptions(
-        primary_host=0, active_processes={0}, barrier_sync_key_prefix="set_damaged_aside"
+        primary_host=0, active_processes={0}, barrier_sync_key_prefix="read_alone"
     )
     handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
     one_device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     arrays = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one_device), like
     )
-    try:
-        with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
-            saved = checkpointer.metadata(_absolute(path)).custom_metadata
-            state = checkpointer.restore(
-                _absolute(path) / _ITEM, args=ocp.args.StandardRestore(arrays)
-            )
-        if not saved or checkpoint_files.tree_digest(state) != saved[_DIGEST]:
-            return "its values are not those that were saved"
-        if saved[_SCORE] is not None:
-            metrics = json.loads((path / "metrics" / "metrics").read_text())
-            if _score(metrics) != saved[_SCORE]:
-                return "its score is not the one that was saved"
-    except Exception as error:  # Orbax and TensorStore raise all sorts of them.
-        return _first_line(error)
-    return ""
+    with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
+        saved = checkpointer.metadata(_absolute(path)).custom_metadata
+        _check_format(path, saved)
+        state = checkpointer.restore(_absolute(path) / _ITEM, args=ocp.args.StandardRestore(arrays))
+    return Alone(state, saved[_SCORE], checkpoint_files.tree_digest(state) == saved[_DIGEST])
+
+
+def _check_format(path: epath.Path, saved: dict[str, Any] | None) -> None:
+    """Raises UserError where a checkpoint's metadata are of another version of the program."""
+    if saved is None:
+        return  # They cannot be read at all.
+    written = saved.get(_FORMAT, _FIRST_FORMAT if _DIGEST in saved else "of long ago")
+    if written != _FIRST_FORMAT:
+        raise UserError(
+            f"the checkpoint {path} was written by another version of mmgenre (format {written}, "
+            f"this one reads {_FIRST_FORMAT}); use that version, or train anew in another --workdir"
+        )
 
 
 def _absolute(path: epath.Path) -> epath.Path:
     return path if remote.is_remote(path) else path.absolute()
 
 
-def _score(metrics: Any) -> float:
+def score(metrics: Any) -> float:
+    """The score among the metrics that Orbax keeps with a checkpoint."""
     return float(metrics[_SCORE])
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
@@ -260,4 +242,4 @@ def _cause(error: BaseException) -> str:
         if "No space left" in str(cause) or "quota" in str(cause).lower():
             return "no space left on the device"
         cause = cause.__cause__ or cause.__context__
-    return _first_line(error)
+    return first_line(error)

@@ -23,8 +23,9 @@ from mmgenre import (
     training_session,
 )
 from mmgenre.batch_plan import BatchPlan, plan_training_epoch
-from mmgenre.checkpoint import RunCheckpoints, set_damaged_aside
+from mmgenre.checkpoint import RunCheckpoints
 from mmgenre.config import Config
+from mmgenre.damaged_checkpoints import set_damaged_aside
 from mmgenre.errors import RunError, UserError
 from mmgenre.evaluation import SplitPredictions, evaluate_and_write, predict_split, write_record
 from mmgenre.input_pipeline import MovieSource

@@ -1,5 +1,6 @@
 """Checkpoints and metric rows: what is saved is what was, and damage is noticed."""
 
+import json
 import shutil
 
 import jax
@@ -9,7 +10,8 @@ import pytest
 from etils import epath
 
 from mmgenre import metric_log, parallel, steps
-from mmgenre.checkpoint import RunCheckpoints, set_damaged_aside
+from mmgenre.checkpoint import RunCheckpoints
+from mmgenre.damaged_checkpoints import set_damaged_aside
 from mmgenre.errors import UserError
 from mmgenre.run_directory import RunDirectory
 
@@ -101,6 +103,25 @@ def test_without_a_whole_checkpoint_nothing_is_started_anew(saved, tmp_path):
     with pytest.raises(UserError, match="all checkpoints in"):
         set_damaged_aside(epath.Path(folder), like())
     assert sorted(path.name for path in folder.iterdir()) == ["1", "2", "3"]
+
+
+def test_another_versions_checkpoint_is_not_called_damaged(saved, tmp_path):
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(saved, folder)
+    for written in ({"format": 2}, {}):  # The first versions wrote nothing here.
+        for step in ("1", "2", "3"):
+            (folder / step / "files.json").unlink(missing_ok=True)
+            path = folder / step / "_CHECKPOINT_METADATA"
+            fields = json.loads(path.read_text())
+            path.write_text(json.dumps({**fields, "custom_metadata": written}))
+        with pytest.raises(UserError, match="was written by another version of mmgenre"):
+            set_damaged_aside(epath.Path(folder), like())
+        with (
+            RunCheckpoints(folder, read_only=True) as checkpoints,
+            pytest.raises(UserError, match="was written by another version of mmgenre"),
+        ):
+            checkpoints.restore(3, like())
+    assert not (tmp_path / "damaged-checkpoints").exists()
 
 
 def test_rows_after_the_checkpoint_are_dropped_everywhere(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "mmgenre"
 
 LAYERS = (
-    {"errors", "schema"},
+    {"errors", "overview_text", "schema"},
     {"interruption", "membership", "peers", "processor", "remote"},
     {"cluster", "config", "environment", "prepared_dataset", "run_lock"},
     {"kernels", "posters", "random_streams"},
@@ -19,7 +19,7 @@ LAYERS = (
     {"branches", "parallel"},
     {"attribution", "baselines", "checkpoint_files", "metric_log", "training_log"},
     {"checkpoint"},
-    {"best_params"},
+    {"best_params", "damaged_checkpoints"},
     {"evaluation", "predictor"},
     {"batch_prediction", "explain", "export"},
     {"demo", "evaluate", "predict", "tensorboard_figures", "train"},
@@ -95,7 +95,7 @@ def test_only_the_checkpoints_import_orbax():
 
 
 def test_preparation_imports_only_the_shared_modules():
-    shared = {"schema", "tokenizer", "posters", "prepared_dataset", "errors"}
+    shared = {"schema", "overview_text", "tokenizer", "posters", "prepared_dataset", "errors"}
     for path in sorted((PACKAGE.parent / "data_prep").glob("*.py")):
         for name in imports(path):
             if name.startswith("mmgenre."):
