@@ -1,17 +1,15 @@
 """Predicts a movie's genres with this folder alone: python example.py poster.jpg "overview"."""
 
-import hashlib, json, pathlib, sys
-import jax.export, numpy as np, tokenizers
+import hashlib, json, pathlib, sys, jax.export, numpy as np, tokenizers
 from PIL import Image, ImageOps
 
 HERE = pathlib.Path(__file__).parent
 try:
     bundle = json.loads((HERE / "bundle.json").read_text())
-    if bundle["format_version"] != 1:
-        sys.exit(f"error: this bundle has format {bundle['format_version']}, not 1")
-    for name, digest in bundle["files"].items():
-        if hashlib.sha256((HERE / name).read_bytes()).hexdigest() != digest:
-            sys.exit(f"error: {name} is damaged; get the bundle again")
+    bundle["format_version"] == 1 or sys.exit(f"error: it has format {bundle['format_version']}")
+    sha256 = {n: hashlib.sha256((HERE / n).read_bytes()).hexdigest() for n in bundle["files"]}
+    if damaged := [n for n in sha256 if sha256[n] != bundle["files"][n]]:
+        sys.exit(f"error: {damaged[0]} is damaged; get the bundle again")
 except (OSError, ValueError, KeyError) as error:
     sys.exit(f"error: the bundle is damaged; get it again ({error!r})")
 model = jax.export.deserialize(bytearray((HERE / "model.stablehlo").read_bytes()))
@@ -21,10 +19,13 @@ poster = np.zeros((1, 64, 64, 3), np.uint8)
 if poster_file:
     image = Image.open(poster_file)
     image.draft("RGB", (128, 128))
-    poster[0] = ImageOps.exif_transpose(image).convert("RGB").resize((64, 64), Image.LANCZOS)
+    if "16" in image.mode:
+        image = Image.fromarray(np.uint8(np.asarray(image) / 257 + 0.5))
+    image = ImageOps.exif_transpose(image).convert("RGBA" if image.has_transparency_data else "RGB")
+    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    poster[0] = image.convert("RGB").resize((64, 64), Image.LANCZOS)
 ids = tokenizer.encode(overview, add_special_tokens=False).ids[: bundle["max_tokens"]]
-tokens = np.zeros((1, bundle["max_tokens"]), np.int32)
-tokens[0, : len(ids)] = ids
-probabilities = np.asarray(model.call(poster, tokens, np.array([max(1, len(ids))], np.int32)))[0]
-rows = zip(bundle["genres"], probabilities.tolist(), bundle["thresholds"], strict=True)
+tokens = np.array([ids + [0] * (bundle["max_tokens"] - len(ids))], np.int32)
+found = np.asarray(model.call(poster, tokens, np.array([max(1, len(ids))], np.int32)))[0]
+rows = zip(bundle["genres"], found.tolist(), bundle["thresholds"], strict=True)
 print(json.dumps({g: {"probability": p, "predicted": p >= t} for g, p, t in rows}, indent=1))
