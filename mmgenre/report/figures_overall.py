@@ -157,10 +157,9 @@ def modality_shares(poster_share: np.ndarray) -> Figure:
     panel.barh(rows, 1 - shares, left=shares, color=style.BLUE, height=0.72, label="overview")
     for row, share in zip(rows, shares, strict=True):
         panel.text(0.015, row, f"{share:.0%}", va="center", fontsize=8.5)
-        text = f"{1 - share:.0%}"
-        panel.text(0.985, row, text, va="center", ha="right", color="white", fontsize=8.5)
+        panel.text(1.012, row, f"{1 - share:.0%}", va="center", fontsize=8.5)
     _genre_rows(panel, [schema.GENRES[g] for g in order])
-    panel.set_xlim(0, 1)
+    panel.set_xlim(0, 1.1)  # With room for the overview's share, whose bar may be a sliver.
     panel.set_xticks(())
     panel.grid(visible=False)
     panel.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2)
