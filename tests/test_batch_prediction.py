@@ -2,13 +2,16 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 from mmgenre import batch_prediction, schema
 from mmgenre.errors import UserError
 from mmgenre.predictor import GenrePredictor
-from tests.commands import run_several
+from tests.commands import ROOT, environment, run_several
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +133,34 @@ def test_mistakes(table, tiny_run, demo_corpus, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
     with pytest.raises(UserError, match="codec"):
         list(batch_prediction.read_rows(binary))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_memory_does_not_grow_with_the_table(tiny_run, demo_corpus, tmp_path, ending):
+    """Ten times the movies, the same peak: of the whole process, whoever allocated it."""
+    poster = sorted((demo_corpus / "posters").iterdir())[0].name
+    peaks = []
+    for count in (4_000, 40_000):
+        table = tmp_path / f"{count}.csv"
+        with table.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("id", "overview", "poster"))
+            for number in range(count):
+                text = f"A boy finds map {number} and goes to sea. " * 8
+                writer.writerow((number, text, poster if number % 16 == 0 else ""))
+        out = tmp_path / f"{count}.{ending}"
+        command = [sys.executable, "-m", "mmgenre.predict", "--run", tiny_run.path, "--csv", table]
+        process = subprocess.Popen(
+            [*command, "--posters", demo_corpus / "posters", "--out", out],
+            cwd=ROOT,
+            env=environment(),
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = status  # Waited for above.
+        assert status == 0
+        assert out.exists()
+        peaks.append(usage.ru_maxrss >> 10)
+    print(f"peak resident memory, MiB: {peaks}")
+    # All 40,000 answers would take 50 MiB as Python objects, their overviews 13 more.
+    assert peaks[1] <= peaks[0] + 25, peaks

@@ -1,5 +1,6 @@
 """Data and runs on s3://: a real object store, moto's, on loopback."""
 
+import json
 import subprocess
 import sys
 import time
@@ -65,3 +66,22 @@ def test_data_on_an_object_store(s3, tiny_dataset, tmp_path):
         code, output = finish(process)
     assert code == 0, output
     assert "data set: tiny (s3://bucket/data" in output
+
+
+@pytest.mark.slow
+def test_a_run_on_an_object_store(s3, tiny_dataset):
+    """Checkpoints, metrics and tables go there, and a second command goes on from them."""
+    run = epath.Path("s3://bucket/runs/tiny")
+    settings = (f"--config.data.dir={tiny_dataset.path}", f"--workdir={run}")
+    for epochs in (1, 2):
+        process = start_main(*settings, f"--config.epochs={epochs}", env=s3)
+        with ended(process):
+            code, output = finish(process)
+        assert code == 0, output
+    steps = tiny_dataset.split("train").num_movies // 8
+    assert f"resuming from the checkpoint of step {steps}" in output
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "validation/loss" in row] == [steps, 2 * steps]
+    assert {path.name for path in run.iterdir()} >= {
+        "checkpoints", "config.json", "evaluation-test.json", "metrics.jsonl", "tokenizer.json"
+    }  # fmt: skip
