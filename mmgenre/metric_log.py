@@ -56,15 +56,10 @@ def create_writer(run: RunDirectory, *, resume_step: int) -> MetricWriter:
     """Returns the writer of a run that goes on from `resume_step`; only process 0 writes files."""
     if jax.process_index() != 0:
         return metric_writers.MultiWriter([])
-    # Into TensorBoard's files TensorFlow writes, which knows no s3://.
-    events = None if os.fspath(run.tensorboard).startswith("s3://") else run.tensorboard
-    if events is not None:
-        drop_events_after(events, resume_step)
+    drop_events_after(run.tensorboard, resume_step)
     return metric_writers.MultiWriter(
         [
-            metric_writers.create_default_writer(
-                events, just_logging=events is None, asynchronous=False
-            ),
+            metric_writers.create_default_writer(run.tensorboard, asynchronous=False),
             JsonLinesWriter(run.metrics_file, resume_step=resume_step),
         ]
     )

@@ -29,6 +29,11 @@ def held(workdir: epath.Path) -> Iterator[None]:
     Raises:
       UserError: another process holds it, or the folder cannot be written.
     """
+    if remote.is_remote(workdir) and not os.fspath(workdir).startswith("gs://"):
+        raise UserError(
+            f"cannot write the run directory {workdir}: Orbax writes checkpoints to file systems "
+            "and gs:// only; choose a --workdir there (the data set may stay where it is)"
+        )
     if remote.is_remote(workdir):
         yield
         return

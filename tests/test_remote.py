@@ -1,6 +1,5 @@
 """Data and runs on s3://: a real object store, moto's, on loopback."""
 
-import json
 import subprocess
 import sys
 import time
@@ -10,8 +9,9 @@ import pytest
 from etils import epath
 
 from mmgenre import remote
+from tests import movie_files
 from tests.commands import ROOT
-from tests.scale_helpers import ended, finish, free_port, start_main
+from tests.scale_helpers import ended, finish, free_port, start, start_main
 
 
 def test_local_paths_are_not_remote(tmp_path):
@@ -69,19 +69,26 @@ def test_data_on_an_object_store(s3, tiny_dataset, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_on_an_object_store(s3, tiny_dataset):
-    """Checkpoints, metrics and tables go there, and a second command goes on from them."""
-    run = epath.Path("s3://bucket/runs/tiny")
-    settings = (f"--config.data.dir={tiny_dataset.path}", f"--workdir={run}")
-    for epochs in (1, 2):
-        process = start_main(*settings, f"--config.epochs={epochs}", env=s3)
+def test_preparation_into_an_object_store(s3, tmp_path):
+    """The stages' own results stay on the local disk, where they can be locked and renamed."""
+    metadata, posters = movie_files.make(tmp_path, 40, range(1, 35))
+    prepare = ["--metadata", metadata, "--posters", posters, "--work", tmp_path / "work"]
+    for command in (
+        ["prepare", *prepare, "--out", "s3://bucket/new"],
+        ["verify", "s3://bucket/new"],
+    ):
+        process = start(f"data_prep.{command[0]}", *command[1:], env=s3)
         with ended(process):
             code, output = finish(process)
         assert code == 0, output
-    steps = tiny_dataset.split("train").num_movies // 8
-    assert f"resuming from the checkpoint of step {steps}" in output
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows if "validation/loss" in row] == [steps, 2 * steps]
-    assert {path.name for path in run.iterdir()} >= {
-        "checkpoints", "config.json", "evaluation-test.json", "metrics.jsonl", "tokenizer.json"
-    }  # fmt: skip
+    assert "s3://bucket/new: all well" in output
+
+
+def test_a_run_on_s3_is_refused_before_it_starts(tiny_dataset):
+    """Orbax could not write its checkpoints; better to know before an epoch of training."""
+    settings = (f"--config.data.dir={tiny_dataset.path}", "--workdir=s3://bucket/runs/tiny")
+    process = start_main(*settings)
+    with ended(process):
+        code, output = finish(process)
+    assert code == 2
+    assert "error: cannot write the run directory s3://bucket/runs/tiny: Orbax writes" in output
