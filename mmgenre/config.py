@@ -22,7 +22,8 @@ class DataConfig:
 
     Attributes:
       dir: folder of a prepared data set; empty for the built-in demo corpus.
-      mode: "stream" reads the records of each batch from the shards, "host" keeps them in memory.
+      mode: "stream" reads the records of each batch from the shards, "host" keeps them in memory,
+        "resident" keeps the train split on every device. All give the same batches.
       max_tokens: an overview is cut after so many tokens.
       bucket_lengths: the lengths that batches of overviews are padded to, ascending, the last one
         `max_tokens`; few, since each is compiled, and each costs its own length in LSTM steps.
@@ -34,7 +35,7 @@ class DataConfig:
     bucket_lengths: tuple[int, ...] = (32, 64, 96, 128)
 
     def __post_init__(self) -> None:
-        _require(self.mode in ("stream", "host"), "data.mode", self.mode, '"stream" or "host"')
+        _require(self.mode in DATA_MODES, "data.mode", self.mode, f"one of {', '.join(DATA_MODES)}")
         _require(self.max_tokens > 0, "data.max_tokens", self.max_tokens, "positive")
         _require(
             bool(self.bucket_lengths)
@@ -64,6 +65,10 @@ class ModelConfig:
       head_dropout: rate after each of them.
       use_poster: False cuts the poster's branch off.
       use_overview: False cuts the overview's branch off.
+      compute_dtype: "float32", or "bfloat16" for convolutions, LSTMs and dense layers; parameters,
+        their gradients' sums, logits and loss are float32 in any case.
+      lstm_kernel: "auto", "scan", "cudnn" or "pallas": how a GPU computes the LSTMs, the same
+        function each way; docs/gpu.md compares them.
     """
 
     vocabulary_size: int = 20_000
@@ -78,17 +83,20 @@ class ModelConfig:
     head_dropout: float = 0.3
     use_poster: bool = True
     use_overview: bool = True
+    compute_dtype: str = "float32"
+    lstm_kernel: str = "auto"
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             name, value = f"model.{field.name}", getattr(self, field.name)
-            if name.endswith("_dropout"):
+            if choices := _CHOICES.get(name):
+                _require(value in choices, name, value, f"one of {', '.join(choices)}")
+            elif name.endswith("_dropout"):
                 _require(0 <= value < 1, name, value, "at least 0 and below 1")
             elif not isinstance(value, bool):
                 sizes = value if isinstance(value, tuple) else (value,)
                 _require(all(size > 0 for size in sizes), name, value, "positive")
-        _require(len(self.cnn_filters) > 0, "model.cnn_filters", self.cnn_filters, "one or more")
-        _require(len(self.cnn_filters) <= 6, "model.cnn_filters", self.cnn_filters, "at most 6")
+        _require(0 < len(self.cnn_filters) <= 6, "model.cnn_filters", self.cnn_filters, "1 to 6")
         _require(len(self.lstm_units) > 0, "model.lstm_units", self.lstm_units, "one or more")
         _require(
             self.use_poster or self.use_overview,
@@ -114,6 +122,8 @@ class Config:
       log_every_steps: steps between two rows of training metrics.
       checkpoint_every_steps: steps between two checkpoints within an epoch; 0 for none. The end of
         an epoch always has one.
+      steps_per_dispatch: at most so many steps are started at once, where data.mode is "resident";
+        rows and checkpoints come at the same steps whatever it is.
       data: the input.
       model: the architecture.
     """
@@ -128,14 +138,21 @@ class Config:
     clip_norm: float = 0.0
     log_every_steps: int = 10
     checkpoint_every_steps: int = 0
+    steps_per_dispatch: int = 1
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "log_every_steps"):
+        for name in ("batch_size", "epochs", "log_every_steps", "steps_per_dispatch"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "positive")
         for name in ("seed", "patience", "checkpoint_every_steps", "clip_norm"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        _require(
+            self.steps_per_dispatch == 1 or self.data.mode == "resident",
+            "steps_per_dispatch",
+            self.steps_per_dispatch,
+            '1 unless config.data.mode is "resident"',
+        )
         _require(self.seed < 2**31, "seed", self.seed, "below 2**31")
         _require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "in (0, 1]")
         _require(
@@ -169,6 +186,14 @@ class Config:
         """The config as indented JSON; `from_json` reads it."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
+
+DATA_MODES = ("stream", "host", "resident")
+"""Where the movies lie that training takes its batches from; see `DataConfig.mode`."""
+
+_CHOICES = {
+    "model.compute_dtype": ("float32", "bfloat16"),
+    "model.lstm_kernel": ("auto", "scan", "cudnn", "pallas"),
+}
 
 SELECTION_METRICS = (
     "average_precision/macro",

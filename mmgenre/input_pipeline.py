@@ -2,7 +2,8 @@
 
 Two sources, chosen by `config.data.mode`: "stream" reads each batch's records from the shards,
 "host" parses all of them once and keeps the decoded posters in memory (13 kB a movie). The plan
-decides what is in a batch, so both give the same batches.
+decides what is in a batch, so both give the same batches. (For the third mode, "resident", see
+`mmgenre.device_resident`; a source that is asked for batches streams them then.)
 
 This module imports TensorFlow; nothing that prediction needs may import it.
 """
@@ -86,6 +87,16 @@ class MovieSource:
         dataset = dataset.map(batch_of, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         with self._explained():
             yield from dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+
+    def read_arrays(self) -> dict[str, np.ndarray]:
+        """Reads the whole split, in the order of the records.
+
+        Returns:
+          "poster" <uint8>[movies, 64, 64, 3], "has_poster" <bool>[movies], "tokens"
+          <int32>[movies, max_tokens] padded with `schema.PAD_ID`, "labels" <uint8>[movies, 18].
+        """
+        # The buffers themselves: `numpy()` would copy them.
+        return {name: np.asarray(memoryview(tensor)) for name, tensor in self._read_all().items()}
 
     def read_ids(self, movies: np.ndarray) -> list[str]:
         """Returns the ids of the movies <int>[n], given by record number."""

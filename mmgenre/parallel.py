@@ -92,6 +92,15 @@ def jit_replicated(create: Callable[..., Any], *args: Any) -> Any:
     return jax.jit(create, out_shardings=NamedSharding(_mesh(), P()))(*args)
 
 
+def replicate(arrays: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+    """Places arrays, the same in every process, whole on each device of all processes."""
+    sharding = NamedSharding(_mesh(), P())
+    return {
+        name: jax.make_array_from_process_local_data(sharding, array, array.shape)
+        for name, array in arrays.items()
+    }
+
+
 def abstract_replicated(create: Callable[..., Any], *args: Any) -> Any:
     """Returns the shapes, dtypes and placement of `jit_replicated`, computing nothing."""
     sharding = NamedSharding(_mesh(), P())

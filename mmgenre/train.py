@@ -20,6 +20,7 @@ from mmgenre import (
     random_streams,
     schema,
     steps,
+    training_feed,
     training_session,
 )
 from mmgenre.batch_plan import BatchPlan, plan_training_epoch
@@ -29,6 +30,7 @@ from mmgenre.damaged_checkpoints import set_damaged_aside
 from mmgenre.errors import RunError, UserError
 from mmgenre.evaluation import SplitPredictions, evaluate_and_write, predict_split, write_record
 from mmgenre.input_pipeline import MovieSource
+from mmgenre.kernels.lstm_choice import require_kernel
 from mmgenre.models import fusion
 from mmgenre.prepared_dataset import PreparedDataset
 from mmgenre.run_directory import RunDirectory, write_json
@@ -65,6 +67,7 @@ class Trainer:
     def __init__(self, config: Config, dataset: PreparedDataset, run: RunDirectory):
         """Opens the splits and compiles nothing yet; raises UserError as `train_and_evaluate`."""
         parallel.check_batch_size(config.batch_size)
+        require_kernel(config.model)
         if dataset.info.vocabulary_size > config.model.vocabulary_size:
             raise UserError(
                 f"the tokenizer of {dataset.path} has {dataset.info.vocabulary_size:,} words, more "
@@ -73,25 +76,24 @@ class Trainer:
         self.config = config
         self.run = run
         self.train_source = MovieSource(dataset, schema.TRAIN, config.data)
-        self.validation_source = MovieSource(dataset, schema.VALIDATION, config.data)
+        data = training_feed.validation_data(config.data)
+        self.validation_source = MovieSource(dataset, schema.VALIDATION, data)
         self.steps_per_epoch = len(self.train_source.num_tokens) // config.batch_size
         if self.steps_per_epoch == 0:
             raise UserError(
                 f"config.batch_size is {config.batch_size}, but {dataset.path} has only "
                 f"{len(self.train_source.num_tokens)} movies to train on; lower it"
             )
-        model = fusion.build(config.model)
-        tx = optimizer.build(config)
+        model, tx = fusion.build(config.model), optimizer.build(config)
         self._create_state = functools.partial(TrainState.create, model, tx)
         self._init_key = random_streams.init_key(config.seed)
-        self._train_step = parallel.pmap_train_step(
-            functools.partial(
-                steps.train_step,
-                model=model,
-                optimizer=tx,
-                dropout_key=random_streams.stream_key(config.seed, random_streams.DROPOUT),
-            )
+        train_step = functools.partial(
+            steps.train_step,
+            model=model,
+            optimizer=tx,
+            dropout_key=random_streams.stream_key(config.seed, random_streams.DROPOUT),
         )
+        self._feed = training_feed.open_feed(config, self.train_source, train_step)
         self._eval_step = parallel.jit_eval_step(functools.partial(steps.eval_step, model=model))
 
     def train(self) -> None:
@@ -143,7 +145,6 @@ class Trainer:
         step, first_step = int(state.step), epoch * self.steps_per_epoch
         last_step = first_step + self.steps_per_epoch
         start = step - first_step  # Not 0 where a run was interrupted in an epoch.
-        rows = parallel.local_rows(config.batch_size)
         log = TrainingLog(config, writer, last_step=last_step, partial=partial)
         bar = tqdm(
             total=self.steps_per_epoch * config.batch_size,
@@ -154,28 +155,29 @@ class Trainer:
             leave=False,
         )
 
-        def finish(step: int, sums: dict[str, jax.Array]) -> int:
-            """Waits for a step; returns the signal that some process has received, or 0."""
-            values = jax.device_get(sums)
-            signum = int(values.pop(parallel.VOTE))
-            try:
-                log.add(step, values)
-            except NonFiniteLoss as error:
-                raise self._non_finite(error, plan, step - first_step - 1) from error
-            bar.update(config.batch_size)
+        def finish(step: int, count: int, sums: dict[str, jax.Array]) -> int:
+            """Waits for the steps up to `step`; returns a signal that some process got, or 0."""
+            done, signum = training_feed.sums_per_step(sums, count)
+            for number, values in enumerate(done, start=step - count + 1):
+                try:
+                    log.add(number, values)
+                except NonFiniteLoss as error:
+                    raise self._non_finite(error, plan, number - first_step - 1) from error
+            bar.update(count * config.batch_size)
             return signum
 
         with bar:
             pending, signum = None, 0
-            batches = self.train_source.batches(plan, rows=rows, start=start)
-            for batch in log.timed(batches):
-                state, sums = self._train_step(state, batch, interruption.requested())
-                if pending is not None:  # One step late, so that the host never stalls the device.
-                    signum = finish(step, pending)
-                step, pending = step + 1, sums
+            ends = training_feed.dispatch_ends(config, first_step, start, self.steps_per_epoch)
+            for dispatch in log.timed(self._feed.dispatches(plan, start, ends)):
+                state, sums = self._feed.run(state, dispatch, interruption.requested())
+                if pending is not None:  # One late, so that the host never stalls the device.
+                    signum = finish(*pending)
+                step += dispatch.count
+                pending = (step, dispatch.count, sums)
                 every = config.checkpoint_every_steps
                 if step < last_step and (signum or (every and step % every == 0)):
-                    signum = finish(step, pending) or signum
+                    signum = finish(*pending) or signum
                     pending = None
                     writer.flush()
                     checkpoints.save(step, state, extra=log.partial())
@@ -183,7 +185,7 @@ class Trainer:
                     checkpoints.wait()
                     raise interruption.saved(signum, step)
             if pending is not None:
-                finish(step, pending)
+                finish(*pending)
         return state
 
     def _non_finite(self, error: NonFiniteLoss, plan: BatchPlan, batch: int) -> RunError:

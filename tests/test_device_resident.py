@@ -1,0 +1,185 @@
+"""The resident mode and its dispatches: never another batch, result, row or checkpoint."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from mmgenre import parallel, schema, train
+from mmgenre.batch_plan import plan_training_epoch
+from mmgenre.config import Config, DataConfig
+from mmgenre.device_resident import NUM_TOKENS, free_bytes, gather_batch, require_space
+from mmgenre.errors import Interrupted, RunError, UserError
+from mmgenre.input_pipeline import MovieSource
+from mmgenre.run_directory import RunDirectory
+from mmgenre.training_feed import dispatch_ends
+from tests.scale_helpers import checkpoint_steps, copy_without_newest, ended, finish, rows
+from tests.scale_helpers import train_layout as start_layout
+
+BUCKETS = (24, 48)  # The demo corpus' overviews have some 10 to 60 tokens: batches of both.
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config: Config) -> Config:
+    """An epoch of a model that compiles in no time: what it computes is not the question here."""
+    data = dataclasses.replace(tiny_config.data, max_tokens=48, bucket_lengths=BUCKETS)
+    model = dataclasses.replace(tiny_config.model, use_poster=False, lstm_units=(4,))
+    return dataclasses.replace(
+        tiny_config,
+        batch_size=8,
+        epochs=1,
+        log_every_steps=5,
+        checkpoint_every_steps=8,
+        data=data,
+        model=model,
+    )
+
+
+def resident(config: Config, steps_per_dispatch: int) -> Config:
+    data = dataclasses.replace(config.data, mode="resident")
+    return dataclasses.replace(config, data=data, steps_per_dispatch=steps_per_dispatch)
+
+
+def run_trainer(config: Config, dataset, folder) -> None:
+    run = RunDirectory.start(folder, config, dataset)
+    train.Trainer(config, dataset, run).train()
+
+
+@pytest.fixture(scope="module")
+def trained(config, tiny_dataset, tmp_path_factory):
+    """The folders of the same run, in each mode, on four devices."""
+    folder = tmp_path_factory.mktemp("modes")
+    host = dataclasses.replace(config, data=dataclasses.replace(config.data, mode="host"))
+    for name, one in {
+        "stream": config,
+        "host": host,
+        "resident1": resident(config, 1),
+        "resident4": resident(config, 4),
+    }.items():
+        run_trainer(one, tiny_dataset, folder / name)
+    return folder
+
+
+def final_params(workdir, config) -> list[np.ndarray]:
+    from mmgenre.best_params import load_best_params
+    from mmgenre.models import fusion
+
+    return jax.tree.leaves(load_best_params(RunDirectory.open(workdir), fusion.build(config.model)))
+
+
+@pytest.mark.parametrize("name", ["host", "resident1", "resident4"])
+def test_all_modes_train_alike(trained, config, name):
+    expected, actual = rows(trained / "stream"), rows(trained / name)
+    assert len(expected) > 4
+    for e, a in zip(expected, actual, strict=True):
+        assert e.keys() == a.keys()
+        assert e["step"] == a["step"]
+        np.testing.assert_allclose(list(a.values()), list(e.values()), rtol=1e-4, err_msg=str(e))
+    assert checkpoint_steps(trained / name) == checkpoint_steps(trained / "stream")
+    for e, a in zip(
+        final_params(trained / "stream", config), final_params(trained / name, config), strict=True
+    ):
+        np.testing.assert_allclose(a, e, atol=1e-5)
+
+
+def test_the_number_of_steps_in_a_dispatch_changes_no_bit(trained, config):
+    assert rows(trained / "resident4") == rows(trained / "resident1")
+    for one, four in zip(
+        *(final_params(trained / f"resident{n}", config) for n in (1, 4)), strict=True
+    ):
+        np.testing.assert_array_equal(one, four)
+
+
+def test_a_run_that_goes_on_in_an_epoch_changes_no_bit(trained, config, tiny_dataset, tmp_path):
+    folder = copy_without_newest(trained / "resident4", tmp_path / "run")
+    assert checkpoint_steps(folder) == [8]
+    run_trainer(resident(config, 3), tiny_dataset, folder)
+    assert rows(folder) == rows(trained / "resident4")
+    for expected, actual in zip(
+        *(final_params(path, config) for path in (trained / "resident4", folder)), strict=True
+    ):
+        np.testing.assert_array_equal(actual, expected)
+
+
+def test_an_interruption_loses_nothing(trained, config, tiny_dataset, tmp_path, monkeypatch):
+    """A signal is a number that each dispatch takes along; it is known one dispatch later."""
+    monkeypatch.setattr(train.interruption, "requested", lambda: 15)
+    with pytest.raises(Interrupted):
+        run_trainer(resident(config, 4), tiny_dataset, tmp_path / "run")
+    assert checkpoint_steps(tmp_path / "run") == [5]  # Dispatches end with steps 4, 5, 8, 10.
+    monkeypatch.undo()
+    run_trainer(resident(config, 4), tiny_dataset, tmp_path / "run")
+    assert rows(tmp_path / "run") == rows(trained / "resident4")
+
+
+def test_a_loss_that_is_not_finite_is_found_at_its_step(config, tiny_dataset, tmp_path):
+    """Adam overflows a deep head within a few steps; the step and its movies are those of
+    "stream".
+    """
+    model = dataclasses.replace(config.model, head_units=(64,) * 24)
+    config = dataclasses.replace(config, learning_rate=1.0, model=model)
+    records = {}
+    for name, one in {"stream": config, "resident": resident(config, 5)}.items():
+        with pytest.raises(RunError, match="the loss is not finite"):
+            run_trainer(one, tiny_dataset, tmp_path / name)
+        file = RunDirectory.open(tmp_path / name).non_finite_file
+        records[name] = json.loads(file.read_text())
+        assert all(step < records[name]["step"] for step in checkpoint_steps(tmp_path / name))
+        assert all(row["step"] < records[name]["step"] for row in rows(tmp_path / name))
+    assert records["resident"]["step"] == records["stream"]["step"]
+    assert records["resident"]["movie_ids"] == records["stream"]["movie_ids"]
+
+
+def test_gathered_batches_are_those_of_the_stream(tiny_dataset):
+    data = DataConfig(max_tokens=48, bucket_lengths=BUCKETS)
+    source = MovieSource(tiny_dataset, schema.TRAIN, data)
+    arrays = {**source.read_arrays(), NUM_TOKENS: source.num_tokens}
+    resident = parallel.replicate(arrays)
+    assert all(len(array.sharding.device_set) == 4 for array in resident.values())
+    plan = plan_training_epoch(
+        source.num_tokens, batch_size=8, bucket_lengths=BUCKETS, seed=0, epoch=0
+    )
+    assert set(plan.lengths.tolist()) == set(BUCKETS)
+    gather = jax.jit(gather_batch, static_argnames="length")
+    movie_rows = np.arange(8, dtype=np.int32)
+    for expected, movies, length in zip(
+        source.batches(plan), plan.movies, plan.lengths.tolist(), strict=True
+    ):
+        actual = gather(resident, movies.astype(np.int32), movie_rows, length=length)
+        assert actual.keys() == expected.keys()
+        for name, values in expected.items():
+            assert actual[name].dtype == values.dtype, name
+            np.testing.assert_array_equal(actual[name], values)
+
+
+def test_dispatches_end_where_something_is_due():
+    config = Config(log_every_steps=10, checkpoint_every_steps=8)
+    config = resident(config, 6)
+    # The epoch's steps are 100 to 123.
+    assert list(dispatch_ends(config, 100, 0, 23)) == [4, 10, 12, 18, 20, 23]
+    assert list(dispatch_ends(config, 100, 11, 23)) == [12, 18, 20, 23]
+    alone = dataclasses.replace(config, steps_per_dispatch=1)
+    assert list(dispatch_ends(alone, 100, 20, 23)) == [21, 22, 23]
+
+
+def test_movies_that_do_not_fit_are_refused():
+    require_space(1000, 10, {"cuda:0": 1000})
+    with pytest.raises(UserError) as error:
+        require_space(12_823_000, 1000, {"cuda:0": 10**9, "cuda:1": 5_000_000})
+    assert "1,000 movies of the train split take 12,823,000 bytes" in str(error.value)
+    assert "(12,823 a movie), but cuda:1 has 5,000,000 free" in str(error.value)
+    assert all(available > 0 for available in free_bytes().values())
+
+
+@pytest.mark.slow
+def test_two_processes_with_two_devices_each(trained, config, tmp_path):
+    job = {"workdir": str(tmp_path / "run"), "epochs": 1, "dropout": 0.3}
+    processes = start_layout(resident(config, 4), [job], num_processes=2, num_devices=2)
+    with ended(*processes):
+        for process in processes:
+            code, output = finish(process)
+            assert code == 0, output
+    for e, a in zip(rows(trained / "stream"), rows(tmp_path / "run"), strict=True):
+        np.testing.assert_allclose(list(a.values()), list(e.values()), rtol=1e-4)
