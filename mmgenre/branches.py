@@ -65,7 +65,7 @@ def embed(model: FusionModel, params: Any, tokens: jax.Array) -> jax.Array:
 
 def head_logits(model: FusionModel, params: Any, features: list[jax.Array]) -> jax.Array:
     """Returns the logits <float32>[batch, 18] of the features of both branches, poster first."""
-    head = FusionHead(model.head_units, model.head_dropout, parent=None)
+    head = FusionHead(model.head_units, model.head_dropout, model.dtype, parent=None)
     joined = jnp.concatenate(features, axis=-1)
     rows = jnp.arange(len(joined))
     return head.apply({"params": params["head"]}, joined, rows, deterministic=True)

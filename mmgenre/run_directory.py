@@ -35,6 +35,9 @@ _COMPARED: Final = (
 )
 """The settings that a resumed run cannot change; others, such as epochs, may."""
 
+_HARMLESS: Final = ("data.dir", "data.mode", "model.lstm_kernel")
+"""Among them, those that change no result: the fingerprint tells whether it is the same data."""
+
 
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
@@ -139,8 +142,8 @@ class RunDirectory:
         old, new = (dataclasses.asdict(c) for c in (self.load_config(), config))
         for setting in _COMPARED:
             for name, before, after in _differences(setting, old[setting], new[setting]):
-                if name in ("data.dir", "data.mode"):
-                    continue  # The fingerprint below tells whether it is the same data.
+                if name in _HARMLESS:
+                    continue
                 raise UserError(
                     f"{self.path} holds a run with config.{name} = {before!r}, now it is "
                     f"{after!r}; resume with the same value, or choose another --workdir"

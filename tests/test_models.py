@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from mmgenre import schema
@@ -82,6 +83,34 @@ def test_the_last_real_token_counts(params, logits_of):
     tokens[np.arange(5), last] = (tokens[np.arange(5), last] + 1) % 2_000
     changed = logits_of(params, {**batch, schema.TOKENS: jnp.asarray(tokens)})
     assert (np.abs(np.asarray(changed - logits_of(params, batch))).max(axis=1) > 0).all()
+
+
+def test_bfloat16_is_close_to_float32_and_keeps_float32_where_it_matters(model, params):
+    other = fusion.build(dataclasses.replace(TINY_MODEL, compute_dtype="bfloat16"))
+    batch, labels = random_batch(6), np.random.default_rng(0).integers(0, 2, (5, 18))
+
+    def loss(params, model):
+        logits = model.apply({"params": params}, batch, deterministic=True)
+        assert logits.dtype == jnp.float32
+        return optax.sigmoid_binary_cross_entropy(logits, labels).mean(), logits
+
+    step = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)
+    (_, expected), expected_grads = step(params, model)
+    (value, logits), grads = step(params, other)
+    assert (value.dtype, logits.dtype) == (jnp.float32, jnp.float32)
+    assert not np.array_equal(logits, expected)  # Something was rounded.
+    np.testing.assert_allclose(logits, expected, atol=0.02 * np.abs(expected).max())
+    for (path, e), a in zip(
+        jax.tree.leaves_with_path(expected_grads), jax.tree.leaves(grads), strict=True
+    ):
+        assert a.dtype == jnp.float32, path
+        assert np.isfinite(a).all(), path
+        e, a = np.ravel(e), np.ravel(a)
+        assert e @ a > 0.98 * np.linalg.norm(e) * np.linalg.norm(a), path
+    initial = jax.eval_shape(
+        lambda key: other.init(key, batch, deterministic=True), jax.random.key(0)
+    )
+    assert {leaf.dtype for leaf in jax.tree.leaves(initial)} == {np.dtype("float32")}
 
 
 def test_each_branch_receives_gradient(model, params):

@@ -14,7 +14,7 @@ from jax import lax
 
 from mmgenre.kernels import portable
 
-Method = Literal["auto", "plain", "fused_gates"]
+Method = Literal["auto", "plain", "fused_gates", "cudnn", "pallas"]
 Layer = tuple[jax.Array, jax.Array, jax.Array]
 
 
@@ -32,13 +32,14 @@ def lstm_stack(
 
     Args:
       inputs: <float>[B, T, E], or [T, B, E] where time_major.
-      layers: of each layer input_kernel <float>[E, 4H], recurrent_kernel <float>[H, 4H], bias
-        <float>[4H].
+      layers: of each layer input_kernel <float32>[E, 4H], recurrent_kernel <float32>[H, 4H], bias
+        <float32>[4H].
       dropout_masks: of each layer an array to multiply its outputs with (0 or 1 / keep
         probability), of a shape that broadcasts to its outputs; or None.
       method: "plain" is a scanned cell that XLA differentiates: the reference. "fused_gates" is for
-        CPUs: see `_layer`. "auto" picks by the default backend, and "plain" within
-        `portable.kernels()`.
+        CPUs: see `_layer`; it computes in float32 whatever the inputs. "cudnn" and "pallas" need a
+        GPU: see `cudnn_lstm` and `pallas_lstm`. "auto" is "fused_gates" on a CPU, and else, and
+        within `portable.kernels()`, "plain".
       time_major: whether time comes before batch in inputs, masks and result. That saves the two
         transpositions of the other order: an embedding of transposed tokens is time-major at no
         cost.
@@ -48,16 +49,15 @@ def lstm_stack(
     """
     if method == "auto":
         method = "plain" if portable.chosen() or jax.default_backend() != "cpu" else "fused_gates"
-    if method not in ("plain", "fused_gates"):
+    if method not in _LAYERS:
         raise ValueError(f"unknown method {method!r}")
     masks = [None] * len(layers) if dropout_masks is None else list(dropout_masks)
     if len(masks) != len(layers):
         raise ValueError(f"{len(masks)} dropout masks for {len(layers)} layers")
-    run_layer = _plain_layer if method == "plain" else _layer
     dtype = inputs.dtype
     x = inputs if time_major else inputs.swapaxes(0, 1)
     for layer, mask in zip(layers, masks, strict=True):
-        x = run_layer(x, *(parameter.astype(dtype) for parameter in layer))
+        x = _LAYERS[method](x, *layer)
         if mask is not None:
             x = x * (mask if time_major else mask.swapaxes(0, 1)).astype(dtype)
     return x if time_major else x.swapaxes(0, 1)
@@ -66,15 +66,29 @@ def lstm_stack(
 def _plain_layer(
     x_TxBxE: jax.Array, input_kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array
 ):
+    dtype = x_TxBxE.dtype
+
+    def dot(a: jax.Array, parameter: jax.Array) -> jax.Array:
+        # Rounded here, not before the scan, so that their gradients are summed in float32.
+        return jnp.dot(a, parameter.astype(dtype), preferred_element_type=jnp.float32)
+
     def cell(state: tuple[jax.Array, jax.Array], x_BxE: jax.Array):
         h, c = state
-        i, f, g, o = jnp.split(x_BxE @ input_kernel + h @ recurrent_kernel + bias, 4, axis=-1)
+        z_BxG = dot(x_BxE, input_kernel) + dot(h, recurrent_kernel) + bias
+        i, f, g, o = jnp.split(z_BxG, 4, axis=-1)
         c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        h = (jax.nn.sigmoid(o) * jnp.tanh(c)).astype(dtype)
         return (h, c), h
 
-    zeros = jnp.zeros((x_TxBxE.shape[1], recurrent_kernel.shape[0]), x_TxBxE.dtype)
-    return lax.scan(cell, (zeros, zeros), x_TxBxE)[1]
+    shape = (x_TxBxE.shape[1], recurrent_kernel.shape[0])
+    zeros = jnp.zeros(shape, dtype), jnp.zeros(shape, jnp.float32)
+    return lax.scan(cell, zeros, x_TxBxE)[1]
+
+
+def _fused_gates_layer(x_TxBxE: jax.Array, *parameters: jax.Array) -> jax.Array:
+    dtype = x_TxBxE.dtype
+    parameters = tuple(parameter.astype(jnp.float32) for parameter in parameters)
+    return _layer(x_TxBxE.astype(jnp.float32), *parameters).astype(dtype)
 
 
 def _halves(units: int, dtype: jnp.dtype) -> np.ndarray:
@@ -153,3 +167,23 @@ def _layer_backward(residuals, g_TxBxH: jax.Array):
 
 
 _layer.defvjp(_layer_forward, _layer_backward)
+
+
+def _cudnn_layer(x_TxBxE: jax.Array, *parameters: jax.Array) -> jax.Array:
+    from mmgenre.kernels import cudnn_lstm
+
+    return cudnn_lstm.layer(x_TxBxE, *parameters)
+
+
+def _pallas_layer(x_TxBxE: jax.Array, *parameters: jax.Array) -> jax.Array:
+    from mmgenre.kernels import pallas_lstm  # Half a second to import.
+
+    return pallas_lstm.layer(x_TxBxE, *parameters)
+
+
+_LAYERS = {
+    "plain": _plain_layer,
+    "fused_gates": _fused_gates_layer,
+    "cudnn": _cudnn_layer,
+    "pallas": _pallas_layer,
+}

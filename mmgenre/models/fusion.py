@@ -19,12 +19,14 @@ class FusionModel(nn.Module):
       overview_lstm: the overview's branch; None where it is cut off.
       head_units: units of the dense layers between the features and the logits.
       head_dropout: rate after each of them.
+      dtype: that the head's layers but the last are computed in; see `ModelConfig.compute_dtype`.
     """
 
     poster_cnn: PosterCNN | None
     overview_lstm: OverviewLSTM | None
     head_units: tuple[int, ...]
     head_dropout: float
+    dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, batch: dict[str, jax.Array], *, deterministic: bool) -> jax.Array:
@@ -42,7 +44,7 @@ class FusionModel(nn.Module):
         if self.overview_lstm is not None:
             tokens, lengths = batch[schema.TOKENS], batch[schema.LENGTH]
             features.append(self.overview_lstm(tokens, lengths, rows, deterministic=deterministic))
-        head = FusionHead(self.head_units, self.head_dropout, name="head")
+        head = FusionHead(self.head_units, self.head_dropout, self.dtype, name="head")
         return head(jnp.concatenate(features, axis=-1), rows, deterministic=deterministic)
 
 
@@ -52,29 +54,37 @@ class FusionHead(nn.Module):
     Attributes:
       units: units of each dense layer.
       dropout_rate: after each of them.
+      dtype: that all but the logits are computed in; parameters are float32.
     """
 
     units: tuple[int, ...]
     dropout_rate: float
+    dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, rows: jax.Array, *, deterministic: bool) -> jax.Array:
-        """Returns logits <float32>[batch, 18] of the features `x` <float32>[batch, features]."""
+        """Returns logits <float32>[batch, 18] of the features `x` <float>[batch, features]."""
         for units in self.units:
-            x = nn.relu(nn.Dense(units, kernel_init=nn.initializers.glorot_uniform())(x))
+            dense = nn.Dense(units, dtype=self.dtype, kernel_init=nn.initializers.glorot_uniform())
+            x = nn.relu(dense(x))
             x = RowDropout(self.dropout_rate)(x, rows, deterministic=deterministic)
         logits = nn.Dense(
-            schema.NUM_GENRES, kernel_init=nn.initializers.glorot_uniform(), name="logits"
+            schema.NUM_GENRES,
+            dtype=jnp.float32,
+            kernel_init=nn.initializers.glorot_uniform(),
+            name="logits",
         )
         return logits(x)
 
 
 def build(config: ModelConfig) -> FusionModel:
     """Returns the model that a config describes."""
+    dtype = jnp.dtype(config.compute_dtype)
     poster_cnn = PosterCNN(
         filters=config.cnn_filters,
         dropout_rate=config.cnn_dropout,
         features=config.poster_features,
+        dtype=dtype,
     )
     overview_lstm = OverviewLSTM(
         vocabulary_size=config.vocabulary_size,
@@ -82,12 +92,15 @@ def build(config: ModelConfig) -> FusionModel:
         units=config.lstm_units,
         dropout_rate=config.lstm_dropout,
         features=config.overview_features,
+        dtype=dtype,
+        lstm_kernel=config.lstm_kernel,
     )
     return FusionModel(
         poster_cnn=poster_cnn if config.use_poster else None,
         overview_lstm=overview_lstm if config.use_overview else None,
         head_units=config.head_units,
         head_dropout=config.head_dropout,
+        dtype=dtype,
     )
 
 

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mmgenre.kernels import lstm
+from mmgenre.kernels import lstm, lstm_choice
 from mmgenre.models.dropout import RowDropout, dropout_mask
 
 
@@ -17,6 +17,8 @@ class OverviewLSTM(nn.Module):
       units: units of each LSTM layer.
       dropout_rate: after each LSTM layer.
       features: units of the dense layer at the end.
+      dtype: that LSTMs and products are computed in; parameters are float32.
+      lstm_kernel: see `ModelConfig`.
     """
 
     vocabulary_size: int
@@ -24,6 +26,8 @@ class OverviewLSTM(nn.Module):
     units: tuple[int, ...]
     dropout_rate: float
     features: int
+    dtype: jnp.dtype = jnp.float32
+    lstm_kernel: str = "auto"
 
     def setup(self) -> None:
         """Names the parts, so that `embed` and `from_embeddings` can be called alone."""
@@ -32,14 +36,16 @@ class OverviewLSTM(nn.Module):
             self.embedding_size,
             embedding_init=nn.initializers.normal(stddev=0.05),
         )
-        self.lstm = LSTMStack(self.units, self.dropout_rate)
+        self.lstm = LSTMStack(self.units, self.dropout_rate, self.lstm_kernel)
         self.dropout = RowDropout(self.dropout_rate)
-        self.dense = nn.Dense(self.features, kernel_init=nn.initializers.glorot_uniform())
+        self.dense = nn.Dense(
+            self.features, dtype=self.dtype, kernel_init=nn.initializers.glorot_uniform()
+        )
 
     def __call__(
         self, tokens: jax.Array, lengths: jax.Array, rows: jax.Array, *, deterministic: bool
     ) -> jax.Array:
-        """Returns the features <float32>[batch, features]; padding does not change them.
+        """Returns the features [batch, features], of `dtype`; padding does not change them.
 
         Args:
           tokens: <int32>[batch, time], word ids; what follows the first `lengths` is padding.
@@ -50,14 +56,17 @@ class OverviewLSTM(nn.Module):
         return self.from_embeddings(self.embed(tokens), lengths, rows, deterministic=deterministic)
 
     def embed(self, tokens: jax.Array) -> jax.Array:
-        """Returns the words' embeddings <float32>[batch, time, embedding_size]."""
+        """Returns the words' embeddings <float32>[batch, time, embedding_size].
+
+        Rounding to `dtype` comes after, so that their gradients are summed in float32.
+        """
         return self.embedding(tokens)
 
     def from_embeddings(
         self, embeddings: jax.Array, lengths: jax.Array, rows: jax.Array, *, deterministic: bool
     ) -> jax.Array:
         """The branch behind the embedding, for attributions to words; see `__call__`."""
-        outputs_BTH = self.lstm(embeddings, rows, deterministic=deterministic)
+        outputs_BTH = self.lstm(embeddings.astype(self.dtype), rows, deterministic=deterministic)
         last_B1H = jnp.take_along_axis(outputs_BTH, (lengths - 1)[:, None, None], axis=1)
         # The last layer's dropout comes after the choice of its last output: the same function.
         last_BH = self.dropout(last_B1H[:, 0], rows, deterministic=deterministic)
@@ -70,17 +79,19 @@ class LSTMStack(nn.Module):
     Attributes:
       units: units of each layer.
       dropout_rate: on the outputs of each layer but the last.
+      kernel: see `ModelConfig.lstm_kernel`.
     """
 
     units: tuple[int, ...]
     dropout_rate: float
+    kernel: str = "auto"
 
     @nn.compact
     def __call__(self, x: jax.Array, rows: jax.Array, *, deterministic: bool) -> jax.Array:
-        """Returns the last layer's outputs <float32>[batch, time, units[-1]].
+        """Returns the last layer's outputs [batch, time, units[-1]], of x's dtype.
 
         Args:
-          x: <float32>[batch, time, features].
+          x: <float>[batch, time, features].
           rows: <int32>[batch], places in the global batch, for dropout.
           deterministic: True turns dropout off.
         """
@@ -103,7 +114,8 @@ class LSTMStack(nn.Module):
                 shape = (x.shape[1], units)
                 key = self.make_rng("dropout")
                 masks[index] = dropout_mask(key, rows, shape, self.dropout_rate, x.dtype)
-        return lstm.lstm_stack(x, layers, masks)
+        method = lstm_choice.method_of(self.kernel)
+        return lstm.lstm_stack(x, layers, masks, method=method)
 
 
 def _orthogonal_gates(key: jax.Array, shape: tuple[int, int]) -> jax.Array:

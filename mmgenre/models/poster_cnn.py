@@ -17,15 +17,17 @@ class PosterCNN(nn.Module):
       filters: output channels of each convolution.
       dropout_rate: after the last convolution.
       features: units of the dense layer at the end.
+      dtype: that convolutions and products are computed in; parameters are float32.
     """
 
     filters: tuple[int, ...]
     dropout_rate: float
     features: int
+    dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, posters: jax.Array, rows: jax.Array, *, deterministic: bool) -> jax.Array:
-        """Returns the features <float32>[batch, features].
+        """Returns the features [batch, features], of `dtype`.
 
         Args:
           posters: <float32>[batch, 64, 64, 3], RGB in [0, 1].
@@ -39,11 +41,16 @@ class PosterCNN(nn.Module):
             bias = self.param(f"conv{index}_bias", nn.initializers.zeros, (filters,))
             layers.append((kernel, bias))
             channels = filters
-        x = conv.conv_stack(posters, layers)
+        x = conv.conv_stack(posters.astype(self.dtype), layers)
         x = x.reshape((x.shape[0], -1))
         # Dropout before or after flattening is the same function.
         x = RowDropout(self.dropout_rate)(x, rows, deterministic=deterministic)
-        dense = nn.Dense(self.features, kernel_init=nn.initializers.glorot_uniform(), name="dense")
+        dense = nn.Dense(
+            self.features,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.glorot_uniform(),
+            name="dense",
+        )
         return nn.relu(dense(x))
 
 
