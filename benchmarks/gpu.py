@@ -1,0 +1,173 @@
+"""Training on a GPU: mmgenre and PyTorch side by side, and both beside what the GPU could do.
+
+    python -m benchmarks.gpu [--torch_python <interpreter with PyTorch>] [--json out.json]
+        [--batch 256 1024 4096] [--kernels scan cudnn pallas] [--only <words>] [--rounds 5]
+
+An epoch of 29,568 made-up movies with the lengths of real overviews lies on the device; each case
+trains it again and again. Every LSTM kernel and PyTorch have a process of their own; the processes
+compile first and then wait, and are measured in turn, one after the other, round by round. The
+table has the medians, how much faster than PyTorch's fastest case of the same batch and tokens,
+and the share of the floor that `benchmarks.roofline` counts, with the speed of a matrix product and
+of a copy as measured in the same run. `--platform cpu --trial` runs all this in little, without a
+GPU, to see that it works; its figures mean nothing.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu_cases import name_of, our_cases, torch_cases
+from benchmarks.gpu_data import Case, make_movies
+from benchmarks.gpu_table import print_table, summarize
+from mmgenre.batch_plan import plan_training_epoch
+from mmgenre.config import ModelConfig
+
+BUCKETS = {"full": (128,), "real": (32, 64, 96, 128)}
+TRIAL_MODEL = ModelConfig(
+    vocabulary_size=100,
+    embedding_size=8,
+    cnn_filters=(2,),
+    poster_features=4,
+    lstm_units=(16,),
+    head_units=(4,),
+)
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gpu",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--platform", choices=("gpu", "cpu"), default="gpu")
+    parser.add_argument("--trial", action="store_true", help="few movies, a tiny model, one round")
+    parser.add_argument("--batch", type=int, nargs="+", default=[256, 1024, 4096])
+    parser.add_argument("--kernels", nargs="+", default=["scan", "cudnn", "pallas"])
+    parser.add_argument("--only", default="", help="only cases with all these words in their name")
+    parser.add_argument("--movies", type=int, default=29_568)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--num_warps", type=int, default=4, help="of the Pallas kernels")
+    parser.add_argument("--torch_python", default=sys.executable)
+    parser.add_argument("--json", type=Path, help="write the results here, too")
+    args = parser.parse_args()
+    if args.trial:
+        args.batch, args.movies, args.rounds = [16], 64, 1
+        BUCKETS["real"] = (64,)  # Each length is compiled.
+    if args.platform == "cpu":
+        args.kernels = [kernel for kernel in args.kernels if kernel == "scan"]
+    return args
+
+
+class Worker:
+    """A process that has compiled its cases and measures one when told to."""
+
+    def __init__(self, module: str, python: str, cases: list[Case], folder: Path, job: dict):
+        """Starts it and waits until it is ready."""
+        self.cases = {name_of(case): case for case in cases}
+        file = folder / f"{module}-{len(list(folder.iterdir()))}.json"
+        fields = {name: dataclasses.asdict(case) for name, case in self.cases.items()}
+        file.write_text(json.dumps({**job, "cases": fields}))
+        env = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        env["JAX_PLATFORMS"] = "cuda" if job["platform"] == "gpu" else "cpu"
+        self._process = subprocess.Popen(
+            [python, "-m", f"benchmarks.{module}", str(file)],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.report = self._receive()
+        self.ready: dict[str, Any] = self.report.pop("answer")
+        self.seconds: dict[str, list[float]] = {
+            name: [] for name, ready in self.ready.items() if "error" not in ready
+        }
+
+    def _receive(self) -> dict[str, Any]:
+        line = self._process.stdout.readline()
+        if not line:
+            sys.exit(f"error: a worker ended with code {self._process.wait()}; see above")
+        return json.loads(line)
+
+    def measure(self) -> None:
+        """Measures each case once."""
+        for name, seconds in self.seconds.items():
+            self._process.stdin.write(name + "\n")
+            self._process.stdin.flush()
+            seconds.append(self._receive()["answer"])
+
+    def close(self) -> None:
+        """Ends it."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def start_workers(args: argparse.Namespace, folder: Path, job: dict) -> list[Worker]:
+    """Starts a process for each LSTM kernel and one for PyTorch, one after the other."""
+
+    def wanted(cases: list[Case]) -> list[Case]:
+        return [case for case in cases if all(w in name_of(case) for w in args.only.split())]
+
+    workers = []
+    for kernel in args.kernels:
+        if cases := wanted(our_cases(kernel, args.batch)):
+            ours = {**job, "ceilings": 0 if workers else (256 if args.trial else 8192)}
+            ours["check"] = kernel != "scan"
+            workers.append(Worker("gpu_ours", sys.executable, cases, folder, ours))
+    has_torch = subprocess.run(
+        [args.torch_python, "-c", "import torch"], cwd="/", capture_output=True, check=False
+    )
+    if has_torch.returncode:
+        print(f"PyTorch is left out: {args.torch_python} does not have it (--torch_python)")
+    elif cases := wanted(torch_cases(args.batch)):
+        workers.append(Worker("gpu_torch", args.torch_python, cases, folder, job))
+    return workers
+
+
+def main() -> None:
+    """Measures and prints."""
+    args = parse_args()
+    model = TRIAL_MODEL if args.trial else ModelConfig()
+    movies = {
+        "num_movies": args.movies,
+        "vocabulary_size": model.vocabulary_size,
+        "max_tokens": BUCKETS["full"][0],
+    }
+    num_tokens = make_movies(**movies)["num_tokens"]
+    plans = {
+        f"{batch} {tokens}": plan_training_epoch(
+            num_tokens, batch_size=batch, bucket_lengths=buckets, seed=0, epoch=0
+        )
+        for batch in args.batch
+        for tokens, buckets in BUCKETS.items()
+    }
+    job = {
+        "platform": args.platform,
+        "model": dataclasses.asdict(model),
+        "movies": movies,
+        "plans": {name: (p.movies.tolist(), p.lengths.tolist()) for name, p in plans.items()},
+        "num_warps": args.num_warps,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        workers = start_workers(args, Path(folder), job)
+        for _ in range(args.rounds):
+            for worker in workers:
+                worker.measure()
+        for worker in workers:
+            worker.close()
+    results = summarize(workers, model, plans)
+    if args.platform == "cpu":
+        print("On a CPU this shows that the benchmark runs; the figures mean nothing.")
+    print_table(results)
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""The worker of `benchmarks.gpu` that trains with mmgenre. Neither TensorFlow nor a data set."""
+
+import dataclasses
+import functools
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.gpu_data import Case, make_movies, serve
+from mmgenre import optimizer, parallel, random_streams, schema, steps
+from mmgenre.batch_plan import BatchPlan
+from mmgenre.config import Config, ModelConfig
+from mmgenre.device_resident import ResidentFeed
+from mmgenre.kernels import pallas_lstm
+from mmgenre.kernels.lstm import lstm_stack
+from mmgenre.kernels.lstm_choice import require_kernel
+from mmgenre.models import fusion
+from mmgenre.train_state import TrainState
+
+
+def epoch_runner(
+    case: Case, model: ModelConfig, movies: dict[str, np.ndarray], plan: BatchPlan
+) -> Callable[[], float]:
+    """Returns a function that trains an epoch, each time going on, and returns its seconds."""
+    model = dataclasses.replace(model, compute_dtype=case.dtype, lstm_kernel=case.lstm)
+    config = Config(batch_size=case.batch_size, model=model)
+    built, tx = fusion.build(model), optimizer.build(config)
+    train_step = functools.partial(
+        steps.train_step,
+        model=built,
+        optimizer=tx,
+        dropout_key=random_streams.stream_key(config.seed, random_streams.DROPOUT),
+    )
+    create = functools.partial(TrainState.create, built, tx)
+    state: Any = None
+    start_steps: Callable[[Any], tuple[Any, list[Any]]] | None = None
+
+    def run_epoch() -> float:
+        nonlocal state, start_steps
+        if start_steps is None:
+            require_kernel(model)
+            state = parallel.jit_replicated(create, random_streams.init_key(config.seed))
+            make = resident_epoch if case.mode == "resident" else host_epoch
+            start_steps = make(case, train_step, movies, plan)
+            jax.block_until_ready(state)
+        start = time.perf_counter()
+        state, sums = start_steps(state)
+        losses = [np.asarray(one["loss"]) for one in jax.device_get(sums)]
+        seconds = time.perf_counter() - start
+        if not all(np.isfinite(loss).all() for loss in losses):
+            raise FloatingPointError("the loss is not finite")
+        return seconds
+
+    return run_epoch
+
+
+def resident_epoch(case: Case, train_step: Any, movies: dict[str, np.ndarray], plan: BatchPlan):
+    """An epoch on movies that lie on the device."""
+    arrays = {name: array for name, array in movies.items() if name != "num_tokens"}
+    feed = ResidentFeed(
+        arrays,
+        movies["num_tokens"],
+        train_step,
+        batch_size=case.batch_size,
+        bucket_lengths=tuple(sorted(set(plan.lengths.tolist()))),
+        steps_per_dispatch=case.steps_per_dispatch,
+    )
+    ends = [*range(case.steps_per_dispatch, len(plan), case.steps_per_dispatch), len(plan)]
+
+    def epoch(state: Any) -> tuple[Any, list[Any]]:
+        sums = []
+        for dispatch in feed.dispatches(plan, 0, ends):
+            state, one = feed.run(state, dispatch)
+            sums.append(one)
+        return state, sums
+
+    return epoch
+
+
+def host_epoch(case: Case, train_step: Any, movies: dict[str, np.ndarray], plan: BatchPlan):
+    """An epoch of batches that are gathered by NumPy and sent, a step a dispatch."""
+    del case
+    step = parallel.pmap_train_step(train_step)
+
+    def epoch(state: Any) -> tuple[Any, list[Any]]:
+        sums = []
+        for chosen, length in zip(plan.movies, plan.lengths.tolist(), strict=True):
+            num_tokens = np.minimum(movies["num_tokens"][chosen], length)
+            batch = {name: movies[name][chosen] for name in ("poster", "has_poster", "labels")}
+            batch |= {
+                schema.TOKENS: movies["tokens"][chosen, :length],
+                schema.LENGTH: np.maximum(num_tokens, 1).astype(np.int32),
+                schema.HAS_OVERVIEW: num_tokens > 0,
+                schema.ROW: np.arange(len(chosen), dtype=np.int32),
+                schema.MASK: np.ones(len(chosen), np.float32),
+            }
+            state, one = step(state, batch)
+            sums.append(one)
+        return state, sums
+
+    return epoch
+
+
+def kernel_error(case: Case, model: ModelConfig) -> float:
+    """Returns how far a kernel's outputs and gradients are from the scan's, of the largest."""
+    generator = np.random.default_rng(0)
+    units, width = model.lstm_units[0], model.embedding_size
+    shapes = ((width, 4 * units), (units, 4 * units), (4 * units,))
+    layer = tuple(0.1 * generator.standard_normal(s, np.float32) for s in shapes)
+    x = jnp.asarray(generator.standard_normal((32, 40, width)), case.dtype)
+
+    def total(layer: Any, method: str) -> jax.Array:
+        outputs = lstm_stack(x, [layer], method=method, time_major=True)
+        weights = jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape)
+        return (outputs * weights).sum()
+
+    gradient = jax.jit(jax.value_and_grad(total), static_argnums=1)
+    expected, actual = (jax.tree.leaves(gradient(layer, m)) for m in ("plain", case.lstm))
+    pairs = [(np.asarray(a), np.asarray(e)) for a, e in zip(actual, expected, strict=True)]
+    return max(float(np.abs(a - e).max() / np.abs(e).max()) for a, e in pairs)
+
+
+def measure_ceilings(size: int) -> dict[str, float]:
+    """Returns what this device reaches: "flops" of a matrix product, "bandwidth" of a copy."""
+    a = jax.random.normal(jax.random.key(0), (size, size), jnp.bfloat16)
+    b = jnp.zeros((size * size * 16,), jnp.uint8)
+    results = {}
+    for name, function, x, work in (
+        ("flops", jax.jit(lambda a: a @ a), a, 2 * size**3),
+        ("bandwidth", jax.jit(lambda b: b + jnp.uint8(1)), b, 2 * b.nbytes),
+    ):
+        jax.block_until_ready(function(x))
+        seconds = []
+        for _ in range(5):
+            start = time.perf_counter()
+            jax.block_until_ready([function(x) for _ in range(4)])
+            seconds.append((time.perf_counter() - start) / 4)
+        results[name] = work / min(seconds)
+    return results
+
+
+def main() -> None:
+    """Reads what to do from the first argument, a JSON file; see `benchmarks.gpu.Worker`."""
+    job = json.loads(Path(sys.argv[1]).read_text())
+    model = ModelConfig(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in job["model"].items()}
+    )
+    movies = make_movies(**job["movies"])
+    pallas_lstm.NUM_WARPS = job["num_warps"]
+    runners, extra = {}, {}
+    for name, fields in job["cases"].items():
+        case = Case(**fields)
+        plan = BatchPlan(*(np.asarray(x) for x in job["plans"][f"{case.batch_size} {case.tokens}"]))
+        runners[name] = epoch_runner(case, model, movies, plan)
+    if job["ceilings"]:
+        extra["ceilings"] = measure_ceilings(job["ceilings"])
+    if job["check"]:
+        case = Case(**next(iter(job["cases"].values())))
+        try:
+            extra["kernel_error"] = kernel_error(case, model)
+        except Exception as error:
+            extra["kernel_error"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    extra["versions"] = {"jax": jax.__version__, "device": jax.devices()[0].device_kind}
+
+    def answer(value: Any) -> None:
+        print(json.dumps({"answer": value, **extra, "modules": sorted(set(sys.modules) & _HEAVY)}))
+        sys.stdout.flush()
+
+    serve(runners, answer)
+
+
+_HEAVY = {"tensorflow", "tensorflow_datasets"}
+
+if __name__ == "__main__":
+    main()
