@@ -105,6 +105,21 @@ def test_a_run_that_goes_on_in_an_epoch_changes_no_bit(trained, config, tiny_dat
         np.testing.assert_array_equal(actual, expected)
 
 
+def test_what_changes_no_result_may_be_changed_when_a_run_goes_on(trained, config, tiny_dataset):
+    def go_on_with(**model_fields) -> None:
+        model = dataclasses.replace(config.model, **model_fields)
+        changed = resident(dataclasses.replace(config, model=model), 3)
+        before = (trained / "stream" / "config.json").read_text()
+        try:
+            RunDirectory.start(trained / "stream", changed, tiny_dataset)
+        finally:
+            (trained / "stream" / "config.json").write_text(before)
+
+    go_on_with(lstm_kernel="scan")
+    with pytest.raises(UserError, match=r"config.model.compute_dtype = 'float32', now it is"):
+        go_on_with(compute_dtype="bfloat16")
+
+
 def test_an_interruption_loses_nothing(trained, config, tiny_dataset, tmp_path, monkeypatch):
     """A signal is a number that each dispatch takes along; it is known one dispatch later."""
     monkeypatch.setattr(train.interruption, "requested", lambda: 15)
@@ -116,7 +131,7 @@ def test_an_interruption_loses_nothing(trained, config, tiny_dataset, tmp_path, 
 def test_a_loss_that_is_not_finite_is_found_at_its_step(
     config, tiny_dataset, tmp_path, monkeypatch
 ):
-    """Planted into the update of step 7, it shows in the loss of step 8: of 7 to 10 in one dispatch."""
+    """Planted into the update of step 7, it shows at step 8: steps 7 to 10 are one dispatch."""
 
     def optimizer_of(config: Config) -> optax.GradientTransformation:
         return optax.scale_by_schedule(lambda count: jnp.where(count == 6, jnp.nan, -1e-3))
