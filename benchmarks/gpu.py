@@ -54,6 +54,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--movies", type=int, default=29_568)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--num_warps", type=int, default=4, help="of the Pallas kernels")
+    parser.add_argument("--conv", choices=("direct", "plain"), default="direct")
     parser.add_argument("--torch_python", default=sys.executable)
     parser.add_argument("--json", type=Path, help="write the results here, too")
     args = parser.parse_args()
@@ -153,6 +154,7 @@ def main() -> None:
         "movies": movies,
         "plans": {name: (p.movies.tolist(), p.lengths.tolist()) for name, p in plans.items()},
         "num_warps": args.num_warps,
+        "conv": args.conv,
     }
     with tempfile.TemporaryDirectory() as folder:
         workers = start_workers(args, Path(folder), job)

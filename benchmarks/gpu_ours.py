@@ -18,7 +18,7 @@ from mmgenre import optimizer, parallel, random_streams, schema, steps
 from mmgenre.batch_plan import BatchPlan
 from mmgenre.config import Config, ModelConfig
 from mmgenre.device_resident import ResidentFeed
-from mmgenre.kernels import pallas_lstm
+from mmgenre.kernels import conv, pallas_lstm
 from mmgenre.kernels.lstm import lstm_stack
 from mmgenre.kernels.lstm_choice import require_kernel
 from mmgenre.models import fusion
@@ -153,7 +153,7 @@ def main() -> None:
         **{k: tuple(v) if isinstance(v, list) else v for k, v in job["model"].items()}
     )
     movies = make_movies(**job["movies"])
-    pallas_lstm.NUM_WARPS = job["num_warps"]
+    pallas_lstm.NUM_WARPS, conv.GPU_METHOD = job["num_warps"], job["conv"]
     runners, extra = {}, {}
     for name, fields in job["cases"].items():
         case = Case(**fields)

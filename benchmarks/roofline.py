@@ -8,12 +8,13 @@ H200's, as its users measure it). What is counted, per movie:
 - operations: multiplications and additions of matrix products and convolutions, forward, and twice
   as many backward (by the inputs and by the weights); the first convolution has no gradient by its
   inputs. All else (pooling, activations, dropout, Adam) is a few per cent.
-- bytes: arrays that must leave the chip. A convolution fused with bias and ReLU writes what pooling
-  then reads; backward, pooling reads it again and writes its gradient, which both gradients of the
-  convolution read. An LSTM walks in one launch (`mmgenre.kernels.pallas_lstm`) and leaves gates,
-  cell states and outputs for the way back. The rest of the traffic belongs to the step, not to the
-  movie: of each parameter 32 bytes (itself, its gradient and Adam's two moments, read and written).
-  Activations have the size of `config.model.compute_dtype`.
+- bytes: arrays that must leave the chip. A convolution writes what one kernel of bias, ReLU and
+  pooling reads, which leaves a byte for each window; backward, these are read and the
+  convolution's gradient is written, which both gradients by it read. An LSTM walks in one launch
+  (`mmgenre.kernels.pallas_lstm`) and leaves gates, cell states and outputs for the way back. The
+  rest of the traffic belongs to the step, not to the movie: of each parameter 32 bytes (itself, its
+  gradient and Adam's two moments, read and written). Activations have the size of
+  `config.model.compute_dtype`.
 
 Nothing is counted twice because a cache was too small, so this is a floor.
 """
@@ -118,11 +119,12 @@ def _convolution(side: int, channels: int, filters: int, size: int, *, first: bo
     pooled = (side // 2) ** 2 * filters
     forward = 2 * 9 * channels * outputs
     moved = inputs + 2 * outputs + pooled  # Convolution, then pooling.
-    moved += pooled + 2 * outputs  # Backward through pooling.
+    moved += pooled + outputs  # Backward through pooling.
     moved += inputs + outputs  # By the weights.
     if not first:
         moved += outputs + inputs  # By the inputs.
-    return Cost(forward * (2 if first else 3), moved * size)
+    winners = 2 * pooled  # A byte each, written and read.
+    return Cost(forward * (2 if first else 3), moved * size + winners)
 
 
 def _dense(inputs: int, outputs: int, size: int) -> Cost:

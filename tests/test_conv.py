@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mmgenre.kernels import direct_conv
 from mmgenre.kernels.conv import conv_stack
 
 
@@ -85,6 +86,27 @@ def test_any_height_and_width(size, channels):
     jax.tree.map(lambda a, e: assert_close(a, e, 1e-4), actual, expected)
 
 
+@pytest.mark.parametrize("size", [(16, 16), (7, 10)])
+def test_direct_matches_plain(size):
+    posters, layers = make_posters(3, *size), make_layers((6, 5))
+    cotangent = np.random.default_rng(2).standard_normal((3, size[0] // 4, size[1] // 4, 5))
+    expected, expected_features = value_and_gradients(posters, layers, "plain", cotangent)
+    actual, features = value_and_gradients(posters, layers, "direct", cotangent)
+    np.testing.assert_allclose(features, expected_features, atol=1e-6)
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert a.dtype == e.dtype
+        np.testing.assert_allclose(a, e, atol=1e-5 * np.abs(e).max())
+
+
+def test_direct_gives_the_gradient_to_the_first_of_equals():
+    y = jnp.asarray([[[1.0, 3.0], [3.0, 0.0]], [[2.0, 2.0], [2.0, 2.0]]])[..., None]
+    windows = jnp.concatenate([y, -y])  # The last two are switched off by ReLU.
+    for bias in (0.0, 0.5):
+        gradient = jax.grad(lambda y, b=bias: direct_conv.pool(y, jnp.full(1, b)).sum())(windows)
+        expected = [[[0, 1], [0, 0]], [[1, 0], [0, 0]], [[0, 0], [0, bias > 0]], [[0, 0], [0, 0]]]
+        np.testing.assert_array_equal(gradient[..., 0], np.asarray(expected, np.float32))
+
+
 @pytest.mark.slow
 def test_model0_at_an_odd_batch():
     posters, layers = make_posters(250), make_layers((64, 128))
@@ -135,15 +157,16 @@ def test_a_poster_is_not_influenced_by_its_neighbours_in_the_batch():
 
 def test_bfloat16_runs_and_keeps_its_dtype():
     layers, posters = make_layers((8, 8)), jnp.asarray(make_posters(2, 16, 16), jnp.bfloat16)
-    features = {m: conv_stack(posters, layers, method=m) for m in ("plain", "winograd")}
-    assert features["winograd"].dtype == features["plain"].dtype == jnp.bfloat16
-    np.testing.assert_allclose(
-        features["winograd"].astype(jnp.float32), features["plain"].astype(jnp.float32), atol=0.1
-    )
-    gradient = jax.grad(
-        lambda p: conv_stack(p, layers, method="winograd").astype(jnp.float32).sum()
-    )(posters)
-    assert gradient.dtype == jnp.bfloat16
+    features = {m: conv_stack(posters, layers, method=m) for m in ("plain", "direct", "winograd")}
+    for method in ("direct", "winograd"):
+        assert features[method].dtype == features["plain"].dtype == jnp.bfloat16
+        np.testing.assert_allclose(
+            features[method].astype(jnp.float32), features["plain"].astype(jnp.float32), atol=0.1
+        )
+        gradient = jax.grad(
+            lambda p, m=method: conv_stack(p, layers, method=m).astype(jnp.float32).sum()
+        )(posters)
+        assert gradient.dtype == jnp.bfloat16
 
 
 def test_unknown_method_is_refused():

@@ -21,8 +21,10 @@ def test_parts_are_those_worked_out_by_hand():
     assert parts["convolution 1"].flops == 2 * (2 * 64 * 64 * 27 * 32) == 14_155_776
     # 32 x 32 places, 9 x 32 inputs, 64 filters; forward, by the weights and by the inputs.
     assert parts["convolution 2"].flops == 3 * (2 * 32 * 32 * 288 * 64) == 113_246_208
-    # Values of 2 bytes: its inputs thrice, 32 x 32 x 64 outputs six times, pooled ones twice.
-    assert parts["convolution 2"].bytes == 2 * (3 * 32_768 + 6 * 65_536 + 2 * 16_384)
+    # Values of 2 bytes: its inputs thrice, 32 x 32 x 64 outputs five times, pooled ones twice;
+    # the winners of 16 x 16 x 64 windows, a byte each, twice.
+    outputs, pooled = 65_536, 16_384
+    assert parts["convolution 2"].bytes == 2 * (3 * 32_768 + 5 * outputs + 2 * pooled) + 2 * pooled
     # Ten tokens of (128 + 64) x 256 products, times two, times three.
     assert parts["LSTM 1"].flops == 10 * 3 * 2 * 192 * 256
     # Seven times 256 gates, three times 128 inputs and 64 outputs; two float32 cell states of 64.

@@ -1,4 +1,4 @@
-"""A stack of 3x3 convolutions with bias, ReLU and 2x2 max pooling: one function, two methods."""
+"""A stack of 3x3 convolutions with bias, ReLU and 2x2 max pooling: one function, some methods."""
 
 from collections.abc import Sequence
 from types import ModuleType
@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mmgenre.kernels import few_channels, portable, winograd
+from mmgenre.kernels import direct_conv, few_channels, portable, winograd
 
-Method = Literal["auto", "plain", "winograd"]
+Method = Literal["auto", "plain", "direct", "winograd"]
 Layer = tuple[jax.Array, jax.Array]
 
 # At most this many input channels make a patch product cheaper than Winograd's transforms.
@@ -19,6 +19,8 @@ FEW_CHANNELS = 4
 # stay in the cache. Measured on AMD Milan (512 KiB of L2 a core, 32 MiB of shared L3), in input
 # elements of a chunk of movies.
 CHUNK_ELEMENTS = 128 * 1024
+# Not measured: `benchmarks.gpu --conv` compares it with "plain".
+GPU_METHOD: Method = "direct"
 
 
 def conv_stack(
@@ -29,10 +31,11 @@ def conv_stack(
     Args:
       posters: <float>[N, H, W, C].
       layers: of each layer the kernel <float>[3, 3, C, F] and the bias <float>[F].
-      method: "plain" calls XLA's convolution: best on a GPU, and the reference. "winograd" is for
-        CPUs: it computes in float32 whatever the input, with rounding errors some ten times those
-        of "plain" (about 1e-5 of the largest output). "auto" picks by the default backend, and
-        "plain" within `portable.kernels()`.
+      method: "plain" calls XLA's convolution and leaves the gradient to XLA: the reference.
+        "direct" calls it, too: see `direct_conv`. "winograd" is for CPUs: it computes in float32
+        whatever the input, with rounding errors some ten times those of "plain" (about 1e-5 of the
+        largest output). "auto" is "winograd" on a CPU, `GPU_METHOD` elsewhere, and "plain" within
+        `portable.kernels()`.
 
     Where several places of a pooling window tie, "plain" sends the gradient to the first.
     "winograd" does too, but its rounding differs from place to place, so that where exact
@@ -44,12 +47,14 @@ def conv_stack(
       posters.
     """
     if method == "auto":
-        method = "plain" if portable.chosen() or jax.default_backend() != "cpu" else "winograd"
-    if method not in ("plain", "winograd"):
+        fast = "winograd" if jax.default_backend() == "cpu" else GPU_METHOD
+        method = "plain" if portable.chosen() else fast
+    if method not in ("plain", "direct", "winograd"):
         raise ValueError(f"unknown method {method!r}")
-    if method == "plain":
+    if method != "winograd":
+        layer = _plain_layer if method == "plain" else direct_conv.layer
         for kernel, bias in layers:
-            posters = _plain_layer(posters, kernel, bias)
+            posters = layer(posters, kernel, bias)
         return posters
     x = posters.astype(jnp.float32)
     for kernel, bias in layers:
