@@ -78,12 +78,13 @@ class ResidentFeed:
 
     def dispatches(self, plan: BatchPlan, start: int, ends: Iterable[int]) -> Iterator[Dispatch]:
         """Yields the batches of a plan from number `start` on, up to each of `ends` in turn."""
-        buckets = np.searchsorted(self._bucket_lengths, plan.lengths).astype(np.int32)
+        rows = plan.movies[:, self._rows]
+        buckets = np.searchsorted(self._bucket_lengths, plan.lengths)
         for end in ends:
-            movies = np.zeros((self._steps_per_dispatch, *plan.movies[0, self._rows].shape))
-            movies = movies.astype(np.int32)
+            # Always as large, so that one program does for all; what is beyond `count` is not read.
+            movies = np.zeros((self._steps_per_dispatch, rows.shape[1]), np.int32)
             bucket = np.zeros(self._steps_per_dispatch, np.int32)
-            movies[: end - start] = plan.movies[start:end, self._rows]
+            movies[: end - start] = rows[start:end]
             bucket[: end - start] = buckets[start:end]
             yield Dispatch(end - start, (_split(movies.T).swapaxes(1, 2), bucket))
             start = end
