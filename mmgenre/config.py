@@ -188,7 +188,6 @@ class Config:
 
 
 DATA_MODES = ("stream", "host", "resident")
-"""Where the movies lie that training takes its batches from; see `DataConfig.mode`."""
 
 _CHOICES = {
     "model.compute_dtype": ("float32", "bfloat16"),

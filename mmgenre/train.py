@@ -73,11 +73,10 @@ class Trainer:
                 f"the tokenizer of {dataset.path} has {dataset.info.vocabulary_size:,} words, more "
                 f"than config.model.vocabulary_size ({config.model.vocabulary_size:,}); raise it"
             )
-        self.config = config
-        self.run = run
+        self.config, self.run = config, run
         self.train_source = MovieSource(dataset, schema.TRAIN, config.data)
-        data = training_feed.validation_data(config.data)
-        self.validation_source = MovieSource(dataset, schema.VALIDATION, data)
+        validation = training_feed.validation_data(config.data)
+        self.validation_source = MovieSource(dataset, schema.VALIDATION, validation)
         self.steps_per_epoch = len(self.train_source.num_tokens) // config.batch_size
         if self.steps_per_epoch == 0:
             raise UserError(
@@ -175,8 +174,8 @@ class Trainer:
                     signum = finish(*pending)
                 step += dispatch.count
                 pending = (step, dispatch.count, sums)
-                every = config.checkpoint_every_steps
-                if step < last_step and (signum or (every and step % every == 0)):
+                due = config.checkpoint_every_steps and step % config.checkpoint_every_steps == 0
+                if step < last_step and (signum or due):
                     signum = finish(*pending) or signum
                     pending = None
                     writer.flush()
