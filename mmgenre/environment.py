@@ -46,11 +46,9 @@ def hardware() -> dict[str, Any]:
         "devices": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
         "platform": jax.default_backend(),
         "processes": jax.process_count(),
-        "cpu": _cpu_name(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "memory_gib": _memory_gib(),
+        "cpu": cpu_name(),
+        "cores": num_cores(),
+        "memory_gib": memory_gib(),
         "system": f"{platform.system()} {platform.machine()}",
     }
 
@@ -60,7 +58,15 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _cpu_name() -> str:
+def num_cores() -> int | None:
+    """Returns the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def cpu_name() -> str:
+    """Returns the processor's name."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -70,7 +76,8 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _memory_gib() -> float | None:
+def memory_gib() -> float | None:
+    """Returns the machine's memory in GiB, where the system says."""
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     except (ValueError, OSError, AttributeError):

@@ -7,7 +7,7 @@ import argparse
 
 from etils import epath
 
-from mmgenre import processor, schema
+from mmgenre import compiled_cache, processor, schema
 from mmgenre.errors import run_command
 
 
@@ -33,6 +33,7 @@ def main() -> None:
     from mmgenre.run_directory import RunDirectory
 
     run, dataset = RunDirectory.open(args.run), open_dataset(args.data)
+    compiled_cache.enable()
     processor.use_all_cores(run.load_config().batch_size)
     from mmgenre.evaluation import evaluate_and_write
 

@@ -21,7 +21,7 @@ from absl import flags
 from etils import epath
 from ml_collections import config_flags
 
-from mmgenre import interruption, processor
+from mmgenre import compiled_cache, interruption, processor
 from mmgenre.config import Config
 from mmgenre.errors import UserError, run_command
 from mmgenre.membership import Membership
@@ -89,6 +89,7 @@ def parse_command_line(argv: list[str]) -> tuple[Config, str, Membership | None]
 
 def run(config: Config, workdir: str, membership: Membership | None) -> None:
     """Trains and evaluates; what the command does once its arguments are known to be right."""
+    compiled_cache.enable()
     if membership is None:
         processor.use_all_cores(config.batch_size)
     from mmgenre import run_log

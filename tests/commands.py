@@ -85,4 +85,6 @@ def environment(num_devices: int = 1) -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={num_devices}",
+        # The user's cache stays as it is, and what tests compile is kept here.
+        "XDG_CACHE_HOME": str(ROOT / ".cache"),
     }

@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).parent.parent / "mmgenre"
 
 LAYERS = (
     {"errors", "overview_text", "schema"},
-    {"interruption", "membership", "peers", "processor", "remote"},
+    {"compiled_cache", "interruption", "membership", "peers", "processor", "remote"},
     {"cluster", "config", "environment", "prepared_dataset", "run_lock"},
     {"kernels", "posters", "random_streams"},
     {"bundle_files", "pages", "predictions_table", "thresholds", "tokenizer"},

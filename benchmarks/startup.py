@@ -1,0 +1,104 @@
+"""Seconds from a command to its answer: help, a mistake, and the first training step.
+
+    python -m benchmarks.startup --data <prepared data set> [--config configs/model1.py]
+        [--rounds 2] [--json out.json]
+
+The first step is that of the real program: from its start until its log has the row of step 1, cold
+(with an empty cache of compiled programs) and again with what the first start left there.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.machine import describe_machine
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.startup",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", required=True, help="folder of a prepared data set")
+    parser.add_argument("--config", default="configs/model1.py", help="file, or file:variant")
+    parser.add_argument("--rounds", type=int, default=2, help="of each measurement")
+    parser.add_argument("--json", type=Path, help="write the results here, too")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measures, and prints a table."""
+    args = parse_args()
+    seconds: dict[str, list[float]] = {}
+    for _ in range(args.rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            measured = {
+                "help": seconds_to_end(["--help"]),
+                "a mistake in the config": seconds_to_end(
+                    [f"--config={args.config}", "--config.learning_rate=-1"]
+                ),
+                "first step, cold": seconds_to_first_step(args, Path(folder), "cold"),
+                "first step, second start": seconds_to_first_step(args, Path(folder), "second"),
+            }
+        for name, value in measured.items():
+            seconds.setdefault(name, []).append(value)
+    machine = describe_machine()
+    print(f"{args.config}, {machine['cores']} cores, {machine['cpu']}, load {machine['load']}")
+    print(f"{'':26s}  median   all (seconds)")
+    for name, values in seconds.items():
+        each = " ".join(f"{value:.2f}" for value in values)
+        print(f"{name:26s} {statistics.median(values):7.2f}   {each}")
+    if args.json:
+        result = {"machine": machine, "config": args.config, "seconds": seconds}
+        args.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def seconds_to_end(arguments: list[str]) -> float:
+    """Returns how long `python -m mmgenre.main` takes to answer without training."""
+    start = time.perf_counter()
+    process = subprocess.run(_command(arguments), capture_output=True, text=True, check=False)
+    if process.returncode not in (0, 2) or "Traceback" in process.stderr:
+        sys.exit(f"error: {process.stderr}")
+    return time.perf_counter() - start
+
+
+def seconds_to_first_step(args: argparse.Namespace, folder: Path, name: str) -> float:
+    """Starts a training with its cache in `folder`, and ends it at the row of step 1."""
+    arguments = [
+        f"--config={args.config}",
+        f"--config.data.dir={args.data}",
+        f"--workdir={folder / name}",
+        "--config.log_every_steps=1",
+    ]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder), "COLUMNS": "200"}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        _command(arguments), env=environment, stderr=subprocess.PIPE, text=True
+    )
+    lines = []
+    try:
+        for line in process.stderr:
+            lines.append(line)
+            if " [1] " in line and "train/loss" in line:
+                return time.perf_counter() - start
+    finally:
+        process.kill()
+        process.wait()
+    sys.exit(f"error: the training ended without a step:\n{''.join(lines)}")
+
+
+def _command(arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", "mmgenre.main", *arguments]
+
+
+if __name__ == "__main__":
+    main()

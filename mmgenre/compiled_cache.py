@@ -1,0 +1,99 @@
+"""Compiled programs kept on disk, so that the next start does not compile them again.
+
+JAX finds them by a hash of the program, its own version and XLA's flags, but not of the processor,
+so each kind of processor has a folder of its own. A cache must never be what a run fails of: where
+the folder cannot be written, there is none. Imports nothing heavy.
+"""
+
+import hashlib
+import os
+import platform
+import tempfile
+import zlib
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Final
+
+_ZSTANDARD: Final = b"\x28\xb5\x2f\xfd"
+"""What Zstandard's files begin with (RFC 8878); JAX uses zlib where that is not installed."""
+
+_FOLDER: Final = "JAX_COMPILATION_CACHE_DIR"
+_MAX_BYTES: Final = 1 << 30
+_COMPILED_FOR_S: Final = "0.1"
+"""What is compiled faster than this is not worth a file."""
+
+
+def enable(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Turns JAX's persistent compilation cache on; must run before JAX is imported.
+
+    It lies in `$XDG_CACHE_HOME/mmgenre`, `~/.cache/mmgenre` by default. A JAX_COMPILATION_CACHE_DIR
+    of the user's wins; an empty one turns the cache off.
+    """
+    if _FOLDER in environ:
+        return
+    try:
+        folder = cache_folder(environ)
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()  # Says more than the permissions do.
+        tidy(folder)
+    except (OSError, RuntimeError):  # The latter where there is no home.
+        return
+    environ[_FOLDER] = str(folder)
+    environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", _COMPILED_FOR_S)
+
+
+def cache_folder(environ: MutableMapping[str, str] = os.environ) -> Path:
+    """Returns the folder for programs compiled on a processor like this one."""
+    root = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    kind = hashlib.sha256(_processor().encode()).hexdigest()[:12]
+    return Path(root) / "mmgenre" / f"compiled-{kind}"
+
+
+def tidy(folder: Path, max_bytes: int = _MAX_BYTES) -> None:
+    """Deletes what was cut off in writing, and the oldest files beyond `max_bytes` in all.
+
+    JAX would warn of a damaged file at each start, and never replace it.
+
+    Raises:
+      OSError: the folder cannot be read or written.
+    """
+    files = []
+    for path in folder.glob("*-cache"):
+        try:
+            status = path.stat()
+            if _is_whole(path):
+                files.append((status.st_mtime, status.st_size, path))
+            else:
+                path.unlink()
+        except FileNotFoundError:  # Another process tidies up, too.
+            continue
+    total = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
+        if total <= max_bytes:
+            break
+        path.unlink(missing_ok=True)
+        total -= size
+
+
+def _is_whole(path: Path) -> bool:
+    content = path.read_bytes()
+    try:
+        if content.startswith(_ZSTANDARD):
+            import zstandard
+
+            zstandard.ZstdDecompressor().decompress(content)
+        else:
+            zlib.decompress(content)
+    except Exception:  # Each library has errors of its own; a file that JAX cannot read is no loss.
+        return False
+    return True
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    names = ("vendor_id", "cpu family", "model", "model name", "flags", "Features", "CPU part")
+    first = text.split("\n\n")[0].splitlines()
+    return "\n".join(line for line in first if line.split("\t")[0].strip(": ") in names)
