@@ -12,7 +12,6 @@ counted. Every layout must end with the same loss: that is checked.
 
 import argparse
 import functools
-import importlib.util
 import json
 import os
 import socket
@@ -20,6 +19,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from benchmarks.configs import load_config
 
 DEFAULT_LAYOUTS = ("1x1", "1x2", "1x4", "2x1")
 
@@ -149,17 +150,6 @@ def measure(args: argparse.Namespace, *, num_processes: int, process_id: int, po
             "gradient_bytes": sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state.params)),
             "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         }
-
-
-def load_config(text: str):
-    """Returns the config of a file, or file:variant."""
-    from mmgenre.config import Config
-
-    path, _, variant = text.partition(":")
-    spec = importlib.util.spec_from_file_location("config", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return Config.from_config_dict(module.get_config(variant))
 
 
 if __name__ == "__main__":

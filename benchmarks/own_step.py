@@ -1,0 +1,51 @@
+"""One process of `benchmarks.training_step`: this program's own step, as `mmgenre.main` runs it."""
+
+import functools
+import json
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Measures each batch of a folder: python -m benchmarks.own_step <config> <folder> <steps>."""
+    from benchmarks.configs import load_config
+    from mmgenre import compiled_cache, processor
+
+    name, folder, num_steps = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    config = load_config(name)
+    compiled_cache.enable()
+    processor.use_all_cores(config.batch_size)  # Before JAX is imported, as in `mmgenre.main`.
+
+    import jax
+    import numpy as np
+
+    from benchmarks.peers.timing import measure
+    from mmgenre import optimizer, parallel, random_streams, steps
+    from mmgenre.models import fusion
+    from mmgenre.train_state import TrainState
+
+    model, tx = fusion.build(config.model), optimizer.build(config)
+    create = functools.partial(TrainState.create, model, tx)
+    state = parallel.jit_replicated(create, random_streams.init_key(config.seed))
+    dropout_key = random_streams.stream_key(config.seed, random_streams.DROPOUT)
+    train_step = parallel.pmap_train_step(
+        functools.partial(steps.train_step, model=model, optimizer=tx, dropout_key=dropout_key)
+    )
+    measured = {}
+    for path in sorted(folder.glob("batch-*.npz")):
+        with np.load(path) as file:
+            batch = dict(file)
+
+        def step(batch: dict[str, np.ndarray] = batch) -> None:
+            nonlocal state
+            state, sums = train_step(state, batch)
+            jax.block_until_ready((state, sums))
+
+        measured[path.stem.removeprefix("batch-")] = measure(step, num_steps)
+    parameters = sum(x.size for x in jax.tree.leaves(state.params))
+    versions = {"jax": jax.__version__, "devices": jax.device_count()}
+    print(json.dumps({"parameters": parameters, "versions": versions, "steps": measured}))
+
+
+if __name__ == "__main__":
+    main()

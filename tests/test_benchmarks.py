@@ -1,0 +1,72 @@
+"""The benchmarks measure what they say, on a data set and a model of no size."""
+
+import json
+
+from benchmarks.configs import load_config
+from benchmarks.training_step import OURS, step_ms, table
+from tests.commands import ROOT, run_module
+
+TRIAL = f"{ROOT}/configs/model1.py:trial"
+
+
+def test_training_step_beside_a_peer(tiny_dataset, tmp_path):
+    out = tmp_path / "out.json"
+    process = run_module(
+        "benchmarks.training_step",
+        f"--data={tiny_dataset.path}",
+        f"--configs={TRIAL}",
+        "--peers=keras-tf",
+        "--rounds=1",
+        "--steps=1",
+        f"--json={out}",
+    )
+    assert process.returncode == 0, process.stderr
+    result = json.loads(out.read_text())["results"][TRIAL]
+    assert set(result["steps"]) == {OURS, "keras-tf"}
+    assert set(result["steps"]["keras-tf"]) == {"128"}
+    assert set(result["batches"]) <= set(result["steps"][OURS])
+    # The same architecture.
+    assert result["parameters"]["keras-tf"] == result["parameters"][OURS]
+    config = load_config(TRIAL)
+    movies = tiny_dataset.split("train").num_movies
+    assert sum(result["batches"].values()) == movies // config.batch_size
+
+
+def test_real_lengths_are_weighted_by_their_batches():
+    def steps(*wall_ms: float) -> dict:
+        return {"wall_ms": list(wall_ms), "cpu_ms": [2 * ms for ms in wall_ms]}
+
+    result = {
+        "batch_size": 10,
+        "max_tokens": 128,
+        "batches": {32: 3, 128: 1},
+        "steps": {
+            OURS: {"32": steps(10, 30, 20), "128": steps(60, 60, 90)},
+            "torch": {"128": steps(120, 180, 90)},
+        },
+    }
+    assert step_ms(result, OURS, forced=False) == (30, (3 * 10 + 60) / 4)
+    assert step_ms(result, OURS, forced=True) == (60, 60)
+    assert step_ms(result, "torch", forced=True) == (120, 90)
+    last = table("config", result).splitlines()[-1].split()
+    assert last[0] == "torch"
+    assert last[-2:] == ["4.00", "2.00"]
+
+
+def test_input_modes(tiny_dataset, tmp_path):
+    out = tmp_path / "out.json"
+    process = run_module(
+        "benchmarks.input_modes",
+        f"--data={tiny_dataset.path}",
+        f"--config={TRIAL}",
+        "--rounds=1",
+        "--max_steps=2",
+        f"--json={out}",
+    )
+    assert process.returncode == 0, process.stderr
+    result = json.loads(out.read_text())
+    assert set(result["seconds_per_step"]) == {"in memory", "stream", "host"}
+    assert set(result["alone_seconds_per_batch"]) == {"stream", "host"}
+    poster = 64 * 64 * 3
+    for count in result["bytes_per_movie"].values():
+        assert poster < count < 1.3 * poster
