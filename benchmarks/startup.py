@@ -4,12 +4,14 @@
         [--rounds 2] [--json out.json]
 
 The first step is that of the real program: from its start until its log has the row of step 1, cold
-(with an empty cache of compiled programs) and again with what the first start left there.
+(with an empty cache of compiled programs) and again with what the first start left there. The
+processor's time (of all threads) hardly depends on what else the machine does.
 """
 
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -37,7 +39,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Measures, and prints a table."""
     args = parse_args()
-    seconds: dict[str, list[float]] = {}
+    seconds: dict[str, list[tuple[float, float]]] = {}
     for _ in range(args.rounds):
         with tempfile.TemporaryDirectory() as folder:
             measured = {
@@ -52,25 +54,26 @@ def main() -> None:
             seconds.setdefault(name, []).append(value)
     machine = describe_machine()
     print(f"{args.config}, {machine['cores']} cores, {machine['cpu']}, load {machine['load']}")
-    print(f"{'':26s}  median   all (seconds)")
+    print(f"{'':26s}  median   processor   all (seconds)")
     for name, values in seconds.items():
-        each = " ".join(f"{value:.2f}" for value in values)
-        print(f"{name:26s} {statistics.median(values):7.2f}   {each}")
+        wall, cpu = (statistics.median(column) for column in zip(*values, strict=True))
+        each = " ".join(f"{wall:.2f}" for wall, _ in values)
+        print(f"{name:26s} {wall:7.2f} {cpu:11.2f}   {each}")
     if args.json:
         result = {"machine": machine, "config": args.config, "seconds": seconds}
         args.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def seconds_to_end(arguments: list[str]) -> float:
-    """Returns how long `python -m mmgenre.main` takes to answer without training."""
-    start = time.perf_counter()
+def seconds_to_end(arguments: list[str]) -> tuple[float, float]:
+    """Returns the wall and processor seconds of `python -m mmgenre.main` without training."""
+    start, start_cpu = time.perf_counter(), _children_cpu()
     process = subprocess.run(_command(arguments), capture_output=True, text=True, check=False)
     if process.returncode not in (0, 2) or "Traceback" in process.stderr:
         sys.exit(f"error: {process.stderr}")
-    return time.perf_counter() - start
+    return time.perf_counter() - start, _children_cpu() - start_cpu
 
 
-def seconds_to_first_step(args: argparse.Namespace, folder: Path, name: str) -> float:
+def seconds_to_first_step(args: argparse.Namespace, folder: Path, name: str) -> tuple[float, float]:
     """Starts a training with its cache in `folder`, and ends it at the row of step 1."""
     arguments = [
         f"--config={args.config}",
@@ -78,22 +81,30 @@ def seconds_to_first_step(args: argparse.Namespace, folder: Path, name: str) -> 
         f"--workdir={folder / name}",
         "--config.log_every_steps=1",
     ]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(folder), "COLUMNS": "200"}
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder)}
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), _children_cpu()
     process = subprocess.Popen(
         _command(arguments), env=environment, stderr=subprocess.PIPE, text=True
     )
-    lines = []
+    lines, wall = [], None
     try:
         for line in process.stderr:
             lines.append(line)
             if " [1] " in line and "train/loss" in line:
-                return time.perf_counter() - start
+                wall = time.perf_counter() - start
+                break
     finally:
         process.kill()
         process.wait()
-    sys.exit(f"error: the training ended without a step:\n{''.join(lines)}")
+    if wall is None:
+        sys.exit(f"error: the training ended without a step:\n{''.join(lines)}")
+    return wall, _children_cpu() - start_cpu
+
+
+def _children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _command(arguments: list[str]) -> list[str]:
