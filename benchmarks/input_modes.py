@@ -1,7 +1,7 @@
 """How fast training runs from each input mode, beside the same step on batches in memory.
 
     python -m benchmarks.input_modes --data <prepared data set> [--config configs/model1.py]
-        [--modes stream host] [--rounds 3] [--json out.json]
+        [--modes stream host resident] [--rounds 3] [--json out.json]
 
 Each round trains one epoch from batches that lie in memory and one from each mode, on the same plan
 and compiled steps. "alone" is the pipeline without any training. Bytes are per movie: what is read
@@ -9,18 +9,18 @@ from the shards, and what a batch holds.
 """
 
 import argparse
+import dataclasses
 import functools
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.configs import load_config
 from benchmarks.machine import describe_machine
+from mmgenre.config import DATA_MODES
 
-MODES: Final = ("stream", "host")
 IN_MEMORY: Final = "in memory"
 
 
@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--data", required=True, help="folder of a prepared data set")
     parser.add_argument("--config", default="configs/model1.py", help="file, or file:variant")
-    parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
+    parser.add_argument("--modes", nargs="+", default=("stream", "host"), choices=DATA_MODES)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--max_steps", type=int, help="of an epoch (default: all)")
     parser.add_argument("--json", type=Path, help="write the results here, too")
@@ -66,22 +66,17 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, config: Any) -> dict[str, Any]:
     """Returns the medians over all rounds, and the bytes of a movie."""
-    import dataclasses
-
     import jax
 
-    from mmgenre import optimizer, parallel, random_streams, schema, steps
+    from mmgenre import optimizer, parallel, random_streams, schema, steps, training_feed
     from mmgenre.batch_plan import plan_training_epoch
+    from mmgenre.device_resident import Dispatch
     from mmgenre.input_pipeline import MovieSource
     from mmgenre.models import fusion
     from mmgenre.prepared_dataset import open_dataset
     from mmgenre.train_state import TrainState
 
     dataset = open_dataset(args.data)
-    sources = {
-        mode: MovieSource(dataset, schema.TRAIN, dataclasses.replace(config.data, mode=mode))
-        for mode in args.modes
-    }
     plan = plan_training_epoch(
         dataset.index(schema.TRAIN).num_tokens,
         batch_size=config.batch_size,
@@ -90,60 +85,66 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, Any]:
         epoch=0,
     )
     plan = type(plan)(plan.movies[: args.max_steps], plan.lengths[: args.max_steps])
-    feeds: dict[str, Callable[[], Iterable]] = {
-        name: functools.partial(source.batches, plan) for name, source in sources.items()
-    }
-    # Copied: TensorFlow's own arrays would be freed and used again.
-    batches = [
-        {name: rows.copy() for name, rows in batch.items()}
-        for batch in next(iter(feeds.values()))()
-    ]
-    feeds = {IN_MEMORY: lambda: batches, **feeds}
-
     model, tx = fusion.build(config.model), optimizer.build(config)
+    dropout_key = random_streams.stream_key(config.seed, random_streams.DROPOUT)
+    train_step = functools.partial(
+        steps.train_step, model=model, optimizer=tx, dropout_key=dropout_key
+    )
     create = functools.partial(TrainState.create, model, tx)
     state = parallel.jit_replicated(create, random_streams.init_key(config.seed))
-    dropout_key = random_streams.stream_key(config.seed, random_streams.DROPOUT)
-    step = parallel.pmap_train_step(
-        functools.partial(steps.train_step, model=model, optimizer=tx, dropout_key=dropout_key)
-    )
-    for length in set(plan.lengths.tolist()):  # Compiles; twice, as the first state differs.
-        for _ in range(2):
-            state, sums = step(state, batches[plan.lengths.tolist().index(length)])
-    jax.block_until_ready(sums)
 
-    def train(feed: Iterator) -> None:
+    sources, feeds = {}, {}
+    for mode in args.modes:
+        of_mode = dataclasses.replace(config, data=dataclasses.replace(config.data, mode=mode))
+        sources[mode] = MovieSource(dataset, schema.TRAIN, of_mode.data)
+        feeds[mode] = training_feed.open_feed(of_mode, sources[mode], train_step)
+    streamed = MovieSource(dataset, schema.TRAIN, dataclasses.replace(config.data, mode="stream"))
+    # Copied: TensorFlow's own arrays would be freed and used again.
+    in_memory = [
+        Dispatch(1, {name: rows.copy() for name, rows in batch.items()})
+        for batch in streamed.batches(plan)
+    ]
+    memory_feed = training_feed.BatchFeed(streamed, train_step, batch_size=config.batch_size)
+
+    def train(name: str) -> float:
+        """Trains one epoch; returns the seconds of a step."""
         nonlocal state
-        pending = None
-        for batch in feed:
-            state, sums = step(state, batch)
+        feed, pending, start = feeds.get(name, memory_feed), None, time.perf_counter()
+        ends = training_feed.dispatch_ends(config, 0, 0, len(plan))
+        dispatches = in_memory if name == IN_MEMORY else feed.dispatches(plan, 0, ends)
+        for dispatch in dispatches:
+            state, sums = feed.run(state, dispatch)
             if pending is not None:  # One step late, as training reads them.
                 jax.device_get(pending)
             pending = sums
         jax.block_until_ready((state, pending))
+        return (time.perf_counter() - start) / len(plan)
 
-    per_step: dict[str, list[float]] = {name: [] for name in feeds}
-    alone: dict[str, list[float]] = {name: [] for name in sources}
+    def iterate(name: str) -> float:
+        """Takes all batches of an epoch; returns the seconds of one."""
+        start = time.perf_counter()
+        for _ in sources[name].batches(plan):
+            pass
+        return (time.perf_counter() - start) / len(plan)
+
+    names = [IN_MEMORY, *args.modes]
+    for name in names:
+        train(name)  # Compiles.
+    per_step: dict[str, list[float]] = {name: [] for name in names}
+    alone: dict[str, list[float]] = {name: [] for name in args.modes if name != "resident"}
     for number in range(args.rounds):
-        names = list(feeds)
         for name in names if number % 2 == 0 else reversed(names):
-            start = time.perf_counter()
-            train(iter(feeds[name]()))
-            per_step[name].append((time.perf_counter() - start) / len(plan))
-        for name, source in sources.items():
-            start = time.perf_counter()
-            for _ in source.batches(plan):
-                pass
-            alone[name].append((time.perf_counter() - start) / len(plan))
-    num_movies = plan.movies.size
+            per_step[name].append(train(name))
+        for name, seconds in alone.items():
+            seconds.append(iterate(name))
     read = sum(path.stat().length for path in dataset.shard_paths(schema.TRAIN))
-    held = sum(rows.nbytes for batch in batches for rows in batch.values())
+    held = sum(rows.nbytes for dispatch in in_memory for rows in dispatch.inputs.values())
     return {
         "seconds_per_step": {name: statistics.median(values) for name, values in per_step.items()},
         "alone_seconds_per_batch": {n: statistics.median(values) for n, values in alone.items()},
         "bytes_per_movie": {
             "read from the shards": read / len(dataset.index(schema.TRAIN)),
-            "in a batch": held / num_movies,
+            "in a batch": held / plan.movies.size,
         },
     }
 
