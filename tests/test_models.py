@@ -175,6 +175,18 @@ def test_dropout_keeps_the_right_share_and_the_mean():
     assert abs(np.corrcoef(mask[0].ravel(), mask[1].ravel())[0, 1]) < 0.15
 
 
+def test_dropout_of_bfloat16_keeps_the_mean():
+    """1 / 0.7 is rounded with each value, not before: else all would be a thousandth too large."""
+    x = jnp.asarray(np.random.default_rng(0).uniform(1, 2, (64, 5_000)), jnp.bfloat16)
+    rows = jnp.arange(64, dtype=jnp.int32)
+    kept = RowDropout(0.3).apply(
+        {}, x, rows, deterministic=False, rngs={"dropout": jax.random.key(7)}
+    )
+    assert kept.dtype == jnp.bfloat16
+    kept, x = np.asarray(kept, np.float64), np.asarray(x, np.float64)
+    assert abs(kept[kept > 0].sum() / x[kept > 0].sum() * 0.7 - 1) < 1e-4
+
+
 def test_dropout_depends_on_the_row_alone_not_on_its_device():
     dropout, x = RowDropout(0.5), jnp.ones((8, 30))
     rows = jnp.arange(8, dtype=jnp.int32)

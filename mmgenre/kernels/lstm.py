@@ -59,7 +59,7 @@ def lstm_stack(
     for layer, mask in zip(layers, masks, strict=True):
         x = _LAYERS[method](x, *layer)
         if mask is not None:
-            x = x * (mask if time_major else mask.swapaxes(0, 1)).astype(dtype)
+            x = (x * (mask if time_major else mask.swapaxes(0, 1))).astype(dtype)
     return x if time_major else x.swapaxes(0, 1)
 
 

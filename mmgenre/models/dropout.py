@@ -36,7 +36,9 @@ class RowDropout(nn.Module):
         """
         if deterministic or self.rate == 0:
             return x
-        return x * dropout_mask(self.make_rng("dropout"), rows, x.shape[1:], self.rate, x.dtype)
+        key, shape = self.make_rng("dropout"), x.shape[1:]
+        # In float32 even for bfloat16, which would round 1 / (1 - rate) for all values alike.
+        return (x * dropout_mask(key, rows, shape, self.rate, jnp.float32)).astype(x.dtype)
 
 
 def dropout_mask(

@@ -113,7 +113,7 @@ class LSTMStack(nn.Module):
             for index, units in enumerate(self.units[:-1]):
                 shape = (x.shape[1], units)
                 key = self.make_rng("dropout")
-                masks[index] = dropout_mask(key, rows, shape, self.dropout_rate, x.dtype)
+                masks[index] = dropout_mask(key, rows, shape, self.dropout_rate, jnp.float32)
         method = lstm_choice.method_of(self.kernel)
         return lstm.lstm_stack(x, layers, masks, method=method)
 
