@@ -1,134 +1,33 @@
 """Evaluating a run's best checkpoint on a split of any prepared data set."""
 
 import dataclasses
-import functools
-import logging
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 from etils import epath
 
-from mmgenre import (
-    baselines,
-    branches,
-    evaluation_record,
-    metrics,
-    parallel,
-    report_tables,
-    schema,
-)
-from mmgenre.batch_plan import BatchPlan, plan_evaluation
-from mmgenre.best_params import load_best_params
-from mmgenre.config import Config
+from mmgenre import baselines, evaluation_record, metrics, operating_points, report_tables, schema
+from mmgenre.batch_plan import BatchPlan
+from mmgenre.calibration import fit_decision_rule
 from mmgenre.errors import UserError
 from mmgenre.evaluation_record import SplitRecord
-from mmgenre.input_pipeline import MovieSource, read_has_poster, read_texts
-from mmgenre.models import fusion
+from mmgenre.input_pipeline import MovieSource, read_texts
 from mmgenre.prepared_dataset import PreparedDataset
 from mmgenre.run_directory import RunDirectory, write_json
-
-_log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class SplitPredictions:
-    """What a model says about every movie of a split, in the order of the records.
-
-    Attributes:
-      logits: <float32>[movies, 18], or [movies, views, 18].
-      labels: <uint8>[movies, 18].
-    """
-
-    logits: np.ndarray
-    labels: np.ndarray
-
-
-def predict_split(
-    eval_step: Callable[..., Any], params: Any, source: MovieSource, config: Config
-) -> SplitPredictions:
-    """Runs a model over every movie of a split, each exactly once, on all devices.
-
-    Args:
-      eval_step: `steps.eval_step` or `branches.eval_views_step`, by `parallel.jit_eval_step`.
-      params: the model's parameters, on all devices.
-      source: the movies.
-      config: its batch size is rounded up to a multiple of the devices.
-    """
-    batch_size = -(-config.batch_size // jax.device_count()) * jax.device_count()
-    plan = plan_evaluation(
-        source.num_tokens, batch_size=batch_size, bucket_lengths=config.data.bucket_lengths
-    )
-    num_movies = len(source.num_tokens)
-    logits: np.ndarray | None = None  # Its shape is the step's to decide.
-    labels = np.zeros((num_movies, schema.NUM_GENRES), np.uint8)
-
-    def collect(movies: np.ndarray, results: tuple[jax.Array, jax.Array]) -> None:
-        nonlocal logits
-        real = movies >= 0
-        if logits is None:
-            logits = np.zeros((num_movies, *results[0].shape[1:]), np.float32)
-        logits[movies[real]], labels[movies[real]] = (np.asarray(x)[real] for x in results)
-
-    pending = None
-    batches = source.batches(plan, rows=parallel.local_rows(batch_size))
-    for movies, batch in zip(plan.movies, batches, strict=True):
-        results = eval_step(params, batch)
-        if pending is not None:  # One step late: the host prepares while the device computes.
-            collect(*pending)
-        pending = (movies, results)
-    if pending is not None:
-        collect(*pending)
-    assert logits is not None, "a split has at least one movie"
-    return SplitPredictions(logits, labels)
-
-
-def record_split(run: RunDirectory, dataset: PreparedDataset, split: str) -> SplitRecord:
-    """Asks a run's best checkpoint about every movie of a split, whole and with a half withheld.
-
-    Raises:
-      UserError: no checkpoint yet, no such split, or the data set has another tokenizer.
-    """
-    config = run.load_config()
-    trained_on, _ = run.load_dataset_info()
-    if dataset.info.tokenizer_sha256 != trained_on.tokenizer_sha256:
-        raise UserError(
-            f"{dataset.path} was prepared with another tokenizer than {run.path} was trained with; "
-            f"prepare it with --tokenizer {run.tokenizer_file}"
-        )
-    source = MovieSource(dataset, split, config.data)
-    model = fusion.build(config.model)
-    params, step = load_best_params(run, model)
-    predictions = predict_split(_compiled_views(model), params, source, config)
-    both, poster, overview = np.moveaxis(predictions.logits, 1, 0)
-    return SplitRecord(
-        step=step,
-        dataset_name=dataset.info.name,
-        fingerprint=dataset.info.fingerprint,
-        ids=np.asarray(read_texts(dataset, split, schema.ID)),
-        titles=np.asarray(read_texts(dataset, split, schema.TITLE)),
-        labels=predictions.labels,
-        logits=both,
-        poster_logits=poster,
-        overview_logits=overview,
-        has_poster=read_has_poster(dataset, split),
-        num_tokens=source.num_tokens,
-    )
-
-
-@functools.cache
-def _compiled_views(model: fusion.FusionModel) -> Callable[..., Any]:
-    """Compiles once for all the splits of a run."""
-    return parallel.jit_eval_step(functools.partial(branches.eval_views_step, model=model))
+from mmgenre.split_predictions import record_split
+from mmgenre.thresholds import DEFAULT_THRESHOLD, DecisionRule
 
 
 def evaluate_run(run: RunDirectory, dataset: PreparedDataset, split: str) -> dict[str, Any]:
     """Computes the report of a run's best checkpoint on one split, with baselines beside it.
 
     Returns:
-      `metrics.evaluate_probabilities` at threshold 0.5, with "loss", "run", "step", "data", and
-      "baselines": the same metrics of each baseline by name.
+      `operating_points.evaluate_logits` at the run's thresholds, with "threshold" (in words),
+      "warning" (null where there is none), "loss" of the logits as they are, "run", "step", "data",
+      "with_poster" (the same metrics over the movies that have a poster, and there
+      "poster_alone" and "overview_alone", with the other half withheld; null where there is no
+      such movie), and "baselines": the same metrics of each baseline by name.
 
     Raises:
       UserError: no checkpoint yet, no such split, or the data set has another tokenizer.
@@ -139,7 +38,9 @@ def evaluate_run(run: RunDirectory, dataset: PreparedDataset, split: str) -> dic
 def _report(
     run: RunDirectory, dataset: PreparedDataset, split: str, record: SplitRecord
 ) -> dict[str, Any]:
-    report = metrics.evaluate_probabilities(record.labels, metrics.sigmoid(record.logits))
+    rule = DecisionRule.load(run.path)
+    report = operating_points.evaluate_logits(record.labels, record.logits, rule)
+    compared = baselines.evaluate_baselines(dataset, split, *run.load_dataset_info())
     return {
         "run": run.path.name,
         "step": record.step,
@@ -149,18 +50,50 @@ def _report(
             "fingerprint": dataset.info.fingerprint,
             "split": split,
         },
-        "threshold": metrics.THRESHOLD,
+        "threshold": _in_words(rule),
+        "warning": operating_points.accuracy_warning(report, compared[baselines.NOTHING]),
         "loss": metrics.log_loss(record.logits, record.labels),
         **report,
-        "baselines": baselines.evaluate_baselines(dataset, split, *run.load_dataset_info()),
+        "with_poster": _with_poster(record, rule),
+        "baselines": compared,
     }
 
 
+def _in_words(rule: DecisionRule) -> str:
+    if not rule.chosen_on:
+        return f"threshold {DEFAULT_THRESHOLD} for all genres"
+    return f"thresholds per genre, fitted on {rule.chosen_on}"
+
+
+def _with_poster(record: SplitRecord, rule: DecisionRule) -> dict[str, Any] | None:
+    seen = record.has_poster
+    if not seen.any():
+        return None
+    both, poster, overview = (
+        operating_points.evaluate_logits(record.labels[seen], logits[seen], rule)
+        for logits in (record.logits, record.poster_logits, record.overview_logits)
+    )
+    return {**both, "poster_alone": poster, "overview_alone": overview}
+
+
+def fit_thresholds(run: RunDirectory, record: SplitRecord) -> None:
+    """Fits the run's `thresholds.json` on the answers for a validation split.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    if jax.process_index() != 0:
+        return
+    try:
+        fit_decision_rule(record.logits, record.labels, schema.VALIDATION).save(run.path)
+    except OSError as error:
+        raise UserError(f"cannot write into {run.path}: {error}") from error
+
+
 def write_record(
-    run: RunDirectory, dataset: PreparedDataset, split: str, record: SplitRecord | None = None
+    run: RunDirectory, dataset: PreparedDataset, split: str, record: SplitRecord
 ) -> None:
-    """Writes what a report draws from into the run; asks the model first where `record` is None."""
-    record = record or record_split(run, dataset, split)
+    """Writes what a report draws from into the run."""
     if jax.process_index() != 0:
         return
     overviews = read_texts(dataset, split, schema.OVERVIEW)

@@ -197,6 +197,13 @@ def read_has_poster(dataset: PreparedDataset, split: str) -> np.ndarray:
     return np.stack(_read_feature(dataset, split, schema.HAS_POSTER, spec)).astype(bool)
 
 
+def read_posters(dataset: PreparedDataset, split: str) -> np.ndarray:
+    """Reads the posters <uint8>[movies, 64, 64, 3] of a whole split; raises as `read_texts`."""
+    spec = _FEATURES[schema.POSTER]
+    pixels = b"".join(_read_feature(dataset, split, schema.POSTER, spec))
+    return np.frombuffer(pixels, np.uint8).reshape((-1, *schema.POSTER_SHAPE))
+
+
 def _read_feature(dataset: PreparedDataset, split: str, feature: str, spec: Any) -> list[Any]:
     index = dataset.index(split)
     shards = ShardReader(dataset.shard_paths(split), index)

@@ -1,6 +1,6 @@
 """Evaluation reports as tables for a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -14,19 +14,13 @@ _AVERAGES = {
 }
 
 
+_HEADLINE = (("f1", "micro"), ("f1", "macro"), ("roc_auc", "macro"), ("average_precision", "macro"))
+"""What models are compared by."""
+
+
 def evaluation_tables(report: Mapping[str, Any]) -> str:
-    """Returns the tables of `evaluate.evaluate_run`: overall beside the baselines, and by genre."""
+    """Returns the tables of `evaluation.evaluate_run`: beside the baselines, and by genre."""
     columns = {report["run"]: report, **report["baselines"]}
-    rows = [
-        [name, *(column[name] for column in columns.values())]
-        for name in ("accuracy", "exact_match", "hamming_loss")
-    ]
-    for metric, averages in _AVERAGES.items():
-        for average in averages:
-            values = (column[metric][average] for column in columns.values())
-            rows.append([f"{metric} {average}", *values])
-    headers = ["", *(name.replace("_", " ") for name in columns)]
-    overall = tabulate(rows, headers=headers, floatfmt=".4f", missingval="-")
     fields = ("support", "predicted", "precision", "recall", "f1", "roc_auc", "average_precision")
     per_genre = tabulate(
         [[genre, *(row[f] for f in fields)] for genre, row in report["per_genre"].items()],
@@ -37,6 +31,56 @@ def evaluation_tables(report: Mapping[str, Any]) -> str:
     data = report["data"]
     title = (
         f"{report['run']} (step {report['step']}) on {report['num_movies']:,} movies: "
-        f"{data['name']}, split {data['split']}, threshold {report['threshold']}"
+        f"{data['name']}, split {data['split']}, {report['threshold']}"
     )
-    return f"\n{title}\n\n{overall}\n\n{per_genre}"
+    parts = [title, comparison_table(columns), headline_table(columns), per_genre]
+    if report["warning"]:
+        parts.append(f"note: {report['warning']}")
+    return "\n" + "\n\n".join(parts)
+
+
+def comparison_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns every metric of several models side by side, at the thresholds in use."""
+    rows = [
+        [name, *(column[name] for column in columns.values())]
+        for name in ("accuracy", "exact_match", "hamming_loss")
+    ]
+    for metric, averages in _AVERAGES.items():
+        for average in averages:
+            values = (column[metric][average] for column in columns.values())
+            rows.append([f"{metric} {average}", *values])
+    headers = ["", *(name.replace("_", " ") for name in columns)]
+    return tabulate(rows, headers=_wrapped(headers), floatfmt=".4f", missingval="-")
+
+
+def headline_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns F1 at each choice of thresholds, and 95% intervals of what models are compared by."""
+    rows = []
+    for name, column in columns.items():
+        points = column["operating_points"]
+        f1 = [points[p]["f1"][average] for p in points for average in ("micro", "macro")]
+        intervals = [
+            _interval(
+                column[metric][average], column["confidence_intervals"][f"{metric} {average}"]
+            )
+            for metric, average in _HEADLINE
+        ]
+        rows.append([name.replace("_", " "), *f1, *intervals])
+        first_points = points
+    headers = ["thresholds"]
+    headers += [
+        f"{point}\nF1 {average}" for point in first_points for average in ("micro", "macro")
+    ]
+    headers += [f"{metric} {average}\n(95%)".replace("_", " ") for metric, average in _HEADLINE]
+    return tabulate(rows, headers=headers, floatfmt=".3f")
+
+
+def _interval(value: float | None, interval: Sequence[float]) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f} ({interval[0]:.3f}-{interval[1]:.3f})"
+
+
+def _wrapped(headers: Sequence[str]) -> list[str]:
+    """One word a line: the baselines' names are longer than their figures."""
+    return [header.replace(" ", "\n") for header in headers]

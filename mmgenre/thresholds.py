@@ -1,8 +1,9 @@
 """From logits to genres: a temperature and a threshold for each genre.
 
-A run directory may hold `thresholds.json`, fitted on the validation split. Whatever turns logits
-into answers (prediction, report, export) takes a `DecisionRule` from here, so that all give the
-same answer; without the file, temperatures are 1 and thresholds 0.5. NumPy only.
+A run directory may hold `thresholds.json`, fitted on the validation split (`mmgenre.calibration`).
+Whatever turns logits into answers (evaluation, prediction, report, export) takes a `DecisionRule`
+from here, so that all give the same answer; without the file, temperatures are 1 and thresholds
+0.5. NumPy only.
 """
 
 import dataclasses
@@ -28,18 +29,20 @@ class DecisionRule:
       thresholds: for each genre, in the order of `schema.GENRES`: predicted when its probability is
         at least this; in [0, 1].
       temperatures: for each genre: its logit is divided by this; above 0.
+      global_threshold: the best single threshold for all genres, for comparison; in [0, 1].
       chosen_on: what they were fitted on, for readers of a report; empty where nothing was fitted.
     """
 
     thresholds: tuple[float, ...] = (DEFAULT_THRESHOLD,) * schema.NUM_GENRES
     temperatures: tuple[float, ...] = (1.0,) * schema.NUM_GENRES
+    global_threshold: float = DEFAULT_THRESHOLD
     chosen_on: str = ""
 
     def __post_init__(self) -> None:
         """Raises ValueError where a value is missing or out of range."""
         if not len(self.thresholds) == len(self.temperatures) == schema.NUM_GENRES:
             raise ValueError(f"there must be one value for each of {schema.NUM_GENRES} genres")
-        if not all(0 <= value <= 1 for value in self.thresholds):
+        if not all(0 <= value <= 1 for value in (*self.thresholds, self.global_threshold)):
             raise ValueError("thresholds must be in [0, 1]")
         if not all(0 < value < np.inf for value in self.temperatures):
             raise ValueError("temperatures must be above 0")
@@ -68,7 +71,12 @@ class DecisionRule:
                 schema.GENRES, self.thresholds, self.temperatures, strict=True
             )
         }
-        return json.dumps({"chosen_on": self.chosen_on, "genres": per_genre}, indent=2) + "\n"
+        fields = {
+            "chosen_on": self.chosen_on,
+            "global_threshold": self.global_threshold,
+            "genres": per_genre,
+        }
+        return json.dumps(fields, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -78,6 +86,7 @@ class DecisionRule:
         return cls(
             thresholds=tuple(float(values["threshold"]) for values in per_genre),
             temperatures=tuple(float(values["temperature"]) for values in per_genre),
+            global_threshold=float(fields["global_threshold"]),
             chosen_on=str(fields["chosen_on"]),
         )
 

@@ -14,7 +14,6 @@ from mmgenre import (
     cluster,
     interruption,
     metric_log,
-    metrics,
     optimizer,
     parallel,
     random_streams,
@@ -28,12 +27,13 @@ from mmgenre.checkpoint import RunCheckpoints
 from mmgenre.config import Config
 from mmgenre.damaged_checkpoints import set_damaged_aside
 from mmgenre.errors import RunError, UserError
-from mmgenre.evaluation import SplitPredictions, evaluate_and_write, predict_split, write_record
+from mmgenre.evaluation import evaluate_and_write, fit_thresholds, write_record
 from mmgenre.input_pipeline import MovieSource
 from mmgenre.kernels.lstm_choice import require_kernel
 from mmgenre.models import fusion
 from mmgenre.prepared_dataset import PreparedDataset
 from mmgenre.run_directory import RunDirectory, write_json
+from mmgenre.split_predictions import predict_split, record_split, validation_scalars
 from mmgenre.train_state import TrainState
 from mmgenre.training_log import NonFiniteLoss, TrainingLog
 
@@ -57,7 +57,9 @@ def train_and_evaluate(
         trainer = Trainer(config, dataset, run)
         with interruption.graceful():
             trainer.train()
-    write_record(run, dataset, schema.VALIDATION)
+    validation = record_split(run, dataset, schema.VALIDATION)
+    write_record(run, dataset, schema.VALIDATION, validation)
+    fit_thresholds(run, validation)
     return evaluate_and_write(run, dataset, schema.TEST)
 
 
@@ -233,17 +235,3 @@ class Trainer:
             best[0],
         )
         return True
-
-
-_VALIDATION_METRICS = ("precision", "recall", "f1", "roc_auc", "average_precision")
-
-
-def validation_scalars(predictions: SplitPredictions) -> dict[str, float]:
-    """Returns the metrics of a row, "validation/...", those left out that are not defined."""
-    report = metrics.evaluate_probabilities(predictions.labels, metrics.sigmoid(predictions.logits))
-    scalars = {
-        "loss": metrics.log_loss(predictions.logits, predictions.labels),
-        "accuracy": report["accuracy"],
-        **{f"{m}/{a}": report[m][a] for m in _VALIDATION_METRICS for a in ("micro", "macro")},
-    }
-    return {f"validation/{name}": float(x) for name, x in scalars.items() if x is not None}

@@ -10,9 +10,9 @@ from data_prep.prepare import PrepareConfig, prepare
 from mmgenre import metrics, optimizer, parallel, random_streams, schema, steps
 from mmgenre.batch_plan import plan_training_epoch
 from mmgenre.config import Config, DataConfig, ModelConfig
-from mmgenre.evaluation import predict_split
 from mmgenre.input_pipeline import MovieSource
 from mmgenre.models import fusion
+from mmgenre.split_predictions import predict_split
 from mmgenre.train_state import TrainState
 
 EPOCHS = 30

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data_prep.prepare import PrepareConfig, prepare
-from mmgenre import best_params, evaluation, metrics, parallel, schema, steps
+from mmgenre import best_params, evaluation, parallel, schema, split_predictions, steps
 from mmgenre.batch_plan import plan_evaluation
 from mmgenre.errors import UserError
 from mmgenre.input_pipeline import MovieSource, read_labels
@@ -46,7 +46,7 @@ def test_evaluation_never_drops_a_movie(tiny_run, tiny_dataset):
     model = fusion.build(config.model)
     params, _ = best_params.load_best_params(tiny_run, model)
     eval_step = parallel.jit_eval_step(functools.partial(steps.eval_step, model=model))
-    predictions = evaluation.predict_split(eval_step, params, source, config)
+    predictions = split_predictions.predict_split(eval_step, params, source, config)
     np.testing.assert_array_equal(
         predictions.labels, read_labels(tiny_dataset, schema.TRAIN)[:prime]
     )
@@ -79,6 +79,10 @@ def test_the_command_on_shards_prepared_elsewhere(tiny_run, held_out, tmp_path):
     assert list(report["per_genre"]) == list(schema.GENRES)
     assert report["baselines"]["nothing"]["f1"]["micro"] == 0
     assert "tfidf_logistic_regression" in report["baselines"]
+    assert set(report["operating_points"]) == {"0.5", "global", "per genre"}
+    low, high = report["confidence_intervals"]["f1 micro"]
+    assert low <= report["f1"]["micro"] <= high
+    assert report["with_poster"]["num_movies"] < report["num_movies"]
     assert "average_precision macro" in process.stdout
     assert "Science Fiction" in process.stdout
 
@@ -124,11 +128,11 @@ def test_mistakes(arguments, message, tiny_run, tiny_dataset, tmp_path):
 
 
 def test_baselines_by_hand(tiny_dataset):
-    from mmgenre.baselines import most_common_scores
+    from mmgenre.baselines import most_common_logits
 
-    scores = most_common_scores(tiny_dataset.info)
+    logits = most_common_logits(tiny_dataset.info)
     counts = np.asarray(tiny_dataset.split(schema.TRAIN).genre_counts)
     num_predicted = round(counts.sum() / tiny_dataset.split(schema.TRAIN).num_movies)
-    assert set(np.flatnonzero(scores >= metrics.THRESHOLD)) >= set(
+    assert set(np.flatnonzero(logits >= 0)) >= set(
         np.argsort(-counts, kind="stable")[:num_predicted]
     )

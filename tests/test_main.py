@@ -76,7 +76,10 @@ def test_training_resuming_and_evaluating(tiny_dataset, tmp_path):
         "nothing",
         "most_common_genres",
         "tfidf_logistic_regression",
+        "poster_features_logistic_regression",
+        "tfidf_and_poster_features",
     }
+    assert (workdir / "thresholds.json").exists()
     rows = read_rows(RunDirectory.open(workdir).metrics_file)
     assert any("validation/f1/micro" in row for row in rows)
     assert {"train/loss", "train/accuracy", "train/f1", "train/movies_per_second"} <= set(rows[0])

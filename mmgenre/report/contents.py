@@ -28,6 +28,8 @@ _BASELINE_NAMES = {
     "nothing": "predict nothing",
     "most_common_genres": "most common genres",
     "tfidf_logistic_regression": "TF-IDF + logistic regression",
+    "poster_features_logistic_regression": "poster features + logistic regression",
+    "tfidf_and_poster_features": "TF-IDF and poster features",
 }
 
 

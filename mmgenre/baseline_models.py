@@ -1,0 +1,126 @@
+"""Models without a network, from scikit-learn: what a network has to beat.
+
+Each is a logistic regression for every genre, on features that need no training: TF-IDF of words
+and pairs of words, or coarse statistics of the poster.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from mmgenre import schema
+
+_GRID: Final = 8
+_HISTOGRAM_BINS: Final = 8
+_LARGEST_LOGIT: Final = 15.0  # Of a genre that all or none of the train split have.
+
+
+@dataclasses.dataclass(frozen=True)
+class Movies:
+    """Movies as the baselines see them.
+
+    Attributes:
+      overviews: texts [movies].
+      posters: <uint8>[movies, 64, 64, 3]; zeros where there is none.
+      has_poster: <bool>[movies].
+      labels: <uint8>[movies, 18].
+    """
+
+    overviews: Sequence[str]
+    posters: np.ndarray
+    has_poster: np.ndarray
+    labels: np.ndarray
+
+
+class TfidfModel:
+    """Logistic regression on TF-IDF of words and pairs of words."""
+
+    def __init__(self, train: Movies):
+        """Fits the vocabulary and a classifier for each genre."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        self._vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+        features = self._vectorizer.fit_transform(train.overviews)
+        self._classifiers = _fit(features, train.labels, C=10.0, solver="liblinear")
+
+    def logits(self, movies: Movies) -> np.ndarray:
+        """Returns <float64>[movies, 18]."""
+        return _logits(self._classifiers, self._vectorizer.transform(movies.overviews))
+
+
+class PosterModel:
+    """Logistic regression on `poster_features`, fitted on the movies that have a poster."""
+
+    def __init__(self, train: Movies):
+        """Fits a classifier for each genre; without any poster it knows the frequencies alone."""
+        from sklearn.preprocessing import StandardScaler
+
+        seen = train.has_poster
+        frequencies = np.clip(
+            train.labels[seen].mean(axis=0) if seen.any() else 0.5, 1e-6, 1 - 1e-6
+        )
+        self.prior = np.broadcast_to(np.log(frequencies / (1 - frequencies)), schema.NUM_GENRES)
+        self._scaler, self._classifiers = StandardScaler(), None
+        if seen.any():
+            features = self._scaler.fit_transform(poster_features(train.posters[seen]))
+            # Unlike liblinear, lbfgs does not draw the intercept to 0 along with the weights.
+            self._classifiers = _fit(features, train.labels[seen], C=1e-3, solver="lbfgs")
+
+    def logits(self, movies: Movies) -> np.ndarray:
+        """Returns <float64>[movies, 18]: the prior where a movie has no poster."""
+        logits = np.tile(self.prior, (len(movies.labels), 1))
+        if self._classifiers is not None and movies.has_poster.any():
+            seen = movies.has_poster
+            features = self._scaler.transform(poster_features(movies.posters[seen]))
+            logits[seen] = _logits(self._classifiers, features)
+        return logits
+
+
+def poster_features(posters: np.ndarray) -> np.ndarray:
+    """Returns <float32>[posters, 408]: coarse colours, a histogram of each channel, edges.
+
+    The mean colour of each cell of an 8x8 grid (192), 8 bins of each channel over the poster (24),
+    and in each cell the mean size of the horizontal and of the vertical gradient, with the cell's
+    standard deviation of brightness (192).
+
+    Args:
+      posters: <uint8>[posters, 64, 64, 3].
+    """
+    pixels = posters.astype(np.float32) / 255
+    brightness = pixels.mean(axis=-1)
+    edges = [np.abs(np.gradient(brightness, axis=axis)) for axis in (1, 2)]
+    spread = np.sqrt(np.maximum(_cells(brightness**2) - _cells(brightness) ** 2, 0))
+    bins = posters // (256 // _HISTOGRAM_BINS)
+    histogram = np.stack([(bins == b).mean(axis=(1, 2)) for b in range(_HISTOGRAM_BINS)], axis=1)
+    parts = [_cells(pixels), histogram, *(_cells(edge) for edge in edges), spread]
+    return np.concatenate([part.reshape(len(posters), -1) for part in parts], axis=1)
+
+
+def _cells(x: np.ndarray) -> np.ndarray:
+    """Means over the cells of the grid: [n, 64, 64, ...] to [n, 8, 8, ...]."""
+    size = x.shape[1] // _GRID
+    return x.reshape(len(x), _GRID, size, _GRID, size, *x.shape[3:]).mean(axis=(2, 4))
+
+
+def _fit(features: Any, labels: np.ndarray, **settings: Any) -> list[Any]:
+    """Returns a classifier for each genre, or its logit where there are no two classes to tell."""
+    from sklearn.linear_model import LogisticRegression
+
+    classifiers: list[Any] = []
+    for genre in range(schema.NUM_GENRES):
+        positives = int(labels[:, genre].sum())
+        if positives in (0, len(labels)):
+            classifiers.append(_LARGEST_LOGIT if positives else -_LARGEST_LOGIT)
+            continue
+        classifiers.append(LogisticRegression(**settings).fit(features, labels[:, genre]))
+    return classifiers
+
+
+def _logits(classifiers: list[Any], features: Any) -> np.ndarray:
+    logits = np.zeros((features.shape[0], schema.NUM_GENRES))
+    for genre, classifier in enumerate(classifiers):
+        constant = isinstance(classifier, float)
+        logits[:, genre] = classifier if constant else classifier.decision_function(features)
+    return logits

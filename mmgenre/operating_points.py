@@ -1,0 +1,72 @@
+"""What logits are worth: all metrics at the thresholds in use, other choices beside them."""
+
+from typing import Any, Final
+
+import numpy as np
+
+from mmgenre import bootstrap, metrics
+from mmgenre.thresholds import DEFAULT_THRESHOLD, DecisionRule
+
+HALF: Final = "0.5"
+GLOBAL: Final = "global"
+PER_GENRE: Final = "per genre"
+
+_NEAR_NOTHING: Final = 0.02
+
+
+def evaluate_logits(labels: np.ndarray, logits: np.ndarray, rule: DecisionRule) -> dict[str, Any]:
+    """Computes everything that is reported of one model's answers for one set of movies.
+
+    Args:
+      labels: [movies, 18], 0 or 1.
+      logits: <float>[movies, 18].
+      rule: fitted on other movies, or the default one.
+
+    Returns:
+      `metrics.evaluate_probabilities` at the rule's thresholds, with "log_loss" at its
+      temperatures, "confidence_intervals" (`bootstrap.confidence_intervals`) and
+      "operating_points": for threshold 0.5, the global one and those per genre, the "thresholds"
+      and what depends on them: "accuracy", "exact_match", "precision", "recall" and "f1".
+    """
+    probabilities = rule.probabilities(logits)
+    report = metrics.evaluate_probabilities(labels, probabilities, np.asarray(rule.thresholds))
+    points = {}
+    for name, thresholds in _choices(rule).items():
+        at_point = (
+            report
+            if name == PER_GENRE
+            else metrics.evaluate_probabilities(labels, probabilities, thresholds)
+        )
+        points[name] = {
+            "thresholds": thresholds,
+            **{m: at_point[m] for m in ("accuracy", "exact_match", "precision", "recall", "f1")},
+        }
+    decided = rule.decide(probabilities)
+    return {
+        **report,
+        "log_loss": metrics.log_loss(logits / np.asarray(rule.temperatures), labels),
+        "operating_points": points,
+        "confidence_intervals": bootstrap.confidence_intervals(
+            labels.astype(bool), probabilities, decided
+        ),
+    }
+
+
+def _choices(rule: DecisionRule) -> dict[str, float | list[float]]:
+    return {
+        HALF: DEFAULT_THRESHOLD,
+        GLOBAL: rule.global_threshold,
+        PER_GENRE: list(rule.thresholds),
+    }
+
+
+def accuracy_warning(report: dict[str, Any], nothing: dict[str, Any]) -> str | None:
+    """Returns a sentence where a model's accuracy says as little as predicting no genre at all."""
+    gap = report["accuracy"] - nothing["accuracy"]
+    if gap > _NEAR_NOTHING:
+        return None
+    place = "below" if gap < 0 else "within two points of"
+    return (
+        f"accuracy ({report['accuracy']:.3f}) is {place} that of predicting nothing "
+        f"({nothing['accuracy']:.3f}): compare F1, ROC AUC and average precision instead"
+    )
