@@ -4,7 +4,8 @@ Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks" (2017). Th
 movie about which nothing is known (a black poster, as for movies without one, and padding in place
 of each word) to the movie, along a straight line in pixels and word embeddings at once. The
 attributions of all words and pixels add up to the difference of the two logits: the check of
-completeness, which tells how far the sum over steps is from the integral.
+completeness, which tells how far the sum over steps is from the integral. The logits of words and
+word pairs (`NGramLogits`) are a sum over the words already: each word's part needs no path.
 """
 
 import dataclasses
@@ -88,7 +89,9 @@ def attribute(
     functions = _compiled(model)
     poster, embeddings, blank, length = functions.inputs(params, batch)
     ends = functions.ends(params, poster, embeddings, blank, length)
+    ngrams = np.asarray(functions.ngrams(params, batch))
     baseline_logits, logits = (np.asarray(end) for end in ends)
+    logits = logits + ngrams.sum(axis=0)
     results: dict[int, Attribution] = {}
     for num_steps in _STEPS:
         remaining = [g for g in genres if g not in results or not results[g].complete]
@@ -96,6 +99,7 @@ def attribute(
             pixels, words = _integrate(
                 functions, params, poster, embeddings, blank, length, genre, num_steps
             )
+            words = words + ngrams[:, genre]
             results[genre] = Attribution(
                 genre=genre,
                 words=words[:num_tokens] if num_tokens else words[:0],
@@ -110,6 +114,7 @@ def attribute(
 @dataclasses.dataclass(frozen=True)
 class _Functions:
     inputs: Any
+    ngrams: Any
     ends: Any
     gradients: Any
 
@@ -123,6 +128,10 @@ def _compiled(model: FusionModel) -> _Functions:
         blank = branches.embed(model, params, jnp.full((1, 1), schema.PAD_ID, jnp.int32))
         poster = normalize_posters(batch[schema.POSTER])
         return poster[0], embeddings[0], blank[0], batch[schema.LENGTH]
+
+    def ngrams(params: Any, batch: Batch) -> jax.Array:
+        tokens, lengths = batch[schema.TOKENS], batch[schema.LENGTH]
+        return branches.ngram_logits(model, params, tokens, lengths)[0]
 
     def logits(params: Any, posters: jax.Array, embeddings: jax.Array, length: jax.Array):
         lengths = jnp.broadcast_to(length, len(posters))
@@ -158,7 +167,7 @@ def _compiled(model: FusionModel) -> _Functions:
         by_posters, by_texts = jax.grad(genre_logit, argnums=(0, 1))(posters, texts)
         return by_posters.sum(axis=0), by_texts.sum(axis=0)
 
-    return _Functions(jax.jit(inputs), jax.jit(ends), jax.jit(gradients))
+    return _Functions(*map(jax.jit, (inputs, ngrams, ends, gradients)))
 
 
 def _integrate(

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from mmgenre import schema
-from mmgenre.models.fusion import FusionHead, FusionModel
+from mmgenre.models.fusion import FusionModel
 from mmgenre.models.poster_cnn import normalize_posters
 from mmgenre.steps import AXIS, Batch
 
@@ -63,12 +63,25 @@ def embed(model: FusionModel, params: Any, tokens: jax.Array) -> jax.Array:
     return branch.apply({"params": params["overview_lstm"]}, tokens, method=branch.embed)
 
 
+def ngram_logits(
+    model: FusionModel, params: Any, tokens: jax.Array, lengths: jax.Array
+) -> jax.Array:
+    """Returns each word's own logits <float32>[batch, time, 18]; zeros where there are none."""
+    if model.ngram_logits is None:
+        return jnp.zeros((*tokens.shape, schema.NUM_GENRES))
+    branch = model.ngram_logits.clone(parent=None)
+    variables = {"params": params["ngram_logits"]}
+    return branch.apply(variables, tokens, lengths, jnp.arange(len(tokens)), deterministic=True)
+
+
 def head_logits(model: FusionModel, params: Any, features: list[jax.Array]) -> jax.Array:
-    """Returns the logits <float32>[batch, 18] of the features of both branches, poster first."""
-    head = FusionHead(model.head_units, model.head_dropout, model.dtype, parent=None)
-    joined = jnp.concatenate(features, axis=-1)
-    rows = jnp.arange(len(joined))
-    return head.apply({"params": params["head"]}, joined, rows, deterministic=True)
+    """Returns the logits <float32>[batch, 18] of the features of both branches, poster first.
+
+    Without those of words and pairs, which are added to them.
+    """
+    head = model.head.clone(parent=None)
+    rows = jnp.arange(len(features[0]))
+    return head.apply({"params": params["head"]}, features, rows, deterministic=True)[0]
 
 
 def view_logits(model: FusionModel, params: Any, batch: Batch) -> jax.Array:
@@ -83,8 +96,13 @@ def view_logits(model: FusionModel, params: Any, batch: Batch) -> jax.Array:
     poster, overview = [x[:-1] for x in poster_rows], [x[:-1] for x in overview_rows]
     repeat = [jnp.broadcast_to(x[-1:], x[:-1].shape) for x in poster_rows]
     repeat_text = [jnp.broadcast_to(x[-1:], x[:-1].shape) for x in overview_rows]
-    views = (poster + overview, poster + repeat_text, repeat + overview)
-    return jnp.stack([head_logits(model, params, features) for features in views], axis=1)
+    words = ngram_logits(model, params, batch[schema.TOKENS], batch[schema.LENGTH]).sum(axis=1)
+    views = (
+        head_logits(model, params, poster + overview) + words,
+        head_logits(model, params, poster + repeat_text),
+        head_logits(model, params, repeat + overview) + words,
+    )
+    return jnp.stack(views, axis=1)
 
 
 def eval_views_step(params: Any, batch: Batch, *, model: FusionModel) -> tuple[Any, Any]:

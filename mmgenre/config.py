@@ -69,6 +69,17 @@ class ModelConfig:
         their gradients' sums, logits and loss are float32 in any case.
       lstm_kernel: "auto", "scan", "cudnn" or "pallas": how a GPU computes the LSTMs, the same
         function each way; docs/gpu.md compares them.
+      fusion: "dense" joins the branches' features through the head; "sum" adds a logit of each
+        branch, so that what one knows does not depend on the other being there.
+      overview_pooling: "last" takes the LSTM's output at the last word; "mean_max" the mean and the
+        maximum over the words of its outputs and of the word embeddings.
+      word_dropout: share of words whose embedding is dropped whole.
+      embedding_dropout: rate of each feature of the embedding, the same for all words of a movie.
+      ngram_buckets: hash buckets of word pairs for linear logits of words and pairs; 0 for none.
+      ngram_dropout: rate on words and pairs there.
+      augment_posters: whether training flips, shifts and brightens posters at random.
+      word_vectors: file of word vectors, word2vec's or GloVe's text format, that the embedding
+        starts from; empty for random values.
     """
 
     vocabulary_size: int = 20_000
@@ -85,6 +96,14 @@ class ModelConfig:
     use_overview: bool = True
     compute_dtype: str = "float32"
     lstm_kernel: str = "auto"
+    fusion: str = "dense"
+    overview_pooling: str = "last"
+    word_dropout: float = 0.0
+    embedding_dropout: float = 0.0
+    ngram_buckets: int = 0
+    ngram_dropout: float = 0.0
+    augment_posters: bool = False
+    word_vectors: str = ""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -93,9 +112,18 @@ class ModelConfig:
                 _require(value in choices, name, value, f"one of {', '.join(choices)}")
             elif name.endswith("_dropout"):
                 _require(0 <= value < 1, name, value, "at least 0 and below 1")
-            elif not isinstance(value, bool):
+            elif name in ("model.ngram_buckets", "model.head_units"):
+                sizes = value if isinstance(value, tuple) else (value,)
+                _require(all(size >= 0 for size in sizes), name, value, "0 or more")
+            elif not isinstance(value, (bool, str)):
                 sizes = value if isinstance(value, tuple) else (value,)
                 _require(all(size > 0 for size in sizes), name, value, "positive")
+        _require(
+            self.use_overview or not self.ngram_buckets,
+            "model.ngram_buckets",
+            self.ngram_buckets,
+            "0 where model.use_overview is False",
+        )
         _require(0 < len(self.cnn_filters) <= 6, "model.cnn_filters", self.cnn_filters, "1 to 6")
         _require(len(self.lstm_units) > 0, "model.lstm_units", self.lstm_units, "one or more")
         _require(
@@ -117,7 +145,11 @@ class Config:
       epochs: passes over the train split, at most.
       patience: epochs without a better validation metric after which training stops; 0 for never.
       selection_metric: the validation metric, "<metric>/<average>", that chooses the best epoch.
-      learning_rate: of Adam.
+      learning_rate: of Adam, at its highest.
+      learning_rate_schedule: "constant", or "cosine": a short rise, then down to 2% at the end.
+      ngram_learning_rate: of the n-grams' logits, by gradient descent with momentum.
+      weight_decay: of AdamW, on matrices; 0 for plain Adam.
+      branch_loss: weight of each branch's own loss, with model.fusion "sum".
       clip_norm: the gradient's global norm is cut to this; 0 for no limit.
       log_every_steps: steps between two rows of training metrics.
       checkpoint_every_steps: steps between two checkpoints within an epoch; 0 for none. The end of
@@ -135,6 +167,10 @@ class Config:
     patience: int = 5
     selection_metric: str = "average_precision/macro"
     learning_rate: float = 1e-3
+    learning_rate_schedule: str = "constant"
+    ngram_learning_rate: float = 10.0
+    weight_decay: float = 0.0
+    branch_loss: float = 0.0
     clip_norm: float = 0.0
     log_every_steps: int = 10
     checkpoint_every_steps: int = 0
@@ -145,7 +181,7 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs", "log_every_steps", "steps_per_dispatch"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "positive")
-        for name in ("seed", "patience", "checkpoint_every_steps", "clip_norm"):
+        for name in ("seed", "patience", "checkpoint_every_steps", *_NOT_NEGATIVE):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         _require(
             self.steps_per_dispatch == 1 or self.data.mode == "resident",
@@ -155,6 +191,12 @@ class Config:
         )
         _require(self.seed < 2**31, "seed", self.seed, "below 2**31")
         _require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "in (0, 1]")
+        _require(
+            self.learning_rate_schedule in ("constant", "cosine"),
+            "learning_rate_schedule",
+            self.learning_rate_schedule,
+            '"constant" or "cosine"',
+        )
         _require(
             bool(self.name) and not set(self.name) & set("/\\\0") and self.name not in (".", ".."),
             "name",
@@ -191,8 +233,11 @@ DATA_MODES = ("stream", "host", "resident")
 
 _CHOICES = {
     "model.compute_dtype": ("float32", "bfloat16"),
+    "model.fusion": ("dense", "sum"),
     "model.lstm_kernel": ("auto", "scan", "cudnn", "pallas"),
+    "model.overview_pooling": ("last", "mean_max"),
 }
+_NOT_NEGATIVE = ("clip_norm", "ngram_learning_rate", "weight_decay", "branch_loss")
 
 SELECTION_METRICS = (
     "average_precision/macro",

@@ -36,6 +36,8 @@ _FEATURES = {
     schema.LABELS: tf.io.FixedLenFeature([schema.NUM_GENRES], tf.int64),
 }
 
+_READ_AT_ONCE = 1024  # Records, where a whole split is read.
+
 _Features = dict[str, tf.Tensor]
 
 
@@ -185,6 +187,21 @@ def read_texts(dataset: PreparedDataset, split: str, feature: str) -> list[str]:
     return [text.decode() for text in _read_feature(dataset, split, feature, spec)]
 
 
+def read_tokens(
+    dataset: PreparedDataset, split: str, max_tokens: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reads the tokens <int32>[movies, max_tokens], padded, and their lengths <int32>[movies]."""
+    index = dataset.index(split)
+    shards = ShardReader(dataset.shard_paths(split), index)
+    tokens = np.full((len(index), max_tokens), schema.PAD_ID, np.int32)
+    spec = {schema.TOKENS: _FEATURES[schema.TOKENS]}
+    for start in range(0, len(index), _READ_AT_ONCE):
+        records = shards.read(np.arange(start, min(start + _READ_AT_ONCE, len(index))))
+        words = tf.io.parse_example(records, spec)[schema.TOKENS][:, :max_tokens].to_tensor()
+        tokens[start : start + len(records), : words.shape[1]] = words.numpy()
+    return tokens, np.minimum(index.num_tokens, max_tokens)
+
+
 def read_labels(dataset: PreparedDataset, split: str) -> np.ndarray:
     """Reads the labels <uint8>[movies, 18] of a whole split; raises as `read_texts`."""
     spec = _FEATURES[schema.LABELS]
@@ -212,7 +229,7 @@ def _read_feature(dataset: PreparedDataset, split: str, feature: str, spec: Any)
 
 def _read(shards: ShardReader, movies: np.ndarray, feature: str, spec: Any) -> list[Any]:
     values = []
-    for start in range(0, len(movies), 1024):
-        records = shards.read(movies[start : start + 1024])
+    for start in range(0, len(movies), _READ_AT_ONCE):
+        records = shards.read(movies[start : start + _READ_AT_ONCE])
         values.extend(tf.io.parse_example(records, {feature: spec})[feature].numpy())
     return values

@@ -1,17 +1,57 @@
 """The optimizer of an experiment."""
 
+from typing import Any, Final
+
+import jax
 import optax
 
 from mmgenre.config import Config
 
+_WARM_UP: Final = 0.05  # Of all steps.
+_LAST: Final = 0.02  # Of the highest learning rate, at the last step.
+_MOMENTUM: Final = 0.9
 
-def build(config: Config) -> optax.GradientTransformation:
-    """Returns Adam (Kingma and Ba, 2015) at a constant learning rate.
 
-    With `config.clip_norm`, gradients of a larger global norm are scaled down to it before
-    (Pascanu et al., 2013).
+def build(config: Config, num_steps: int = 1) -> optax.GradientTransformation:
+    """Returns Adam (Kingma and Ba, 2015), or AdamW (Loshchilov and Hutter, 2019) on matrices.
+
+    The logits of words and pairs get gradient descent with momentum instead: Adam gives the rarest
+    word the step of the most common one, which undoes their TF-IDF weights. With
+    `config.clip_norm`, gradients of a larger global norm are scaled down to it before (Pascanu et
+    al., 2013).
+
+    Args:
+      config: the experiment.
+      num_steps: of the whole training, for the schedule of the learning rate; its value does not
+        change the structure of the state.
     """
-    adam = optax.adam(config.learning_rate)
+    rate = _schedule(config, config.learning_rate, num_steps)
+    if config.weight_decay:
+        adam = optax.adamw(rate, weight_decay=config.weight_decay, mask=_is_matrix)
+    else:
+        adam = optax.adam(rate)
+    if config.model.ngram_buckets:
+        descent = optax.sgd(
+            _schedule(config, config.ngram_learning_rate, num_steps), momentum=_MOMENTUM
+        )
+        adam = optax.multi_transform({"adam": adam, "descent": descent}, _kinds)
     if not config.clip_norm:
         return adam
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)
+
+
+def _schedule(config: Config, rate: float, num_steps: int) -> float | optax.Schedule:
+    if config.learning_rate_schedule == "constant":
+        return rate
+    warm_up = max(1, round(_WARM_UP * num_steps))
+    return optax.warmup_cosine_decay_schedule(
+        0.0, rate, warm_up, max(num_steps, warm_up + 1), _LAST * rate
+    )
+
+
+def _is_matrix(params: Any) -> Any:
+    return jax.tree.map(lambda x: x.ndim > 1, params)
+
+
+def _kinds(params: Any) -> dict[str, str]:
+    return {name: "descent" if name == "ngram_logits" else "adam" for name in params}

@@ -30,10 +30,14 @@ _COMPARED: Final = (
     "seed",
     "batch_size",
     "learning_rate",
+    "learning_rate_schedule",
+    "ngram_learning_rate",
+    "weight_decay",
+    "branch_loss",
     "clip_norm",
     "selection_metric",
 )
-"""The settings that a resumed run cannot change; others, such as epochs, may."""
+"""The settings that a resumed run cannot change; others, such as the log interval, may."""
 
 _HARMLESS: Final = ("data.dir", "data.mode", "model.lstm_kernel")
 """Among them, those that change no result: the fingerprint tells whether it is the same data."""
@@ -140,7 +144,9 @@ class RunDirectory:
 
     def _check_same(self, config: Config, info: DatasetInfo) -> None:
         old, new = (dataclasses.asdict(c) for c in (self.load_config(), config))
-        for setting in _COMPARED:
+        # A schedule ends with the last epoch, so that other epochs are another schedule.
+        by_epoch = () if config.learning_rate_schedule == "constant" else ("epochs",)
+        for setting in (*_COMPARED, *by_epoch):
             for name, before, after in _differences(setting, old[setting], new[setting]):
                 if name in _HARMLESS:
                     continue

@@ -27,6 +27,7 @@ def train_step(
     model: FusionModel,
     optimizer: optax.GradientTransformation,
     dropout_key: jax.Array,
+    branch_loss: float = 0.0,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """Does one step of training.
 
@@ -36,6 +37,8 @@ def train_step(
       model: computes the logits.
       optimizer: turns gradients into updates.
       dropout_key: the key of the dropout stream, the same on all devices.
+      branch_loss: weight of the loss of each branch's own logits, which the gradient gets and the
+        reported loss does not.
 
     Returns:
       The next state and the sums of `metrics.batch_counts` over the global batch, with the
@@ -45,11 +48,18 @@ def train_step(
     num_labels = jax.lax.psum(batch[schema.MASK].sum(), AXIS) * schema.NUM_GENRES
 
     def loss_share(params: Any) -> tuple[jax.Array, jax.Array]:
-        logits = model.apply(
-            {"params": params}, batch, deterministic=False, rngs={"dropout": step_key}
+        logits, terms = model.apply(
+            {"params": params},
+            batch,
+            deterministic=False,
+            rngs={"dropout": step_key},
+            method=model.logits_and_terms,
         )
         labels = batch[schema.LABELS].astype(logits.dtype)
         loss_sum = losses.sigmoid_cross_entropy_sum(logits, labels, batch[schema.MASK])
+        for term in terms if branch_loss else ():
+            term_sum = losses.sigmoid_cross_entropy_sum(term, labels, batch[schema.MASK])
+            loss_sum += branch_loss * term_sum
         # Divided by the global count, the devices' shares add up to the mean of the global batch.
         return loss_sum / jnp.maximum(num_labels, 1), logits
 

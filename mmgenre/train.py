@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from mmgenre import (
     cluster,
+    initial_values,
     interruption,
     metric_log,
     optimizer,
@@ -85,14 +86,17 @@ class Trainer:
                 f"config.batch_size is {config.batch_size}, but {dataset.path} has only "
                 f"{len(self.train_source.num_tokens)} movies to train on; lower it"
             )
-        model, tx = fusion.build(config.model), optimizer.build(config)
+        model = fusion.build(config.model)
+        tx = optimizer.build(config, config.epochs * self.steps_per_epoch)
         self._create_state = functools.partial(TrainState.create, model, tx)
+        self._dataset = dataset
         self._init_key = random_streams.init_key(config.seed)
         train_step = functools.partial(
             steps.train_step,
             model=model,
             optimizer=tx,
             dropout_key=random_streams.stream_key(config.seed, random_streams.DROPOUT),
+            branch_loss=config.branch_loss,
         )
         self._feed = training_feed.open_feed(config, self.train_source, train_step)
         self._eval_step = parallel.jit_eval_step(functools.partial(steps.eval_step, model=model))
@@ -122,7 +126,8 @@ class Trainer:
         """Returns the state to go on from, and what the log had summed up by then."""
         step = checkpoints.latest_step()
         if step is None:
-            return parallel.jit_replicated(self._create_state, self._init_key), None
+            given = initial_values.from_data(self.config, self._dataset)
+            return parallel.jit_replicated(self._create_state, self._init_key, given), None
         _log.info("resuming from the checkpoint of step %d in %s", step, self.run.path)
         restored = checkpoints.restore(step, like)
         return restored.state, restored.extra

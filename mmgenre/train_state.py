@@ -1,11 +1,13 @@
 """Everything that training changes from step to step."""
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from mmgenre.models.fusion import FusionModel, example_batch
 
@@ -27,10 +29,25 @@ class TrainState(flax.struct.PyTreeNode):
 
     @classmethod
     def create(
-        cls, model: FusionModel, optimizer: optax.GradientTransformation, key: jax.Array
+        cls,
+        model: FusionModel,
+        optimizer: optax.GradientTransformation,
+        key: jax.Array,
+        given: Mapping[tuple[str, ...], jax.Array] | None = None,
     ) -> Self:
-        """Returns the state at step 0, with parameters drawn from `key`."""
+        """Returns the state at step 0, with parameters drawn from `key`.
+
+        Args:
+          model: whose parameters they are.
+          optimizer: whose state they get.
+          key: a PRNG key.
+          given: parameters by their path that start from these values instead.
+        """
         params = model.init(key, example_batch(), deterministic=True)["params"]
+        if given:
+            drawn = flatten_dict(params)
+            assert given.keys() <= drawn.keys()
+            params = unflatten_dict(drawn | dict(given))
         return cls(step=jnp.zeros((), jnp.int32), params=params, opt_state=optimizer.init(params))
 
     def apply_gradients(self, grads: Any, optimizer: optax.GradientTransformation) -> Self:

@@ -14,7 +14,7 @@ LAYERS = (
     {"batch_plan", "bundle", "calibration", "losses", "models", "optimizer", "poster_source"},
     {"run_directory", "run_log", "shard_reader"},
     {"evaluation_record", "input_pipeline", "metrics", "report_tables", "training_session"},
-    {"baseline_models", "modality", "operating_points", "train_state"},
+    {"baseline_models", "initial_values", "modality", "operating_points", "train_state"},
     {"report", "steps"},
     {"branches", "parallel"},
     {"attribution", "baselines", "checkpoint_files", "device_resident", "metric_log"},

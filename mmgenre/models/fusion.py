@@ -1,4 +1,4 @@
-"""The whole model: the features of both branches, concatenated, through dense layers to logits."""
+"""The whole model: the features of both branches, fused into a logit for each genre."""
 
 import flax.linen as nn
 import jax
@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from mmgenre import schema
 from mmgenre.config import ModelConfig
 from mmgenre.models.dropout import RowDropout
+from mmgenre.models.ngram_logits import NGramLogits
 from mmgenre.models.overview_lstm import OverviewLSTM
 from mmgenre.models.poster_cnn import PosterCNN, normalize_posters
 
@@ -17,18 +18,15 @@ class FusionModel(nn.Module):
     Attributes:
       poster_cnn: the poster's branch; None where it is cut off.
       overview_lstm: the overview's branch; None where it is cut off.
-      head_units: units of the dense layers between the features and the logits.
-      head_dropout: rate after each of them.
-      dtype: that the head's layers but the last are computed in; see `ModelConfig.compute_dtype`.
+      head: fuses their features.
+      ngram_logits: logits of words and pairs that are added to the head's; None for none.
     """
 
     poster_cnn: PosterCNN | None
     overview_lstm: OverviewLSTM | None
-    head_units: tuple[int, ...]
-    head_dropout: float
-    dtype: jnp.dtype = jnp.float32
+    head: "DenseHead | SumHead"
+    ngram_logits: NGramLogits | None = None
 
-    @nn.compact
     def __call__(self, batch: dict[str, jax.Array], *, deterministic: bool) -> jax.Array:
         """Returns the logits <float32>[batch, 18].
 
@@ -37,19 +35,29 @@ class FusionModel(nn.Module):
             <int32>[batch], "row" <int32>[batch]; see `mmgenre.schema`.
           deterministic: True turns dropout off; False needs a "dropout" stream.
         """
+        return self.logits_and_terms(batch, deterministic=deterministic)[0]
+
+    def logits_and_terms(
+        self, batch: dict[str, jax.Array], *, deterministic: bool
+    ) -> tuple[jax.Array, list[jax.Array]]:
+        """Returns the logits, and those of each branch alone <float32>[batch, 18] if it has any."""
         rows, features = batch[schema.ROW], []
+        tokens, lengths = batch[schema.TOKENS], batch[schema.LENGTH]
         if self.poster_cnn is not None:
             posters = normalize_posters(batch[schema.POSTER])
             features.append(self.poster_cnn(posters, rows, deterministic=deterministic))
         if self.overview_lstm is not None:
-            tokens, lengths = batch[schema.TOKENS], batch[schema.LENGTH]
             features.append(self.overview_lstm(tokens, lengths, rows, deterministic=deterministic))
-        head = FusionHead(self.head_units, self.head_dropout, self.dtype, name="head")
-        return head(jnp.concatenate(features, axis=-1), rows, deterministic=deterministic)
+        logits, terms = self.head(features, rows, deterministic=deterministic)
+        if self.ngram_logits is not None:
+            ngrams = self.ngram_logits(tokens, lengths, rows, deterministic=deterministic)
+            logits = logits + ngrams.sum(axis=1)
+            terms = [*terms, ngrams.sum(axis=1) + self.head.bias()] if terms else []
+        return logits, terms
 
 
-class FusionHead(nn.Module):
-    """Dense layers with ReLU and dropout, then one logit a genre.
+class DenseHead(nn.Module):
+    """The features side by side, dense layers with ReLU and dropout, then one logit a genre.
 
     Attributes:
       units: units of each dense layer.
@@ -62,8 +70,11 @@ class FusionHead(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, rows: jax.Array, *, deterministic: bool) -> jax.Array:
-        """Returns logits <float32>[batch, 18] of the features `x` <float>[batch, features]."""
+    def __call__(
+        self, features: list[jax.Array], rows: jax.Array, *, deterministic: bool
+    ) -> tuple[jax.Array, list[jax.Array]]:
+        """Returns logits <float32>[batch, 18] of features <float32>[batch, n], and no terms."""
+        x = jnp.concatenate(features, axis=-1)
         for units in self.units:
             dense = nn.Dense(units, dtype=self.dtype, kernel_init=nn.initializers.glorot_uniform())
             x = nn.relu(dense(x))
@@ -74,7 +85,46 @@ class FusionHead(nn.Module):
             kernel_init=nn.initializers.glorot_uniform(),
             name="logits",
         )
-        return logits(x)
+        return logits(x), []
+
+
+class SumHead(nn.Module):
+    """A logit of each branch and a bias, added up: log-odds of independent evidence.
+
+    What a branch says about a movie whose other half is missing is what it would say anyway; the
+    missing half adds a constant that is learned from the movies that lack it.
+
+    Attributes:
+      num_branches: features that come in.
+      dropout_rate: on each branch's features.
+    """
+
+    num_branches: int
+    dropout_rate: float
+
+    def setup(self) -> None:
+        """Names the parts."""
+        initial = nn.initializers.normal(stddev=0.01)
+        self.terms = [
+            nn.Dense(schema.NUM_GENRES, kernel_init=initial, use_bias=False)
+            for _ in range(self.num_branches)
+        ]
+        self.dropout = RowDropout(self.dropout_rate)
+        self.genre_bias = self.param("bias", nn.initializers.zeros, (schema.NUM_GENRES,))
+
+    def __call__(
+        self, features: list[jax.Array], rows: jax.Array, *, deterministic: bool
+    ) -> tuple[jax.Array, list[jax.Array]]:
+        """Returns logits <float32>[batch, 18] and those of each branch alone, with the bias."""
+        parts = [
+            term(self.dropout(x, rows, deterministic=deterministic))
+            for term, x in zip(self.terms, features, strict=True)
+        ]
+        return sum(parts) + self.genre_bias, [part + self.genre_bias for part in parts]
+
+    def bias(self) -> jax.Array:
+        """The logits <float32>[18] where nothing is known."""
+        return self.genre_bias
 
 
 def build(config: ModelConfig) -> FusionModel:
@@ -85,6 +135,7 @@ def build(config: ModelConfig) -> FusionModel:
         dropout_rate=config.cnn_dropout,
         features=config.poster_features,
         dtype=dtype,
+        augment=config.augment_posters,
     )
     overview_lstm = OverviewLSTM(
         vocabulary_size=config.vocabulary_size,
@@ -94,13 +145,24 @@ def build(config: ModelConfig) -> FusionModel:
         features=config.overview_features,
         dtype=dtype,
         lstm_kernel=config.lstm_kernel,
+        pooling=config.overview_pooling,
+        word_dropout_rate=config.word_dropout,
+        embedding_dropout_rate=config.embedding_dropout,
     )
+    ngram_logits = NGramLogits(
+        vocabulary_size=config.vocabulary_size,
+        buckets=config.ngram_buckets,
+        dropout_rate=config.ngram_dropout,
+    )
+    if config.fusion == "sum":
+        head = SumHead(config.use_poster + config.use_overview, config.head_dropout)
+    else:
+        head = DenseHead(config.head_units, config.head_dropout, dtype)
     return FusionModel(
         poster_cnn=poster_cnn if config.use_poster else None,
         overview_lstm=overview_lstm if config.use_overview else None,
-        head_units=config.head_units,
-        head_dropout=config.head_dropout,
-        dtype=dtype,
+        head=head,
+        ngram_logits=ngram_logits if config.ngram_buckets else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The overview's branch: word embeddings, stacked LSTMs, the output at the last token, dense."""
+"""The overview's branch: word embeddings, stacked LSTMs, one vector of all words, dense."""
 
 import flax.linen as nn
 import jax
@@ -19,6 +19,9 @@ class OverviewLSTM(nn.Module):
       features: units of the dense layer at the end.
       dtype: that LSTMs and products are computed in; parameters are float32.
       lstm_kernel: see `ModelConfig`.
+      pooling: "last" or "mean_max"; see `ModelConfig.overview_pooling`.
+      word_dropout_rate: of whole words.
+      embedding_dropout_rate: of features of the embedding, the same in all words of a movie.
     """
 
     vocabulary_size: int
@@ -28,6 +31,9 @@ class OverviewLSTM(nn.Module):
     features: int
     dtype: jnp.dtype = jnp.float32
     lstm_kernel: str = "auto"
+    pooling: str = "last"
+    word_dropout_rate: float = 0.0
+    embedding_dropout_rate: float = 0.0
 
     def setup(self) -> None:
         """Names the parts, so that `embed` and `from_embeddings` can be called alone."""
@@ -38,6 +44,8 @@ class OverviewLSTM(nn.Module):
         )
         self.lstm = LSTMStack(self.units, self.dropout_rate, self.lstm_kernel)
         self.dropout = RowDropout(self.dropout_rate)
+        self.word_dropout = RowDropout(self.word_dropout_rate)
+        self.embedding_dropout = RowDropout(self.embedding_dropout_rate)
         self.dense = nn.Dense(
             self.features, dtype=self.dtype, kernel_init=nn.initializers.glorot_uniform()
         )
@@ -66,11 +74,35 @@ class OverviewLSTM(nn.Module):
         self, embeddings: jax.Array, lengths: jax.Array, rows: jax.Array, *, deterministic: bool
     ) -> jax.Array:
         """The branch behind the embedding, for attributions to words; see `__call__`."""
-        outputs_BTH = self.lstm(embeddings.astype(self.dtype), rows, deterministic=deterministic)
-        last_B1H = jnp.take_along_axis(outputs_BTH, (lengths - 1)[:, None, None], axis=1)
-        # The last layer's dropout comes after the choice of its last output: the same function.
-        last_BH = self.dropout(last_B1H[:, 0], rows, deterministic=deterministic)
-        return nn.relu(self.dense(last_BH))
+        embeddings = embeddings.astype(self.dtype)
+        if self.pooling == "last":
+            outputs_BTH = self.lstm(embeddings, rows, deterministic=deterministic)
+            last_B1H = jnp.take_along_axis(outputs_BTH, (lengths - 1)[:, None, None], axis=1)
+            # The last layer's dropout comes after the choice of its last output: the same function.
+            pooled_BP = last_B1H[:, 0]
+        else:
+            ones = jnp.ones(embeddings.shape[:2], embeddings.dtype)
+            kept_BT = self.word_dropout(ones, rows, deterministic=deterministic)
+            ones = jnp.ones((embeddings.shape[0], embeddings.shape[2]), embeddings.dtype)
+            kept_BE = self.embedding_dropout(ones, rows, deterministic=deterministic)
+            embeddings = embeddings * kept_BT[..., None] * kept_BE[:, None]
+            outputs_BTH = self.lstm(embeddings, rows, deterministic=deterministic)
+            pooled_BP = jnp.concatenate(
+                [*mean_and_max(outputs_BTH, lengths), *mean_and_max(embeddings, lengths)], axis=-1
+            )
+        return nn.relu(self.dense(self.dropout(pooled_BP, rows, deterministic=deterministic)))
+
+
+def mean_and_max(x: jax.Array, lengths: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns the mean and the maximum of <float>[batch, time, n] over the first `lengths`.
+
+    The sum is divided by the root of the length, not the length: so that the mean of many
+    independent words is not small.
+    """
+    is_word = (jnp.arange(x.shape[1]) < lengths[:, None])[..., None]
+    sums = jnp.where(is_word, x, 0).sum(axis=1)
+    roots = jnp.sqrt(lengths.astype(x.dtype))[:, None]
+    return sums / roots, jnp.where(is_word, x, -jnp.inf).max(axis=1)
 
 
 class LSTMStack(nn.Module):

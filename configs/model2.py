@@ -1,0 +1,58 @@
+"""Model 2: Model 1's branches, made to generalise from ten thousand movies.
+
+    python -m mmgenre.main --config configs/model2.py --config.data.dir=<prepared data set>
+
+Beside Model 1: linear logits of words and word pairs, pooling over all words in place of the last
+one, a sum of the branches' log-odds in place of a joint dense head, each branch with a loss of its
+own, posters changed at random, stronger dropout, weight decay, and a learning rate that falls.
+docs/results.md has what each adds. `--config.model.word_vectors=<file>` starts the embedding from
+word vectors; set `--config.model.embedding_size` to their size.
+
+`--config configs/model2.py:trial` shrinks everything, to see in seconds that it all works.
+"""
+
+from ml_collections import ConfigDict
+
+from mmgenre.config import default_config
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the config; `variant` is empty or "trial"."""
+    config = default_config()
+    config.name = "model2"
+    config.batch_size = 128
+    config.epochs = 10
+    config.patience = 0
+    config.learning_rate = 2e-3
+    config.learning_rate_schedule = "cosine"
+    config.weight_decay = 1e-4
+    config.branch_loss = 0.3
+    config.ngram_learning_rate = 10.0
+
+    config.model.fusion = "sum"
+    config.model.head_dropout = 0.5
+    config.model.ngram_buckets = 2**17
+    config.model.ngram_dropout = 0.5
+    config.model.overview_pooling = "mean_max"
+    config.model.embedding_size = 100
+    config.model.word_dropout = 0.1
+    config.model.embedding_dropout = 0.3
+    config.model.lstm_units = (64,)
+    config.model.lstm_dropout = 0.5
+    config.model.overview_features = 256
+    config.model.cnn_dropout = 0.5
+    config.model.poster_features = 128
+    config.model.augment_posters = True
+
+    if variant == "trial":
+        config.name = "model2-trial"
+        config.epochs = 1
+        config.batch_size = 32
+        config.model.cnn_filters = (4, 4, 8, 8)
+        config.model.poster_features = 16
+        config.model.lstm_units = (8,)
+        config.model.overview_features = 16
+        config.model.ngram_buckets = 64
+    elif variant:
+        raise ValueError(f"unknown variant {variant!r}; there is 'trial'")
+    return config
