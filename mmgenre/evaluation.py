@@ -23,11 +23,12 @@ def evaluate_run(run: RunDirectory, dataset: PreparedDataset, split: str) -> dic
     """Computes the report of a run's best checkpoint on one split, with baselines beside it.
 
     Returns:
-      `operating_points.evaluate_logits` at the run's thresholds, with "threshold" (in words),
-      "warning" (null where there is none), "loss" of the logits as they are, "run", "step", "data",
-      "with_poster" (the same metrics over the movies that have a poster, and there
-      "poster_alone" and "overview_alone", with the other half withheld; null where there is no
-      such movie), and "baselines": the same metrics of each baseline by name.
+      `operating_points.evaluate_logits`, with "threshold" (0.5, of all metrics but those under
+      "operating_points"), "chosen_on" (the split that fitted the others), "warning" (null where
+      there is none), "loss" of the logits as they are, "run", "step", "data", "with_poster" (the
+      same metrics over the movies that have a poster, and there "poster_alone" and
+      "overview_alone", with the other half withheld; null where there is no such movie), and
+      "baselines": the same metrics of each baseline by name.
 
     Raises:
       UserError: no checkpoint yet, no such split, or the data set has another tokenizer.
@@ -50,19 +51,14 @@ def _report(
             "fingerprint": dataset.info.fingerprint,
             "split": split,
         },
-        "threshold": _in_words(rule),
+        "threshold": DEFAULT_THRESHOLD,
+        "chosen_on": rule.chosen_on,
         "warning": operating_points.accuracy_warning(report, compared[baselines.NOTHING]),
         "loss": metrics.log_loss(record.logits, record.labels),
         **report,
         "with_poster": _with_poster(record, rule),
         "baselines": compared,
     }
-
-
-def _in_words(rule: DecisionRule) -> str:
-    if not rule.chosen_on:
-        return f"threshold {DEFAULT_THRESHOLD} for all genres"
-    return f"thresholds per genre, fitted on {rule.chosen_on}"
 
 
 def _with_poster(record: SplitRecord, rule: DecisionRule) -> dict[str, Any] | None:

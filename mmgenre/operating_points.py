@@ -1,4 +1,4 @@
-"""What logits are worth: all metrics at the thresholds in use, other choices beside them."""
+"""What logits are worth: all metrics at threshold 0.5, fitted thresholds beside them."""
 
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ HALF: Final = "0.5"
 GLOBAL: Final = "global"
 PER_GENRE: Final = "per genre"
 
+_AT_POINT: Final = ("accuracy", "exact_match", "precision", "recall", "f1")
 _NEAR_NOTHING: Final = 0.02
 
 
@@ -23,31 +24,23 @@ def evaluate_logits(labels: np.ndarray, logits: np.ndarray, rule: DecisionRule) 
       rule: fitted on other movies, or the default one.
 
     Returns:
-      `metrics.evaluate_probabilities` at the rule's thresholds, with "log_loss" at its
-      temperatures, "confidence_intervals" (`bootstrap.confidence_intervals`) and
-      "operating_points": for threshold 0.5, the global one and those per genre, the "thresholds"
-      and what depends on them: "accuracy", "exact_match", "precision", "recall" and "f1".
+      `metrics.evaluate_probabilities` of the plain sigmoid at threshold 0.5, with "log_loss" at the
+      rule's temperatures; "operating_points": for threshold 0.5, the global one and those per
+      genre, the "thresholds" and what depends on them ("accuracy", "exact_match", "precision",
+      "recall" and "f1"); and "confidence_intervals" (`bootstrap.confidence_intervals`), at the
+      thresholds per genre.
     """
     probabilities = rule.probabilities(logits)
-    report = metrics.evaluate_probabilities(labels, probabilities, np.asarray(rule.thresholds))
     points = {}
     for name, thresholds in _choices(rule).items():
-        at_point = (
-            report
-            if name == PER_GENRE
-            else metrics.evaluate_probabilities(labels, probabilities, thresholds)
-        )
-        points[name] = {
-            "thresholds": thresholds,
-            **{m: at_point[m] for m in ("accuracy", "exact_match", "precision", "recall", "f1")},
-        }
-    decided = rule.decide(probabilities)
+        at_point = metrics.evaluate_probabilities(labels, probabilities, thresholds)
+        points[name] = {"thresholds": thresholds, **{m: at_point[m] for m in _AT_POINT}}
     return {
-        **report,
+        **metrics.evaluate_probabilities(labels, metrics.sigmoid(logits)),
         "log_loss": metrics.log_loss(logits / np.asarray(rule.temperatures), labels),
         "operating_points": points,
         "confidence_intervals": bootstrap.confidence_intervals(
-            labels.astype(bool), probabilities, decided
+            labels.astype(bool), probabilities, rule.decide(probabilities)
         ),
     }
 

@@ -31,16 +31,17 @@ def evaluation_tables(report: Mapping[str, Any]) -> str:
     data = report["data"]
     title = (
         f"{report['run']} (step {report['step']}) on {report['num_movies']:,} movies: "
-        f"{data['name']}, split {data['split']}, {report['threshold']}"
+        f"{data['name']}, split {data['split']}, threshold {report['threshold']}"
     )
-    parts = [title, comparison_table(columns), headline_table(columns), per_genre]
+    fitted = "F1 at 0.5 and at thresholds fitted on validation; 95% intervals at those per genre"
+    parts = [title, comparison_table(columns), per_genre, fitted, headline_table(columns)]
     if report["warning"]:
         parts.append(f"note: {report['warning']}")
     return "\n" + "\n\n".join(parts)
 
 
 def comparison_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns every metric of several models side by side, at the thresholds in use."""
+    """Returns every metric of several models side by side, at threshold 0.5."""
     rows = [
         [name, *(column[name] for column in columns.values())]
         for name in ("accuracy", "exact_match", "hamming_loss")

@@ -81,7 +81,8 @@ def test_the_command_on_shards_prepared_elsewhere(tiny_run, held_out, tmp_path):
     assert "tfidf_logistic_regression" in report["baselines"]
     assert set(report["operating_points"]) == {"0.5", "global", "per genre"}
     low, high = report["confidence_intervals"]["f1 micro"]
-    assert low <= report["f1"]["micro"] <= high
+    assert low <= report["operating_points"]["per genre"]["f1"]["micro"] <= high
+    assert report["operating_points"]["0.5"]["f1"] == report["f1"]
     assert report["with_poster"]["num_movies"] < report["num_movies"]
     assert "average_precision macro" in process.stdout
     assert "Science Fiction" in process.stdout
