@@ -136,7 +136,7 @@ def test_a_loss_that_is_not_finite_is_found_at_its_step(
 ):
     """Planted into the update of step 7, it shows at step 8: steps 7 to 10 are one dispatch."""
 
-    def optimizer_of(config: Config, num_steps) -> optax.GradientTransformation:
+    def optimizer_of(config: Config, num_steps: int) -> optax.GradientTransformation:
         return optax.scale_by_schedule(lambda count: jnp.where(count == 6, jnp.nan, -1e-3))
 
     monkeypatch.setattr(train.optimizer, "build", optimizer_of)
