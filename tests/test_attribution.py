@@ -29,7 +29,8 @@ def test_attributions_are_complete(missing, predictor, demo_corpus):
         if missing == "poster":
             assert not parts.pixels.any()
         assert (genre.poster_share is None) == (missing is not None)
-        assert genre.probability == pytest.approx(1 / (1 + np.exp(-parts.logit)), abs=1e-5)
+        logit = parts.logit / predictor.rule.temperatures[parts.genre]
+        assert genre.probability == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
 
 
 def test_a_page_escapes_what_it_shows(predictor):

@@ -6,6 +6,8 @@ import threading
 
 import pytest
 
+from mmgenre import schema
+from mmgenre.thresholds import DecisionRule
 from tests.bad_posters import write_bad_posters
 from tests.commands import run_several
 
@@ -71,7 +73,8 @@ def test_the_command(tiny_run, demo_corpus, web, tmp_path):
     )
     assert [code for code, _, _ in results] == [0] * len(results), results
     as_json, from_web, half, other_half, chart = (out for _, out, _ in results)
-    assert "Science Fiction" in chart and "%" in chart and "at least 0.50" in chart
+    threshold = DecisionRule.load(tiny_run.path).thresholds[schema.GENRE_INDEX["Science Fiction"]]
+    assert "Science Fiction" in chart and "%" in chart and f"at least {threshold:.2f}" in chart
     answer = json.loads(as_json)
     assert answer["missing"] is None and len(answer["probabilities"]) == 18
     assert json.loads(from_web) == answer

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from mmgenre import evaluation_record, metrics, schema
+from mmgenre import evaluation_record, schema
 from mmgenre.errors import UserError
 from mmgenre.evaluation_record import SplitRecord
 from mmgenre.predictor import GenrePredictor
@@ -39,7 +39,7 @@ def test_predictions_equal_evaluation(predictor, test_movies):
     assert any(poster is None for poster in posters)
     predictions = predictor.predict(posters=posters, overviews=overviews)
     found = np.array([list(p.probabilities.values()) for p in predictions])
-    np.testing.assert_allclose(found, metrics.sigmoid(record.logits), atol=1e-5)
+    np.testing.assert_allclose(found, predictor.rule.probabilities(record.logits), atol=1e-5)
 
 
 def test_a_withheld_half_equals_the_recorded_one(predictor, test_movies):
@@ -47,11 +47,15 @@ def test_a_withheld_half_equals_the_recorded_one(predictor, test_movies):
     both = [n for n, p in enumerate(posters) if p and overviews[n]][:5]
     alone = predictor.predict(posters=[posters[n] for n in both])
     found = np.array([list(p.probabilities.values()) for p in alone])
-    np.testing.assert_allclose(found, metrics.sigmoid(record.poster_logits[both]), atol=1e-5)
+    np.testing.assert_allclose(
+        found, predictor.rule.probabilities(record.poster_logits[both]), atol=1e-5
+    )
     assert all(p.missing == "overview" for p in alone)
     alone = predictor.predict(overviews=[overviews[n] for n in both])
     found = np.array([list(p.probabilities.values()) for p in alone])
-    np.testing.assert_allclose(found, metrics.sigmoid(record.overview_logits[both]), atol=1e-5)
+    np.testing.assert_allclose(
+        found, predictor.rule.probabilities(record.overview_logits[both]), atol=1e-5
+    )
     assert all(p.missing == "poster" for p in alone)
 
 
