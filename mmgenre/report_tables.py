@@ -60,9 +60,10 @@ def headline_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     for name, column in columns.items():
         points = column["operating_points"]
         f1 = [points[p]["f1"][average] for p in points for average in ("micro", "macro")]
+        fitted = {**column, "f1": points["per genre"]["f1"]}
         intervals = [
             _interval(
-                column[metric][average], column["confidence_intervals"][f"{metric} {average}"]
+                fitted[metric][average], column["confidence_intervals"][f"{metric} {average}"]
             )
             for metric, average in _HEADLINE
         ]

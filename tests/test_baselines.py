@@ -60,6 +60,9 @@ def test_the_command(tiny_dataset, tmp_path):
     assert reports["nothing"]["f1"]["micro"] == 0
     points = reports["tfidf_and_poster_features"]["operating_points"]
     assert points["0.5"]["thresholds"] == 0.5 and len(points["per genre"]["thresholds"]) == 18
+    low, high = reports["tfidf_and_poster_features"]["confidence_intervals"]["f1 micro"]
+    shown = f"{points['per genre']['f1']['micro']:.3f} ({low:.3f}-{high:.3f})"
+    assert shown in process.stdout
     both = reports["most_common_genres"]
     assert both["with_poster"]["num_movies"] < both["num_movies"]
 
