@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from mmgenre import schema
+from mmgenre.curves import ranked_curve
 from mmgenre.thresholds import DecisionRule
 
 _SHRINKAGE: Final = 50
@@ -80,13 +81,9 @@ def best_f1_threshold(
       probabilities: <float>[n].
       otherwise: returned where nothing can be fitted.
     """
-    positives = int(labels.sum())
-    if not positives:
+    if not labels.any():
         return otherwise
-    order = np.argsort(-probabilities, kind="stable")
-    ranked = probabilities[order].astype(np.float64)
-    f1 = 2 * np.cumsum(labels[order]) / (np.arange(1, len(ranked) + 1) + positives)
-    f1[:-1][ranked[1:] == ranked[:-1]] = -1  # Within a tie there is no threshold.
-    best = int(np.argmax(f1))
-    below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
-    return float((ranked[best] + below) / 2)
+    curve = ranked_curve(labels, probabilities)
+    best = 1 + int(np.argmax(curve.f1[1:]))  # The first point predicts nothing.
+    below = curve.thresholds[best + 1] if best + 1 < len(curve.thresholds) else 0.0
+    return float((curve.thresholds[best] + below) / 2)

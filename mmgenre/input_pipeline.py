@@ -194,11 +194,12 @@ def read_tokens(
     index = dataset.index(split)
     shards = ShardReader(dataset.shard_paths(split), index)
     tokens = np.full((len(index), max_tokens), schema.PAD_ID, np.int32)
-    spec = {schema.TOKENS: _FEATURES[schema.TOKENS]}
-    for start in range(0, len(index), _READ_AT_ONCE):
-        records = shards.read(np.arange(start, min(start + _READ_AT_ONCE, len(index))))
-        words = tf.io.parse_example(records, spec)[schema.TOKENS][:, :max_tokens].to_tensor()
-        tokens[start : start + len(records), : words.shape[1]] = words.numpy()
+    start = 0
+    for part in _parsed(shards, np.arange(len(index)), schema.TOKENS, _FEATURES[schema.TOKENS]):
+        words = part[:, :max_tokens].to_tensor()
+        end = start + words.shape[0]
+        tokens[start:end, : words.shape[1]] = words.numpy()
+        start = end
     return tokens, np.minimum(index.num_tokens, max_tokens)
 
 
@@ -228,8 +229,13 @@ def _read_feature(dataset: PreparedDataset, split: str, feature: str, spec: Any)
 
 
 def _read(shards: ShardReader, movies: np.ndarray, feature: str, spec: Any) -> list[Any]:
-    values = []
+    return [value for part in _parsed(shards, movies, feature, spec) for value in part.numpy()]
+
+
+def _parsed(
+    shards: ShardReader, movies: np.ndarray, feature: str, spec: Any
+) -> Iterator[tf.Tensor | tf.RaggedTensor]:
+    """Yields one feature of the movies <int>[n], some records at a time."""
     for start in range(0, len(movies), _READ_AT_ONCE):
         records = shards.read(movies[start : start + _READ_AT_ONCE])
-        values.extend(tf.io.parse_example(records, {feature: spec})[feature].numpy())
-    return values
+        yield tf.io.parse_example(records, {feature: spec})[feature]

@@ -95,10 +95,7 @@ def evaluate_probabilities(
     predictions = probabilities >= thresholds
     report: dict[str, Any] = {
         "num_movies": len(labels),
-        "accuracy": float((predictions == labels).mean()),
-        "exact_match": float((predictions == labels).all(axis=1).mean()),
-        "hamming_loss": float((predictions != labels).mean()),
-        **_thresholded(labels, predictions),
+        **evaluate_decisions(labels, predictions),
         **_ranked(labels, probabilities),
         "genres_per_movie": {
             "labels": float(labels.sum(1).mean()),
@@ -107,6 +104,20 @@ def evaluate_probabilities(
     }
     report["per_genre"] = _per_genre(labels, predictions, probabilities, thresholds)
     return report
+
+
+def evaluate_decisions(labels: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
+    """Returns what depends on the thresholds alone, of <bool>[movies, 18] each.
+
+    "accuracy", "exact_match", "hamming_loss", "precision", "recall" and "f1", as
+    `evaluate_probabilities`, without ranking anything.
+    """
+    return {
+        "accuracy": float((predictions == labels).mean()),
+        "exact_match": float((predictions == labels).all(axis=1).mean()),
+        "hamming_loss": float((predictions != labels).mean()),
+        **_thresholded(labels, predictions),
+    }
 
 
 def _thresholded(labels: np.ndarray, predictions: np.ndarray) -> dict[str, dict[str, float]]:

@@ -31,16 +31,17 @@ def evaluate_logits(labels: np.ndarray, logits: np.ndarray, rule: DecisionRule) 
       thresholds per genre.
     """
     probabilities = rule.probabilities(logits)
+    actual = labels.astype(bool)
     points = {}
     for name, thresholds in _choices(rule).items():
-        at_point = metrics.evaluate_probabilities(labels, probabilities, thresholds)
+        at_point = metrics.evaluate_decisions(actual, probabilities >= np.asarray(thresholds))
         points[name] = {"thresholds": thresholds, **{m: at_point[m] for m in _AT_POINT}}
     return {
         **metrics.evaluate_probabilities(labels, metrics.sigmoid(logits)),
         "log_loss": metrics.log_loss(logits / np.asarray(rule.temperatures), labels),
         "operating_points": points,
         "confidence_intervals": bootstrap.confidence_intervals(
-            labels.astype(bool), probabilities, rule.decide(probabilities)
+            actual, probabilities, rule.decide(probabilities)
         ),
     }
 

@@ -15,6 +15,8 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Final
 
+from mmgenre import environment
+
 _DEVICES_FLAG: Final = "--xla_force_host_platform_device_count"
 _THREADS_FLAG: Final = "--xla_cpu_multi_thread_eigen"
 
@@ -54,10 +56,7 @@ def num_devices(batch_size: int, cores: int) -> int:
 
 def available_cores() -> int:
     """Returns the cores that this process may use: by its affinity and by its container's quota."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
+    cores = environment.num_cores() or 1
     quota = _container_quota()
     return cores if quota is None else max(1, min(cores, int(quota)))
 

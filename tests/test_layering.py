@@ -6,7 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "mmgenre"
 
 LAYERS = (
-    {"errors", "overview_text", "schema"},
+    {"curves", "errors", "overview_text", "schema"},
     {"compiled_cache", "interruption", "membership", "peers", "processor", "remote"},
     {"cluster", "config", "environment", "prepared_dataset", "run_lock"},
     {"kernels", "posters", "random_streams"},

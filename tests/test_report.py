@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmgenre import schema
-from mmgenre.report import curves
+from mmgenre import curves
 from mmgenre.report.page import write_report
 from mmgenre.thresholds import DecisionRule
 from tests import browser

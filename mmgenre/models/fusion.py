@@ -50,9 +50,10 @@ class FusionModel(nn.Module):
             features.append(self.overview_lstm(tokens, lengths, rows, deterministic=deterministic))
         logits, terms = self.head(features, rows, deterministic=deterministic)
         if self.ngram_logits is not None:
-            ngrams = self.ngram_logits(tokens, lengths, rows, deterministic=deterministic)
-            logits = logits + ngrams.sum(axis=1)
-            terms = [*terms, ngrams.sum(axis=1) + self.head.bias()] if terms else []
+            words = self.ngram_logits(tokens, lengths, rows, deterministic=deterministic)
+            ngrams = words.sum(axis=1)
+            logits = logits + ngrams
+            terms = [*terms, ngrams + self.head.bias()] if terms else []
         return logits, terms
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mmgenre.report import curves, style
+from mmgenre import curves
+from mmgenre.report import style
 from mmgenre.report.style import Figure
 
 
