@@ -69,9 +69,7 @@ def headline_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
         ]
         rows.append([name.replace("_", " "), *f1, *intervals])
     headers = ["thresholds"]
-    headers += [
-        f"{point}\nF1 {average}" for point in points for average in ("micro", "macro")
-    ]
+    headers += [f"{point}\nF1 {average}" for point in points for average in ("micro", "macro")]
     headers += [f"{metric} {average}\n(95%)".replace("_", " ") for metric, average in _HEADLINE]
     return tabulate(rows, headers=headers, floatfmt=".3f")
 

@@ -6,8 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from mmgenre import schema
-from mmgenre import curves
+from mmgenre import curves, schema
 from mmgenre.report.page import write_report
 from mmgenre.thresholds import DecisionRule
 from tests import browser
