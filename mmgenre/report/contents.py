@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from mmgenre import metrics, modality, schema
+from mmgenre import curves, metrics, modality, schema
 from mmgenre.report import (
-    curves,
     figures_overall,
     figures_per_genre,
     figures_training,
