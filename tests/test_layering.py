@@ -6,9 +6,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "mmgenre"
 
 LAYERS = (
-    {"curves", "errors", "overview_text", "schema"},
+    {"curves", "environment", "errors", "overview_text", "schema"},
     {"compiled_cache", "interruption", "membership", "peers", "processor", "remote"},
-    {"cluster", "config", "environment", "prepared_dataset", "run_lock"},
+    {"cluster", "config", "prepared_dataset", "run_lock"},
     {"kernels", "posters", "random_streams"},
     {"bootstrap", "bundle_files", "pages", "predictions_table", "thresholds", "tokenizer"},
     {"batch_plan", "bundle", "calibration", "losses", "models", "optimizer", "poster_source"},
