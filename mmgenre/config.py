@@ -71,15 +71,17 @@ class ModelConfig:
         function each way; docs/gpu.md compares them.
       fusion: "dense" joins the branches' features through the head; "sum" adds a logit of each
         branch, so that what one knows does not depend on the other being there.
-      overview_pooling: "last" takes the LSTM's output at the last word; "mean_max" the mean and the
-        maximum over the words of its outputs and of the word embeddings.
+      overview_pooling: "last" takes the LSTM's output at the last word; "attention" means over all
+        words of its outputs and of the word embeddings, plain and weighted.
+      attention_heads: weighted means, with overview_pooling "attention".
       word_dropout: share of words whose embedding is dropped whole.
       embedding_dropout: rate of each feature of the embedding, the same for all words of a movie.
       ngram_buckets: hash buckets of word pairs for linear logits of words and pairs; 0 for none.
       ngram_dropout: rate on words and pairs there.
       augment_posters: whether training flips, shifts and brightens posters at random.
-      word_vectors: file of word vectors, word2vec's or GloVe's text format, that the embedding
-        starts from; empty for random values.
+      word_vectors: what the embedding starts from: a file of word vectors in word2vec's or GloVe's
+        text format, "cooccurrence" for vectors made from the train split (`mmgenre.cooccurrence`),
+        or empty for random values.
     """
 
     vocabulary_size: int = 20_000
@@ -98,6 +100,7 @@ class ModelConfig:
     lstm_kernel: str = "auto"
     fusion: str = "dense"
     overview_pooling: str = "last"
+    attention_heads: int = 8
     word_dropout: float = 0.0
     embedding_dropout: float = 0.0
     ngram_buckets: int = 0
@@ -146,6 +149,7 @@ class Config:
       patience: epochs without a better validation metric after which training stops; 0 for never.
       selection_metric: the validation metric, "<metric>/<average>", that chooses the best epoch.
       learning_rate: of Adam, at its highest.
+      embedding_learning_rate: of the word embeddings, as a share of learning_rate.
       learning_rate_schedule: "constant", or "cosine": a short rise, then down to 2% at the end.
       ngram_learning_rate: of the n-grams' logits, by gradient descent with momentum.
       weight_decay: of AdamW, on matrices; 0 for plain Adam.
@@ -167,6 +171,7 @@ class Config:
     patience: int = 5
     selection_metric: str = "average_precision/macro"
     learning_rate: float = 1e-3
+    embedding_learning_rate: float = 1.0
     learning_rate_schedule: str = "constant"
     ngram_learning_rate: float = 10.0
     weight_decay: float = 0.0
@@ -235,9 +240,15 @@ _CHOICES = {
     "model.compute_dtype": ("float32", "bfloat16"),
     "model.fusion": ("dense", "sum"),
     "model.lstm_kernel": ("auto", "scan", "cudnn", "pallas"),
-    "model.overview_pooling": ("last", "mean_max"),
+    "model.overview_pooling": ("last", "attention"),
 }
-_NOT_NEGATIVE = ("clip_norm", "ngram_learning_rate", "weight_decay", "branch_loss")
+_NOT_NEGATIVE = (
+    "clip_norm",
+    "embedding_learning_rate",
+    "ngram_learning_rate",
+    "weight_decay",
+    "branch_loss",
+)
 
 SELECTION_METRICS = (
     "average_precision/macro",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from etils import epath
 
-from mmgenre import input_pipeline, schema
+from mmgenre import cooccurrence, input_pipeline, schema
 from mmgenre.config import Config
 from mmgenre.errors import UserError
 from mmgenre.models import ngram_logits
@@ -33,18 +33,26 @@ def from_data(config: Config, dataset: PreparedDataset) -> dict[tuple[str, ...],
     model = config.model
     if model.fusion == "sum":
         given["head", "bias"] = genre_log_odds(dataset)
-    if model.ngram_buckets:
+    if model.ngram_buckets or (model.use_overview and model.word_vectors == cooccurrence.NAME):
         tokens, lengths = input_pipeline.read_tokens(dataset, schema.TRAIN, config.data.max_tokens)
+    if model.ngram_buckets:
         given["ngram_logits", "idf"] = ngram_logits.inverse_document_frequency(
             tokens, lengths, model.vocabulary_size, model.ngram_buckets
         )
     if model.word_vectors and model.use_overview:
-        words = OverviewTokenizer.load(dataset.tokenizer_path).words
-        vectors = read_word_vectors(model.word_vectors, words, model.embedding_size)
-        _log.info("%s has vectors for %d of %d words", model.word_vectors, len(vectors), len(words))
-        given["overview_lstm", "embedding", "embedding"] = embedding_of(
-            vectors, model.vocabulary_size, model.embedding_size, config.seed
-        )
+        if model.word_vectors == cooccurrence.NAME:
+            rows = cooccurrence.word_vectors(
+                tokens, lengths, model.vocabulary_size, model.embedding_size
+            )
+            vectors = {number: row for number, row in enumerate(rows) if row.any()}
+        else:
+            words = OverviewTokenizer.load(dataset.tokenizer_path).words
+            vectors = read_word_vectors(model.word_vectors, words, model.embedding_size)
+        _log.info("word vectors (%s): %d words have one", model.word_vectors, len(vectors))
+        if vectors:
+            given["overview_lstm", "embedding", "embedding"] = embedding_of(
+                vectors, model.vocabulary_size, model.embedding_size, config.seed
+            )
     return given
 
 

@@ -12,13 +12,13 @@ import optax
 import pytest
 
 from configs import model2
-from mmgenre import attribution, branches, initial_values, optimizer, schema
+from mmgenre import attribution, branches, cooccurrence, initial_values, optimizer, schema
 from mmgenre.config import Config, ModelConfig
 from mmgenre.errors import UserError
 from mmgenre.kernels import portable
 from mmgenre.models import fusion
 from mmgenre.models.ngram_logits import NGramLogits, inverse_document_frequency, ngrams
-from mmgenre.models.overview_lstm import mean_and_max
+from mmgenre.models.overview_lstm import AttentionPooling
 from mmgenre.models.poster_cnn import augment_posters
 from mmgenre.random_streams import init_key
 from mmgenre.train_state import TrainState
@@ -78,12 +78,19 @@ def test_ngram_logits_are_tfidf_by_hand():
     assert not np.asarray(logits[0, 5:]).any()  # Padding has no part of it.
 
 
-def test_mean_and_max_see_words_only():
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 3)), jnp.float32) - 3
-    sums, largest = mean_and_max(x, jnp.array([2, 5]))
-    np.testing.assert_allclose(sums[0], (x[0, 0] + x[0, 1]) / math.sqrt(2), rtol=1e-6)
-    np.testing.assert_allclose(largest[0], x[0, :2].max(axis=0))
-    np.testing.assert_allclose(largest[1], x[1].max(axis=0))
+def test_attention_is_a_weighted_mean_of_words_only():
+    words = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 3)), jnp.float32)
+    pooling = AttentionPooling(heads=2)
+    kernel = np.random.default_rng(1).normal(size=(3, 2)).astype(np.float32)
+    params = {"Dense_0": {"kernel": kernel, "bias": np.array([0.5, 1.0], np.float32)}}
+    pooled = pooling.apply({"params": params}, words, jnp.array([2, 5]))
+    first = np.asarray(words[0, :2])
+    weights = np.exp(first @ kernel)
+    heads = (weights / weights.sum(axis=0)).T @ first
+    expected = np.concatenate([first.sum(axis=0) / math.sqrt(2), 4 * heads.ravel()])
+    np.testing.assert_allclose(pooled[0], expected, rtol=1e-5)
+    changed = pooling.apply({"params": params}, words.at[0, 2:].set(9), jnp.array([2, 5]))
+    np.testing.assert_array_equal(pooled, changed)
 
 
 def test_posters_are_changed_by_their_row_and_missing_ones_stay_missing():
@@ -155,6 +162,15 @@ def test_words_get_plain_descent_and_the_rest_adam():
     np.testing.assert_allclose(after["head"]["kernel"], 1 - 1e-3 * (1 + 0.1), rtol=1e-4)
 
 
+def test_embeddings_have_a_rate_of_their_own():
+    config = dataclasses.replace(Config(), embedding_learning_rate=0.1)
+    params = {"overview_lstm": {"embedding": {"embedding": jnp.ones(2)}, "bias": jnp.ones(2)}}
+    tx = optimizer.build(config)
+    updates, _ = tx.update(params, tx.init(params), params)
+    np.testing.assert_allclose(updates["overview_lstm"]["bias"], -1e-3, rtol=1e-3)
+    np.testing.assert_allclose(updates["overview_lstm"]["embedding"]["embedding"], -1e-4, rtol=1e-3)
+
+
 def test_the_learning_rate_rises_and_falls():
     config = dataclasses.replace(Config(), learning_rate_schedule="cosine")
     tx = optimizer.build(config, num_steps=100)
@@ -182,6 +198,32 @@ def test_given_parameters_replace_the_drawn_ones(tiny_dataset, tiny_config):
     )
     np.testing.assert_array_equal(state.params["head"]["bias"], given["head", "bias"])
     np.testing.assert_array_equal(state.params["ngram_logits"]["idf"], given["ngram_logits", "idf"])
+
+
+def test_words_of_the_same_company_get_similar_vectors():
+    generator = np.random.default_rng(0)
+    # Words 2 to 5 and 6 to 9 never meet; 10 is alone, 1 is the unknown word.
+    topics = np.array(
+        [generator.permutation([*topic, 1]) for topic in [[2, 3, 4, 5], [6, 7, 8, 9]] * 30]
+    )
+    tokens = np.concatenate([topics, [[10, 0, 0, 0, 0]]]).astype(np.int32)
+    lengths = np.array([5] * len(topics) + [1])
+    vectors = cooccurrence.word_vectors(tokens, lengths, 12, 2)
+    assert not vectors[[0, 1, 10, 11]].any()
+    np.testing.assert_allclose(np.linalg.norm(vectors[2:10], axis=1), 1, rtol=1e-5)
+    similarity = vectors[2:10] @ vectors[2:10].T
+    same = np.kron(np.eye(2), np.ones((4, 4))).astype(bool)
+    assert similarity[same].min() > 0.9 > 0.1 > similarity[~same].max()
+    np.testing.assert_array_equal(vectors, cooccurrence.word_vectors(tokens, lengths, 12, 2))
+
+
+def test_a_model_starts_from_the_company_of_its_words(tiny_dataset, tiny_config):
+    model_config = dataclasses.replace(tiny_config.model, word_vectors="cooccurrence")
+    config = dataclasses.replace(tiny_config, model=model_config)
+    given = initial_values.from_data(config, tiny_dataset)
+    (embedding,) = given.values()
+    assert embedding.shape == (model_config.vocabulary_size, model_config.embedding_size)
+    assert np.isfinite(embedding).all() and embedding.std() > 0
 
 
 def test_word_vectors_are_found_by_word(tmp_path):

@@ -147,6 +147,7 @@ def build(config: ModelConfig) -> FusionModel:
         dtype=dtype,
         lstm_kernel=config.lstm_kernel,
         pooling=config.overview_pooling,
+        attention_heads=config.attention_heads,
         word_dropout_rate=config.word_dropout,
         embedding_dropout_rate=config.embedding_dropout,
     )

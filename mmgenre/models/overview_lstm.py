@@ -1,5 +1,7 @@
 """The overview's branch: word embeddings, stacked LSTMs, one vector of all words, dense."""
 
+from typing import Final
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,8 @@ class OverviewLSTM(nn.Module):
       features: units of the dense layer at the end.
       dtype: that LSTMs and products are computed in; parameters are float32.
       lstm_kernel: see `ModelConfig`.
-      pooling: "last" or "mean_max"; see `ModelConfig.overview_pooling`.
+      pooling: "last" or "attention"; see `ModelConfig.overview_pooling`.
+      attention_heads: weighted means of the words, with pooling "attention".
       word_dropout_rate: of whole words.
       embedding_dropout_rate: of features of the embedding, the same in all words of a movie.
     """
@@ -32,6 +35,7 @@ class OverviewLSTM(nn.Module):
     dtype: jnp.dtype = jnp.float32
     lstm_kernel: str = "auto"
     pooling: str = "last"
+    attention_heads: int = 8
     word_dropout_rate: float = 0.0
     embedding_dropout_rate: float = 0.0
 
@@ -44,6 +48,7 @@ class OverviewLSTM(nn.Module):
         )
         self.lstm = LSTMStack(self.units, self.dropout_rate, self.lstm_kernel)
         self.dropout = RowDropout(self.dropout_rate)
+        self.attention = AttentionPooling(self.attention_heads, dtype=self.dtype)
         self.word_dropout = RowDropout(self.word_dropout_rate)
         self.embedding_dropout = RowDropout(self.embedding_dropout_rate)
         self.dense = nn.Dense(
@@ -87,22 +92,46 @@ class OverviewLSTM(nn.Module):
             kept_BE = self.embedding_dropout(ones, rows, deterministic=deterministic)
             embeddings = embeddings * kept_BT[..., None] * kept_BE[:, None]
             outputs_BTH = self.lstm(embeddings, rows, deterministic=deterministic)
-            pooled_BP = jnp.concatenate(
-                [*mean_and_max(outputs_BTH, lengths), *mean_and_max(embeddings, lengths)], axis=-1
-            )
+            words_BTW = jnp.concatenate([embeddings, outputs_BTH], axis=-1)
+            pooled_BP = self.attention(words_BTW, lengths)
         return nn.relu(self.dense(self.dropout(pooled_BP, rows, deterministic=deterministic)))
 
 
-def mean_and_max(x: jax.Array, lengths: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns the mean and the maximum of <float>[batch, time, n] over the first `lengths`.
+class AttentionPooling(nn.Module):
+    """One vector of all words: their mean, and means weighted by what each head looks for.
 
-    The sum is divided by the root of the length, not the length: so that the mean of many
-    independent words is not small.
+    A head scores each word by a dot product and weighs words by the softmax of their scores
+    (Lin et al., 2017, without their hidden layer).
+
+    Attributes:
+      heads: weighted means.
+      dtype: that products are computed in; parameters are float32.
     """
-    is_word = (jnp.arange(x.shape[1]) < lengths[:, None])[..., None]
-    sums = jnp.where(is_word, x, 0).sum(axis=1)
-    roots = jnp.sqrt(lengths.astype(x.dtype))[:, None]
-    return sums / roots, jnp.where(is_word, x, -jnp.inf).max(axis=1)
+
+    heads: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, words_BTW: jax.Array, lengths: jax.Array) -> jax.Array:
+        """Returns [batch, (1 + heads) * n] of words <float>[batch, time, n].
+
+        Only the first `lengths` <int32>[batch] words count. The mean is the sum over the root of
+        the length, so that the mean of many independent words is not small.
+        """
+        time = words_BTW.shape[1]
+        is_word_BT1 = (jnp.arange(time) < lengths[:, None])[..., None]
+        roots_B1 = jnp.sqrt(lengths.astype(jnp.float32))[:, None]
+        mean_BW = jnp.where(is_word_BT1, words_BTW, 0).sum(axis=1) / roots_B1
+        # In float32: a softmax over many words in bfloat16 loses the small weights.
+        scores_BTK = nn.Dense(self.heads, dtype=self.dtype)(words_BTW).astype(jnp.float32)
+        weights_BTK = jax.nn.softmax(jnp.where(is_word_BT1, scores_BTK, -jnp.inf), axis=1)
+        heads_BKW = jnp.einsum("btk,btw->bkw", weights_BTK.astype(self.dtype), words_BTW)
+        flat_BP = _HEAD_SCALE * heads_BKW.reshape((heads_BKW.shape[0], -1))
+        return jnp.concatenate([mean_BW.astype(self.dtype), flat_BP], axis=-1)
+
+
+_HEAD_SCALE: Final = 4.0
+"""A weighted mean of words is smaller than the sum over the root of their number."""
 
 
 class LSTMStack(nn.Module):
