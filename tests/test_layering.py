@@ -25,6 +25,7 @@ LAYERS = (
     {"batch_prediction", "explain", "export"},
     {"demo", "evaluate", "predict", "tensorboard_figures", "train"},
     {"main"},
+    {"sweep"},
 )
 IMPORTS_TENSORFLOW = {
     "input_pipeline",
