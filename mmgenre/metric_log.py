@@ -13,6 +13,7 @@ from etils import epath
 from tensorboard.compat.proto import event_pb2
 
 from mmgenre import remote
+from mmgenre.metric_rows import read_rows
 from mmgenre.run_directory import RunDirectory
 
 
@@ -25,8 +26,7 @@ class JsonLinesWriter(MetricWriter):
 
     def __init__(self, path: epath.Path, *, resume_step: int):
         """Opens the file for appending, without its rows after `resume_step`."""
-        rows = read_rows(path) if path.exists() else []
-        kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= resume_step]
+        kept = [json.dumps(row) + "\n" for row in read_rows(path) if row["step"] <= resume_step]
         temporary = path.with_name(path.name + ".tmp")
         temporary.write_text("".join(kept))
         temporary.replace(path)
@@ -95,14 +95,3 @@ def read_events(path: epath.Path) -> Iterator[event_pb2.Event]:
             yield event_pb2.Event.FromString(record)
     except tf.errors.DataLossError:
         return
-
-
-def read_rows(path: epath.Path) -> list[dict[str, float]]:
-    """Reads the rows of `metrics.jsonl`; a last line that was cut off in writing is left out."""
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows

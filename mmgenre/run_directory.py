@@ -131,18 +131,19 @@ class RunDirectory:
         info = {"path": str(dataset.path), "info": dataclasses.asdict(dataset.info)}
         try:
             if run.config_file.exists():
-                run._check_same(config, dataset.info)
+                run.check_same(config, dataset.info)
             for folder in (run.path, run.checkpoints, run.tensorboard):
                 folder.mkdir(parents=True, exist_ok=True)
             # The config comes last: a folder with a config is a run.
-            _write(run.tokenizer_file, dataset.tokenizer_path.read_text())
-            _write(run.dataset_file, json.dumps(info, indent=2) + "\n")
-            _write(run.config_file, config.to_json())
+            write_text(run.tokenizer_file, dataset.tokenizer_path.read_text())
+            write_text(run.dataset_file, json.dumps(info, indent=2) + "\n")
+            write_text(run.config_file, config.to_json())
         except OSError as error:
             raise UserError(f"cannot write the run directory {path}: {error}") from error
         return run
 
-    def _check_same(self, config: Config, info: DatasetInfo) -> None:
+    def check_same(self, config: Config, info: DatasetInfo) -> None:
+        """Raises UserError unless this run can go on with these settings and this data set."""
         old, new = (dataclasses.asdict(c) for c in (self.load_config(), config))
         # A schedule ends with the last epoch, so that other epochs are another schedule.
         by_epoch = () if config.learning_rate_schedule == "constant" else ("epochs",)
@@ -176,10 +177,11 @@ class RunDirectory:
 
 def write_json(path: epath.Path, value: Any) -> None:
     """Writes a JSON file that is either whole or not there."""
-    _write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def _write(path: epath.Path, text: str) -> None:
+def write_text(path: epath.Path, text: str) -> None:
+    """Writes a file that is either whole or not there."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text)
     temporary.replace(path)

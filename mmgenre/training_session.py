@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import jax
 from etils import epath
 
 from mmgenre import environment
@@ -24,6 +23,8 @@ def sessions_file(run: RunDirectory) -> epath.Path:
 @contextlib.contextmanager
 def recorded(run: RunDirectory) -> Iterator[None]:
     """Writes down the session that goes on inside; the first process does, the others need not."""
+    import jax  # Here, since whoever only reads sessions needs none.
+
     if jax.process_index() != 0:
         yield
         return

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from etils import epath
 
 from mmgenre.config import Config
-from mmgenre.metric_log import read_rows
+from mmgenre.metric_rows import read_rows
 from tests.commands import ROOT, environment
 
 TINY = (
@@ -118,9 +119,8 @@ def wait_for_step(workdir: Path, step: int, process: subprocess.Popen) -> None:
 
 def rows(workdir: Path) -> list[dict[str, float]]:
     """The rows of a run's metrics, without timings."""
-    path = Path(workdir) / "metrics.jsonl"
-    found = read_rows(path) if path.exists() else []
-    return [{k: v for k, v in row.items() if k not in TIMINGS} for row in found]
+    path = epath.Path(workdir) / "metrics.jsonl"
+    return [{k: v for k, v in row.items() if k not in TIMINGS} for row in read_rows(path)]
 
 
 def losses(workdir: Path) -> np.ndarray:

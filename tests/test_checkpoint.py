@@ -13,6 +13,7 @@ from mmgenre import metric_log, parallel, steps
 from mmgenre.checkpoint import RunCheckpoints
 from mmgenre.damaged_checkpoints import set_damaged_aside
 from mmgenre.errors import UserError
+from mmgenre.metric_rows import read_rows
 from mmgenre.run_directory import RunDirectory
 
 
@@ -133,7 +134,7 @@ def test_rows_after_the_checkpoint_are_dropped_everywhere(tmp_path):
         writer.flush()
         writer.close()
     expected = [1, 2, 3, 4, 5]
-    assert [row["step"] for row in metric_log.read_rows(run.metrics_file)] == expected
+    assert [row["step"] for row in read_rows(run.metrics_file)] == expected
     events = [
         event.step
         for path in sorted(run.tensorboard.glob("events.*"))

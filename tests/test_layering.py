@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).parent.parent / "mmgenre"
 
 LAYERS = (
     {"curves", "environment", "errors", "overview_text", "schema"},
-    {"compiled_cache", "interruption", "membership", "peers", "processor", "remote"},
+    {"compiled_cache", "interruption", "membership", "metric_rows", "peers", "processor", "remote"},
     {"cluster", "config", "prepared_dataset", "run_lock"},
     {"kernels", "posters", "random_streams"},
     {
@@ -33,6 +33,7 @@ LAYERS = (
     {"batch_prediction", "explain", "export"},
     {"demo", "evaluate", "predict", "tensorboard_figures", "train"},
     {"main"},
+    {"sweep"},
 )
 IMPORTS_TENSORFLOW = {
     "input_pipeline",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mmgenre.metric_log import read_rows
+from mmgenre.metric_rows import read_rows
 from mmgenre.run_directory import RunDirectory
 from tests.commands import run_module
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mmgenre import curves, metrics, modality, schema
+from mmgenre import curves, environment, metrics, modality, schema
 from mmgenre.report import (
     figures_overall,
     figures_per_genre,
@@ -185,7 +185,7 @@ def facts(data: RunData) -> list[tuple[str, str]]:
         last = data.sessions[-1]
         more = f" in {len(data.sessions)} sessions" if len(data.sessions) > 1 else ""
         rows += [
-            ("Trained", f"{data.sessions[0]['started']}, {_duration(seconds)}{more}"),
+            ("Trained", f"{data.sessions[0]['started']}, {environment.duration(seconds)}{more}"),
             ("Hardware", _hardware(last["hardware"])),
             ("Versions", ", ".join(f"{n} {v}" for n, v in last["versions"].items())),
         ]
@@ -196,14 +196,6 @@ def facts(data: RunData) -> list[tuple[str, str]]:
     if speeds:
         rows.append(("Speed", f"{np.median(speeds):,.0f} movies a second in training (median)"))
     return rows
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _hardware(fields: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from mmgenre import evaluation_record, schema, training_session
 from mmgenre.config import Config
 from mmgenre.errors import UserError
 from mmgenre.evaluation_record import SplitRecord
+from mmgenre.metric_rows import read_rows
 from mmgenre.prepared_dataset import DatasetInfo
 from mmgenre.run_directory import RunDirectory
 from mmgenre.thresholds import DecisionRule
@@ -93,7 +94,7 @@ class RunData:
             run=run,
             config=run.load_config(),
             dataset=run.load_dataset_info()[0],
-            rows=_read_rows(run.metrics_file),
+            rows=read_rows(run.metrics_file),
             sessions=training_session.read_sessions(run),
             rule=DecisionRule.load(run.path),
             test=SplitRecord.load(predictions),
@@ -101,14 +102,3 @@ class RunData:
             evaluation=evaluation,
             movies=evaluation_record.load_movies(evaluation_record.movies_file(run, schema.TEST)),
         )
-
-
-def _read_rows(path: epath.Path) -> list[dict[str, float]]:
-    """As `metric_log.read_rows`, which comes with TensorFlow."""
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:  # The last line of a run that was killed.
-            break
-    return rows

@@ -1,0 +1,90 @@
+"""Trains a config at every point of a grid, and ranks the points by their validation metric.
+
+    python -m mmgenre.sweep --config configs/model2.py --grid model.lstm_dropout=0.3,0.5 seed=0,1,2
+        [--config.data.dir=<prepared data set>] [--config.<setting>=<value> ...]
+        [--workdir <folder>] [--trials <N> [--trials_seed <S>]]
+
+Each point is an ordinary run in its own folder of the sweep's, trained by mmgenre.main in a process
+of its own; --config.<setting>=<value> holds for all of them. Whole numbers in a list are written
+64x32, or in quotes '(64,32)'. Run again, it goes on: points that are done are skipped, and one that
+was interrupted resumes. With a larger grid it trains what is new. The order of the table is that of
+config.selection_metric on validation; the test split has no say in it.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+
+from mmgenre import main as training
+from mmgenre import remote, run_log
+from mmgenre.errors import UserError, run_command
+from mmgenre.sweep.grid import parse_grid, points
+from mmgenre.sweep.runner import Plan, run
+
+
+def parse_command_line(argv: Sequence[str]) -> Plan:
+    """Reads and checks the command line, with every point of the grid.
+
+    Raises:
+      UserError: anything in it is wrong.
+    """
+    parser = _Parser(
+        prog="python -m mmgenre.sweep",
+        usage="%(prog)s --config <file> --grid <setting>=<value>,<value> ... [options]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--grid", nargs="+", action="extend", help="<setting>=<value>,<value>,...")
+    parser.add_argument("--workdir", help="the sweep's folder; by default runs/<config>-sweep")
+    parser.add_argument("--trials", type=int, help="so many random combinations, with all seeds")
+    parser.add_argument("--trials_seed", type=int, default=0, help="draws other ones")
+    args, arguments = parser.parse_known_args(argv[1:])
+    if not args.grid:
+        raise UserError("no grid; add --grid seed=0,1,2")
+    parsed = training.parse_command_line([argv[0], *arguments])
+    assert parsed is not None, "argparse has answered --help"
+    base, _, membership = parsed
+    if membership is not None:
+        raise UserError(
+            "a sweep is one process, which trains on all devices of its machine; start it once, "
+            "without --coordinator and outside srun and mpirun"
+        )
+    axes = parse_grid(args.grid)
+    overridden = config_flags.get_override_values(flags.FLAGS["config"])
+    for name in axes:
+        if name in overridden:
+            raise UserError(f"{name} is set by --config.{name} and varies in --grid; choose one")
+    folder = args.workdir or f"runs/{base.name}-sweep"
+    if remote.is_remote(folder):
+        raise UserError(f"--workdir is {folder}, but a sweep's folder must be on a file system")
+    return Plan(
+        axes=axes,
+        points=points(axes, base, args.trials, args.trials_seed),
+        folder=Path(folder),
+        arguments=arguments,
+        resume_command=shlex.join(["python", "-m", "mmgenre.sweep", *argv[1:]]),
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as all commands do."""
+
+    def error(self, message: str) -> None:
+        raise UserError(message)
+
+
+def main() -> None:
+    """The command line."""
+    plan = parse_command_line(sys.argv)
+    run_log.log_to_stderr()
+    run(plan)
+
+
+if __name__ == "__main__":
+    run_command(main)
