@@ -185,7 +185,7 @@ def test_the_learning_rate_rises_and_falls():
 
 
 def test_given_parameters_replace_the_drawn_ones(tiny_dataset, tiny_config):
-    model_config = dataclasses.replace(small_model(), vocabulary_size=20_000)
+    model_config = dataclasses.replace(small_model(), vocabulary_size=20_000, word_vectors="")
     config = dataclasses.replace(tiny_config, model=model_config)
     given = initial_values.from_data(config, tiny_dataset)
     assert set(given) == {("head", "bias"), ("ngram_logits", "idf")}
