@@ -19,6 +19,7 @@ from mmgenre import (
     parallel,
     random_streams,
     schema,
+    shard_reader,
     steps,
     training_feed,
     training_session,
@@ -54,6 +55,7 @@ def train_and_evaluate(
       RunError: the loss is not finite, or a checkpoint cannot be saved.
       Interrupted: by a signal, after everything was saved.
     """
+    shard_reader.check_share(dataset, jax.process_index(), jax.process_count())
     with training_session.recorded(run):
         trainer = Trainer(config, dataset, run)
         with interruption.graceful():

@@ -11,6 +11,7 @@ from mmgenre.batch_plan import plan_evaluation, plan_training_epoch
 from mmgenre.config import DataConfig
 from mmgenre.errors import UserError
 from mmgenre.input_pipeline import MovieSource, read_labels, read_texts
+from mmgenre.shard_reader import ShardReader, check_share
 
 BUCKETS = (8, 24)
 
@@ -80,6 +81,36 @@ def test_start_and_rows_cut_the_same_batches(source):
     half = next(source.batches(plan, rows=slice(4, 8)))
     for name, values in half.items():
         np.testing.assert_array_equal(values, whole[0][name][4:])
+
+
+def test_every_process_reads_only_its_share(tiny_dataset, monkeypatch):
+    """Of an epoch's records, and of what is checked at the start: each once, by one process."""
+    read = []
+    record = ShardReader._record
+
+    def recorded(self, movie):
+        read.append(movie)
+        return record(self, movie)
+
+    monkeypatch.setattr(ShardReader, "_record", recorded)
+    source = MovieSource(
+        tiny_dataset, schema.TRAIN, DataConfig(max_tokens=24, bucket_lengths=BUCKETS)
+    )
+    plan = plan_training_epoch(
+        source.num_tokens, batch_size=8, bucket_lengths=BUCKETS, seed=0, epoch=0
+    )
+    for process in (0, 1):
+        read.clear()
+        list(source.batches(plan, rows=slice(process * 4, process * 4 + 4)))
+        assert sorted(read) == sorted(plan.movies[:, process * 4 : process * 4 + 4].ravel())
+    num_movies = sum(split.num_movies for split in tiny_dataset.info.splits.values())
+    counts = []
+    for process in range(3):
+        read.clear()
+        check_share(tiny_dataset, process, 3)
+        counts.append(len(read))
+    assert sum(counts) == num_movies
+    assert max(counts) <= num_movies // 3 + len(tiny_dataset.info.splits)
 
 
 def test_texts_and_labels_come_in_the_order_of_the_records(tiny_dataset, movies):
