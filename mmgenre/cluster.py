@@ -5,14 +5,16 @@ MPI and Kubernetes from the environment, elsewhere from `--coordinator`, `--num_
 `--process_id`.
 """
 
+import contextlib
 import itertools
 import json
 import logging
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable
-from typing import Any, Final, Self
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NoReturn, Self
 
 import jax
 
@@ -47,21 +49,18 @@ class Cluster:
         jax.config.update("jax_enable_preemption_service", False)
         known = member.coordinator is not None and member.cluster not in FINDS_COORDINATOR
         try:
-            jax.distributed.initialize(
-                member.coordinator,
-                member.num_processes,
-                member.process_id,
-                cluster_detection_method="deactivate" if known else None,
-                initialization_timeout=CONNECT_TIMEOUT_S,
-                heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT_S,
-                shutdown_timeout_seconds=_SHUTDOWN_TIMEOUT_S,
-            )
+            with _time_limit(member):
+                jax.distributed.initialize(
+                    member.coordinator,
+                    member.num_processes,
+                    member.process_id,
+                    cluster_detection_method="deactivate" if known else None,
+                    initialization_timeout=2 * CONNECT_TIMEOUT_S,
+                    heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT_S,
+                    shutdown_timeout_seconds=_SHUTDOWN_TIMEOUT_S,
+                )
         except Exception as error:
-            where = member.coordinator or f"what {member.cluster} says"
-            raise RunError(
-                f"cannot join the other processes at {where} as process {member.process_id} of "
-                f"{member.num_processes}: {str(error).splitlines()[0]}"
-            ) from error
+            raise RunError(f"{_cannot_join(member)}: {str(error).splitlines()[0]}") from error
         self._watch_peers()
         _log.info(
             "process %d of %d, with %d of %d devices",
@@ -106,6 +105,36 @@ class Cluster:
             os._exit(code)
         self._peers.leave()
         jax.distributed.shutdown()
+
+
+def _cannot_join(member: Membership) -> str:
+    where = member.coordinator or f"the address that {member.cluster} gives"
+    return (
+        f"cannot join the other processes at {where} as process {member.process_id} of "
+        f"{member.num_processes}"
+    )
+
+
+@contextlib.contextmanager
+def _time_limit(member: Membership) -> Iterator[None]:
+    """Ends the process where what is within takes too long: JAX would abort it, with a trace."""
+
+    def give_up() -> NoReturn:
+        error = RunError(
+            f"{_cannot_join(member)}: not all were there after {CONNECT_TIMEOUT_S} s. Start all of "
+            "them, with the same coordinator, whose port must be open between the machines"
+        )
+        code = report(error)
+        sys.stderr.flush()
+        os._exit(code)
+
+    timer = threading.Timer(CONNECT_TIMEOUT_S, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 _calls = itertools.count()
