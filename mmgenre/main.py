@@ -38,7 +38,9 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", None, "the run directory; by default runs/<the config's name>"
 )
 _COORDINATOR = flags.DEFINE_string(
-    "coordinator", None, "<host>:<port> of process 0; found out under Slurm and Open MPI"
+    "coordinator",
+    None,
+    "<host>:<port> of process 0; found out under Slurm, Open MPI and Kubernetes",
 )
 _NUM_PROCESSES = flags.DEFINE_integer(
     "num_processes", None, "processes that train together", lower_bound=1

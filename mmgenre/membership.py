@@ -4,6 +4,7 @@ Imports nothing heavy, so that a mistake on the command line is answered at once
 """
 
 import dataclasses
+import importlib.util
 from collections.abc import Mapping
 from typing import Final, Self
 
@@ -45,7 +46,7 @@ class Membership:
         Raises:
           UserError: something is missing, or the numbers do not fit.
         """
-        coordinator = coordinator or environ.get("JAX_COORDINATOR_ADDRESS")
+        coordinator = coordinator or environ.get("JAX_COORDINATOR_ADDRESS") or None
         cluster, count, index = _detect_cluster(environ)
         num_processes = count if num_processes is None else num_processes
         process_id = index if process_id is None else process_id
@@ -53,8 +54,10 @@ class Membership:
             return None
         if coordinator is None and num_processes is None and process_id is None:
             return None
-        if cluster in FINDS_COORDINATOR or (cluster == "k8s" and coordinator is None):
-            pass  # JAX asks Slurm, Open MPI 4 or the Kubernetes API for what is missing.
+        if cluster in FINDS_COORDINATOR:
+            pass  # JAX asks Slurm or Open MPI 4 for what is missing.
+        elif cluster == "k8s" and None in (coordinator, num_processes):
+            _require_kubernetes_api(process_id, environ)
         elif None in (coordinator, num_processes, process_id):
             raise UserError(
                 "several processes need --coordinator <host of process 0>:<port>, --num_processes "
@@ -68,6 +71,18 @@ class Membership:
                 f"than --num_processes ({num_processes}) at most"
             )
         return cls(coordinator, num_processes, process_id, cluster)
+
+
+def _require_kubernetes_api(process_id: int | None, environ: Mapping[str, str]) -> None:
+    """Raises UserError where JAX cannot ask the Kubernetes API for what a pod was not told."""
+    if "KUBERNETES_SERVICE_HOST" in environ and importlib.util.find_spec("kubernetes"):
+        return
+    raise UserError(
+        f"this is pod {process_id} of an indexed Job, and nothing says how many train together: "
+        "set JAX_NUM_PROCESSES (1 where each pod trains alone) and JAX_COORDINATOR_ADDRESS as "
+        "launch/kubernetes.yaml does, or install the package 'kubernetes' and let the pod's "
+        "service account read pods and jobs"
+    )
 
 
 def _detect_cluster(environ: Mapping[str, str]) -> tuple[str, int | None, int | None]:
