@@ -50,7 +50,8 @@ class _ProgressBarHandler(logging.Handler):
 def _is_wanted(record: logging.LogRecord) -> bool:
     """CLU's writers and Orbax both log through absl; only the former say something to users."""
     if "orbax" in record.pathname:
-        return record.levelno >= logging.ERROR
+        # What it cannot do it also raises, which `mmgenre.checkpoint` says in a line, not a trace.
+        return record.levelno >= logging.ERROR and not record.exc_info
     if record.levelno >= logging.WARNING or record.name.startswith(("mmgenre", "data_prep")):
         return True
     return record.name == "__main__" or "metric_writers" in record.pathname
