@@ -58,7 +58,7 @@ def workdir(finished: Path, tmp_path: Path) -> Path:
 # The data.
 
 
-@pytest.mark.parametrize("split", [schema.TRAIN, schema.VALIDATION])
+@pytest.mark.parametrize("split", [schema.TRAIN, schema.VALIDATION, schema.TEST])
 def test_a_flipped_byte(data, tmp_path, split):
     shard = sorted(data.glob(f"*{split}*"))[1]
     content = bytearray(shard.read_bytes())
@@ -66,6 +66,7 @@ def test_a_flipped_byte(data, tmp_path, split):
     shard.write_bytes(content)
     result = run(f"--config.data.dir={data}", f"--workdir={tmp_path / 'run'}")
     assert_refused(result, f"the shard {shard} is damaged: record", "does not fit its checksum")
+    assert not rows(tmp_path / "run"), "found before training"
 
 
 def test_a_missing_shard(data, tmp_path):
@@ -123,6 +124,7 @@ def test_two_runs_on_one_workdir(tiny_dataset, tmp_path):
     ("setting", "message"),
     [
         ("--config.model.use_poster=False", "config.model.use_poster = True, now it is False"),
+        ("--config.model.poster_features=8", "config.model.poster_features = 4, now it is 8"),
         ("--config.data.max_tokens=24", "config.data.max_tokens = 16, now it is 24"),
         ("--config.clip_norm=1.0", "config.clip_norm = 0.0, now it is 1.0"),
     ],
@@ -155,17 +157,31 @@ def test_other_genres(workdir, tiny_dataset):
 # Checkpoints.
 
 
-def test_a_damaged_checkpoint_and_harmless_changes(workdir, tiny_dataset):
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("truncate", "bytes instead of"),
+        pytest.param("empty", "has 0 bytes instead of", marks=pytest.mark.slow),
+        pytest.param("delete", "is missing", marks=pytest.mark.slow),
+    ],
+)
+def test_a_damaged_checkpoint_and_harmless_changes(workdir, tiny_dataset, how, said):
     before, newest = checkpoint_steps(workdir)[-2:]
     values = max(
         (p for p in (workdir / "checkpoints" / str(newest)).rglob("*") if p.is_file()),
         key=lambda path: path.stat().st_size,
     )
-    values.write_bytes(values.read_bytes()[:-1])
+    if how == "delete":
+        values.unlink()
+    else:
+        values.write_bytes(b"" if how == "empty" else values.read_bytes()[:-1])
     settings = [f"--config.data.dir={tiny_dataset.path}", f"--workdir={workdir}"]
-    code, output = run(*settings, "--config.epochs=4", "--config.patience=9")
+    settings += ["--config.epochs=4", "--config.patience=9", "--config.log_every_steps=4"]
+    code, output = run(*settings)
     assert code == 0, output
-    assert f"the checkpoint of step {newest} is damaged (its file default/" in output
+    (line,) = [line for line in output.splitlines() if "is damaged" in line]
+    assert f"the checkpoint of step {newest} is damaged (its file default/" in line
+    assert said in line
     assert "using the one before" in output
     assert f"resuming from the checkpoint of step {before}" in output
     assert (workdir / "damaged-checkpoints" / str(newest)).exists()

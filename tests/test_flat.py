@@ -23,5 +23,5 @@ def test_twenty_epochs_are_flat(tiny_dataset, tmp_path):
         finish(process)
     print(f"MB: {[m >> 20 for m in memory]}; open files: {files}")
     assert max(files[10:]) <= max(files[:10]) + 2, files
-    # Less than half a percent an epoch, allocators' unrest included.
-    assert max(memory[15:]) <= 1.05 * max(memory[:5]), memory
+    # A third of a percent an epoch, allocators' unrest included; compiling's memory is given back.
+    assert max(memory[15:]) <= 1.03 * max(memory[5:10]), memory

@@ -11,7 +11,7 @@ import pytest
 from mmgenre.errors import UserError
 from mmgenre.membership import Membership
 from tests.commands import ROOT
-from tests.scale_helpers import ended, finish, free_port, rows, train_layout, wait_for_step
+from tests.scale_helpers import ended, finish, free_port, rows, start_main, wait_for_step
 
 NONE = (None, None, None)
 SLURM = {"SLURM_STEP_NODELIST": "n[1-2]", "SLURM_PROCID": "3", "SLURM_NTASKS": "8"}
@@ -35,6 +35,7 @@ POD = {
         (NONE, {**OMPI, "OMPI_MCA_orte_hnp_uri": "x"}, Membership(None, 4, 2, "ompi")),
         (("a:1", None, None), OMPI, Membership("a:1", 4, 2)),  # Open MPI 5.
         (NONE, POD, Membership("job-0.job:12321", 2, 1, "k8s")),
+        (NONE, {**POD, "JAX_NUM_PROCESSES": "1"}, None),  # Pods that train alone.
     ],
 )
 def test_membership_is_detected(flags, environ, expected):
@@ -48,11 +49,31 @@ def test_membership_is_detected(flags, environ, expected):
         (NONE, OMPI, "--coordinator <host of process 0>:<port>"),
         (("a:1", 2, 2), {}, "--process_id is 2, but it must be 0 to 1"),
         (("a", 2, 1), {}, "must be <host>:<port>"),
+        (NONE, {"JOB_COMPLETION_INDEX": "1"}, "this is pod 1 of an indexed Job, and nothing says"),
+        (NONE, {**POD, "JAX_COORDINATOR_ADDRESS": ""}, "set JAX_NUM_PROCESSES"),
     ],
 )
 def test_membership_that_does_not_fit(flags, environ, message):
     with pytest.raises(UserError, match=message.replace("<", ".")):
         Membership.detect(*flags, environ)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "message"),
+    [
+        (("--coordinator=a:1",), {}, "several processes need --coordinator"),
+        (("--coordinator=a:1", "--num_processes=2", "--process_id=2"), {}, "must be 0 to 1"),
+        ((), {"JOB_COMPLETION_INDEX": "0"}, "this is pod 0 of an indexed Job"),
+    ],
+)
+def test_the_command_says_what_is_missing(arguments, environ, message):
+    process = start_main(*arguments, env=environ)
+    with ended(process):
+        code, output = finish(process)
+    assert code == 2
+    (line,) = output.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
 
 
 PEER = textwrap.dedent(
@@ -123,34 +144,55 @@ def test_processes_that_leave_end_nobody():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("lost", "how"), [(1, "SIGKILL"), (0, "SIGKILL"), (1, "SIGSTOP")])
-def test_training_ends_without_hanging_and_resumes(tiny_config, tmp_path, lost, how):
-    job = {"workdir": str(tmp_path / "run"), "epochs": 100_000}
-    processes = train_layout(tiny_config, [job], num_processes=2)
+def test_training_ends_without_hanging_and_resumes(tiny_dataset, tmp_path, lost, how):
+    workdir = tmp_path / "run"
+    processes = start_two(tiny_dataset, workdir)
     with ended(*processes):
-        wait_for_step(tmp_path / "run", 20, processes[0])
+        wait_for_step(workdir, 20, processes[0])
         processes[lost].send_signal(getattr(signal, how))
         start = time.monotonic()
         code, output = finish(processes[1 - lost], timeout=60)
         print(f"process {lost}, {how}: ended after {time.monotonic() - start:.1f} s")
-    assert code != 0
-    assert f"process {lost}" in output or "another task died" in output
-    step = rows(tmp_path / "run")[-1]["step"]
-    processes = train_layout(tiny_config, [job], num_processes=2)
+    assert code == 1, output
+    assert f"error: process {lost}" in output
+    assert "Start all processes again with the same command" in output
+    step = rows(workdir)[-1]["step"]
+    processes = start_two(tiny_dataset, workdir)
     with ended(*processes):
-        wait_for_step(tmp_path / "run", step + 20, processes[0])
+        wait_for_step(workdir, step + 20, processes[0])
+        processes[0].kill()
+        _, output = finish(processes[0])
+    assert "resuming from the checkpoint of step" in output
+    assert "damaged" not in output
 
 
-@pytest.mark.slow
-def test_a_coordinator_that_nobody_answers_at():
-    """JAX gives up after `cluster.CONNECT_TIMEOUT_S`; here it is told to sooner."""
+def start_two(dataset, workdir):
+    """The real command, twice."""
+    port = free_port()
+    return [
+        start_main(
+            *(f"--config.data.dir={dataset.path}", f"--workdir={workdir}"),
+            *("--config.epochs=100000", "--config.patience=0"),
+            *(f"--coordinator=localhost:{port}", "--num_processes=2", f"--process_id={i}"),
+        )
+        for i in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize("process_id", [0, 1])
+def test_others_that_do_not_come(process_id):
+    """As after `cluster.CONNECT_TIMEOUT_S` seconds, here after one."""
     script = (
-        "from mmgenre import cluster; cluster.CONNECT_TIMEOUT_S = 5\n"
+        "from mmgenre import cluster; cluster.CONNECT_TIMEOUT_S = 1\n"
         "from mmgenre.errors import run_command\n"
         "from mmgenre.membership import Membership\n"
-        f"member = Membership('localhost:{free_port()}', 2, 1)\n"
+        f"member = Membership('localhost:{free_port()}', 2, {process_id})\n"
         "run_command(cluster.Cluster(member).__enter__)\n"
     )
     process = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert process.returncode != 0
+    assert process.returncode == 1
+    (line,) = process.stderr.splitlines()
+    assert line.startswith("error: cannot join the other processes at localhost:")
+    assert f"as process {process_id} of 2: not all were there after 1 s" in line
