@@ -5,6 +5,7 @@ MMGENRE_NUM_KILLS and MMGENRE_KILL_SEED divide the campaign into shorter ones at
 
 import collections
 import itertools
+import json
 import os
 import random
 import time
@@ -22,7 +23,8 @@ NUM_KILLS = int(os.environ.get("MMGENRE_NUM_KILLS", "50"))
 SEED = int(os.environ.get("MMGENRE_KILL_SEED", "0"))
 EPOCHS = 8
 TRAINING = ("start-up", "step", "saving")
-AFTERWARDS = ("start-up", "evaluation")
+KILLS_IN_TRAINING = 9
+AFTERWARDS = ("evaluation", "start-up", "evaluation")
 
 
 @pytest.mark.slow
@@ -34,19 +36,18 @@ def test_fifty_kills_change_nothing(tiny_dataset, tmp_path):
         "--config.checkpoint_every_steps=5",
     ]
     undisturbed = tmp_path / "undisturbed"
-    start_up, evaluation = run_to_the_end(undisturbed, settings)
-    limits = {"start-up": start_up, "step": 0.2, "saving": 0.05, "evaluation": evaluation}
+    start_up, after_training = run_to_the_end(undisturbed, settings)
+    limits = {"start-up": start_up, "step": 0.2, "saving": 0.05, "evaluation": after_training}
 
     generator = random.Random(SEED)
     kills = collections.Counter()
-    for number in itertools.count():  # A run has room for a dozen kills; then another is begun.
-        workdir, afterwards = tmp_path / f"killed{number}", 0
-        while kills.total() < NUM_KILLS and afterwards < 3:
-            moment = generator.choice(AFTERWARDS if is_trained(workdir) else TRAINING)
+    for number in itertools.count():
+        workdir = tmp_path / f"killed{number}"
+        moments = (*generator.choices(TRAINING, k=KILLS_IN_TRAINING), *AFTERWARDS)
+        for moment in moments[: NUM_KILLS - kills.total()]:
             wait = generator.uniform(0, limits[moment])
             if kill_once(workdir, settings, moment, wait):
                 kills[moment] += 1
-                afterwards += is_trained(workdir)
                 print(f"kill {kills.total()}: {moment}, saved {checkpoints(workdir)}", flush=True)
         run_to_the_end(workdir, settings)
         assert_same(workdir, undisturbed)
@@ -61,6 +62,7 @@ def assert_same(killed: Path, undisturbed: Path) -> None:
         jax.tree.map(np.testing.assert_array_equal, load(undisturbed, step), load(killed, step))
     assert rows(killed) == rows(undisturbed)
     assert scalar_events(killed) == scalar_events(undisturbed)
+    assert evaluation(killed) == evaluation(undisturbed)
 
 
 def run_to_the_end(workdir: Path, settings: list[str]) -> tuple[float, float]:
@@ -108,6 +110,11 @@ def is_trained(workdir: Path) -> bool:
 
 def checkpoints(workdir: Path) -> list[int]:
     return checkpoint_steps(workdir) if (workdir / "checkpoints").exists() else []
+
+
+def evaluation(workdir: Path) -> dict:
+    """What the run printed and wrote in the end, its name apart."""
+    return {**json.loads((workdir / "evaluation-test.json").read_text()), "run": ""}
 
 
 def load(workdir: Path, step: int) -> dict:
