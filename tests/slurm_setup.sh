@@ -3,7 +3,7 @@
 #
 #   tests/slurm_setup.sh <folder for its state and logs>
 #
-# Needs Debian's slurm-wlm and munge. The process ids of its three daemons go to <folder>/pids;
+# Needs Debian's slurm-wlm and munge. The process ids of the daemons that it starts go to <folder>/pids;
 # SLURM_CONF must point to <folder>/slurm.conf for sbatch, squeue and the rest.
 set -euo pipefail
 
@@ -19,8 +19,10 @@ install -d -o munge -g munge -m 0755 /run/munge
 install -d -o munge -g munge -m 0700 /var/log/munge /var/lib/munge /etc/munge
 chown munge:munge /etc/munge/munge.key
 chmod 400 /etc/munge/munge.key
+munged_pid=
 if ! munge -n >/dev/null 2>&1; then
   setpriv --reuid munge --regid munge --clear-groups munged
+  munged_pid=/run/munge/munged.pid
 fi
 
 host=$(hostname -s)
@@ -50,7 +52,9 @@ SlurmctldLogFile=$folder/log/slurmctld.log
 SlurmdLogFile=$folder/log/slurmd.log
 SlurmctldPidFile=$folder/slurmctld.pid
 SlurmdPidFile=$folder/slurmd.pid
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory State=UNKNOWN
+# Four CPUs, whatever there is: what is tested is the protocol, and two tasks shall fit anywhere.
+SlurmdParameters=config_overrides
+NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=$memory State=UNKNOWN
 PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:4
 END
 export SLURM_CONF=$folder/slurm.conf
@@ -58,7 +62,7 @@ slurmctld -i
 slurmd
 for _ in {1..60}; do
   if [[ $(sinfo --noheader --format %t 2>/dev/null) == idle* ]]; then
-    cat "$folder/slurmctld.pid" "$folder/slurmd.pid" >"$folder/pids"
+    cat "$folder/slurmctld.pid" "$folder/slurmd.pid" $munged_pid >"$folder/pids"
     exit 0
   fi
   sleep 1
