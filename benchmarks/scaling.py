@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 from benchmarks.configs import load_config
+from benchmarks.machine import describe_machine
 
 DEFAULT_LAYOUTS = ("1x1", "1x2", "1x4", "2x1")
 
@@ -48,19 +49,23 @@ def main() -> None:
     if args.worker:
         print(json.dumps(measure(args, **json.loads(args.worker))))
         return
+    machine = describe_machine()
     results = {layout: run_layout(args, layout) for layout in args.layouts}
     first = next(iter(results.values()))
+    print(f"{machine['cores']} cores, {machine['cpu']}, load {machine['load']} at the start")
     print(f"{args.config}, global batch {first['batch_size']}, {first['device']}")
-    print("layout  movies/s  relative  all-reduce bytes/step  loss")
+    print("layout  movies/s  relative  ms/step  all-reduce bytes/step  loss")
     for layout, result in results.items():
         relative = result["movies_per_second"] / first["movies_per_second"]
+        ms_per_step = 1000 * result["batch_size"] / result["movies_per_second"]
         print(
-            f"{layout:6s} {result['movies_per_second']:9.1f} {relative:9.2f} "
+            f"{layout:6s} {result['movies_per_second']:9.1f} {relative:9.2f} {ms_per_step:8.1f} "
             f"{result['gradient_bytes']:22,d}  {result['loss']:.6f}"
         )
         assert abs(result["loss"] - first["loss"]) < 1e-3 * first["loss"], "layouts differ"
     if args.json:
-        args.json.write_text(json.dumps(results, indent=2) + "\n")
+        record = {"machine": machine, "config": args.config, "layouts": results}
+        args.json.write_text(json.dumps(record, indent=2) + "\n")
 
 
 def run_layout(args: argparse.Namespace, layout: str) -> dict:
@@ -128,7 +133,13 @@ def measure(args: argparse.Namespace, *, num_processes: int, process_id: int, po
         state = parallel.jit_replicated(create, random_streams.init_key(config.seed))
         dropout_key = random_streams.stream_key(config.seed, random_streams.DROPOUT)
         step = parallel.pmap_train_step(
-            functools.partial(steps.train_step, model=model, optimizer=tx, dropout_key=dropout_key)
+            functools.partial(
+                steps.train_step,
+                model=model,
+                optimizer=tx,
+                dropout_key=dropout_key,
+                branch_loss=config.branch_loss,
+            )
         )
         rows, done, epoch = parallel.local_rows(batch_size), 0, 0
         while done < args.steps + 2:
