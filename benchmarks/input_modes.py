@@ -10,7 +10,6 @@ from the shards, and what a batch holds.
 
 import argparse
 import dataclasses
-import functools
 import json
 import statistics
 import time
@@ -68,13 +67,12 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, Any]:
     """Returns the medians over all rounds, and the bytes of a movie."""
     import jax
 
-    from mmgenre import optimizer, parallel, random_streams, schema, steps, training_feed
+    from mmgenre import schema, training_feed
     from mmgenre.batch_plan import plan_training_epoch
     from mmgenre.device_resident import Dispatch
     from mmgenre.input_pipeline import MovieSource
-    from mmgenre.models import fusion
     from mmgenre.prepared_dataset import open_dataset
-    from mmgenre.train_state import TrainState
+    from mmgenre.programs import Programs
 
     dataset = open_dataset(args.data)
     plan = plan_training_epoch(
@@ -85,26 +83,22 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, Any]:
         epoch=0,
     )
     plan = type(plan)(plan.movies[: args.max_steps], plan.lengths[: args.max_steps])
-    model, tx = fusion.build(config.model), optimizer.build(config)
-    dropout_key = random_streams.stream_key(config.seed, random_streams.DROPOUT)
-    train_step = functools.partial(
-        steps.train_step, model=model, optimizer=tx, dropout_key=dropout_key
-    )
-    create = functools.partial(TrainState.create, model, tx)
-    state = parallel.jit_replicated(create, random_streams.init_key(config.seed))
+    programs = Programs(config, dataset)
+    state = programs.initial_state({})
 
     sources, feeds = {}, {}
     for mode in args.modes:
         of_mode = dataclasses.replace(config, data=dataclasses.replace(config.data, mode=mode))
         sources[mode] = MovieSource(dataset, schema.TRAIN, of_mode.data)
-        feeds[mode] = training_feed.open_feed(of_mode, sources[mode], train_step)
+        feeds[mode] = training_feed.open_feed(of_mode, sources[mode], programs)
     streamed = MovieSource(dataset, schema.TRAIN, dataclasses.replace(config.data, mode="stream"))
     # Copied: TensorFlow's own arrays would be freed and used again.
     in_memory = [
         Dispatch(1, {name: rows.copy() for name, rows in batch.items()})
         for batch in streamed.batches(plan)
     ]
-    memory_feed = training_feed.BatchFeed(streamed, train_step, batch_size=config.batch_size)
+    step = programs.mapped_train_step
+    memory_feed = training_feed.BatchFeed(streamed, step, batch_size=config.batch_size)
 
     def train(name: str) -> float:
         """Trains one epoch; returns the seconds of a step."""

@@ -37,30 +37,59 @@ def local_rows(batch_size: int) -> slice:
     return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
 
 
-def pmap_train_step(train_step: Callable[[Any, Batch], tuple[Any, Any]]) -> Callable[..., Any]:
+class MappedStep:
+    """A training step that `pmap_train_step` has mapped over all devices."""
+
+    def __init__(self, mapped: Any):
+        """Takes what `jax.pmap` returned; compiles nothing yet."""
+        self._mapped = mapped
+
+    def __call__(self, state: Any, batch: Mapping[str, np.ndarray], vote: int = 0):
+        """Starts a step; returns the state after it and its sums.
+
+        Args:
+          state: the same on all devices; it is donated.
+          batch: this process' rows of the global batch.
+          vote: a small int of this process; the largest of all processes' is `sums[VOTE]`. So
+            processes agree without another collective.
+        """
+        return self._mapped(state, split_over_local_devices(batch), _votes(vote))
+
+    def compile(self, state: Any, batch: Mapping[str, jax.ShapeDtypeStruct]) -> None:
+        """Compiles the step for the one process of a run, as a call with such arguments would.
+
+        Args:
+          state: as of `abstract_replicated`.
+          batch: shapes and dtypes of a global batch.
+        """
+        split = jax.eval_shape(split_over_local_devices, batch)
+        self._mapped.lower(state, split, _votes(0)).compile()
+
+
+def pmap_train_step(train_step: Callable[[Any, Batch], tuple[Any, Any]]) -> MappedStep:
     """Maps a training step over all devices; the state comes and goes unreplicated, donated.
 
     Both results are reduced over the devices inside the step, so both leave it once
     (`out_axes=None`). A result that were not reduced would silently be one device's.
-
-    Returns:
-      step(state, batch, vote=0) -> (state, sums): `vote` is a small int of this process; the
-      largest of all processes' is `sums[VOTE]`. So processes agree without another collective.
     """
 
     def vote_and_step(state: Any, batch: Batch, vote: jax.Array) -> tuple[Any, Any]:
         state, sums = train_step(state, batch)
         return state, {**sums, VOTE: jax.lax.pmax(vote, AXIS)}
 
-    mapped = jax.pmap(
-        vote_and_step, axis_name=AXIS, in_axes=(None, 0, 0), out_axes=(None, None), donate_argnums=0
+    return MappedStep(
+        jax.pmap(
+            vote_and_step,
+            axis_name=AXIS,
+            in_axes=(None, 0, 0),
+            out_axes=(None, None),
+            donate_argnums=0,
+        )
     )
 
-    def step(state: Any, batch: Mapping[str, np.ndarray], vote: int = 0) -> tuple[Any, Any]:
-        votes = np.full(jax.local_device_count(), vote, np.int32)
-        return mapped(state, split_over_local_devices(batch), votes)
 
-    return step
+def _votes(vote: int) -> np.ndarray:
+    return np.full(jax.local_device_count(), vote, np.int32)
 
 
 def split_over_local_devices(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -87,9 +116,14 @@ def jit_eval_step(eval_step: Callable[[Any, Batch], Any]) -> Callable[..., Any]:
     return step
 
 
+def replicated(create: Callable[..., Any]) -> Any:
+    """Compiles a pure function whose result lies whole on each device, as the steps take it."""
+    return jax.jit(create, out_shardings=NamedSharding(_mesh(), P()))
+
+
 def jit_replicated(create: Callable[..., Any], *args: Any) -> Any:
     """Runs a pure function; its result lies whole on each device, as the steps take it."""
-    return jax.jit(create, out_shardings=NamedSharding(_mesh(), P()))(*args)
+    return replicated(create)(*args)
 
 
 def replicate(arrays: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:

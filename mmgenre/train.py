@@ -1,6 +1,5 @@
 """Training: epochs of pmap'd steps, validation after each, checkpoints, and when to stop."""
 
-import functools
 import logging
 import time
 from typing import Any
@@ -15,12 +14,9 @@ from mmgenre import (
     initial_values,
     interruption,
     metric_log,
-    optimizer,
     parallel,
-    random_streams,
     schema,
     shard_reader,
-    steps,
     training_feed,
     training_session,
 )
@@ -28,12 +24,11 @@ from mmgenre.batch_plan import BatchPlan, plan_training_epoch
 from mmgenre.checkpoint import RunCheckpoints
 from mmgenre.config import Config
 from mmgenre.damaged_checkpoints import set_damaged_aside
-from mmgenre.errors import RunError, UserError
+from mmgenre.errors import RunError
 from mmgenre.evaluation import evaluate_and_write, fit_thresholds, write_record
 from mmgenre.input_pipeline import MovieSource
-from mmgenre.kernels.lstm_choice import require_kernel
-from mmgenre.models import fusion
 from mmgenre.prepared_dataset import PreparedDataset
+from mmgenre.programs import Programs
 from mmgenre.run_directory import RunDirectory, write_json
 from mmgenre.split_predictions import predict_split, record_split, validation_scalars
 from mmgenre.train_state import TrainState
@@ -43,9 +38,18 @@ _log = logging.getLogger(__name__)
 
 
 def train_and_evaluate(
-    config: Config, dataset: PreparedDataset, run: RunDirectory
+    config: Config,
+    dataset: PreparedDataset,
+    run: RunDirectory,
+    programs: Programs | None = None,
 ) -> dict[str, Any]:
     """Trains to the end, from the latest checkpoint on where there is one, and evaluates on test.
+
+    Args:
+      config: the experiment.
+      dataset: what to train on.
+      run: the folder of the run.
+      programs: of this config and data set, where they are there already.
 
     Returns:
       The report of `evaluation.evaluate_run` on the test split.
@@ -57,7 +61,7 @@ def train_and_evaluate(
     """
     shard_reader.check_share(dataset, jax.process_index(), jax.process_count())
     with training_session.recorded(run):
-        trainer = Trainer(config, dataset, run)
+        trainer = Trainer(config, dataset, run, programs)
         with interruption.graceful():
             trainer.train()
     validation = record_split(run, dataset, schema.VALIDATION)
@@ -69,43 +73,26 @@ def train_and_evaluate(
 class Trainer:
     """One training run: what stays the same from step to step."""
 
-    def __init__(self, config: Config, dataset: PreparedDataset, run: RunDirectory):
-        """Opens the splits and compiles nothing yet; raises UserError as `train_and_evaluate`."""
-        parallel.check_batch_size(config.batch_size)
-        require_kernel(config.model)
-        if dataset.info.vocabulary_size > config.model.vocabulary_size:
-            raise UserError(
-                f"the tokenizer of {dataset.path} has {dataset.info.vocabulary_size:,} words, more "
-                f"than config.model.vocabulary_size ({config.model.vocabulary_size:,}); raise it"
-            )
+    def __init__(
+        self,
+        config: Config,
+        dataset: PreparedDataset,
+        run: RunDirectory,
+        programs: Programs | None = None,
+    ):
+        """Opens the splits; see `train_and_evaluate`."""
+        programs = programs or Programs(config, dataset)
         self.config, self.run = config, run
         self.train_source = MovieSource(dataset, schema.TRAIN, config.data)
         validation = training_feed.validation_data(config.data)
         self.validation_source = MovieSource(dataset, schema.VALIDATION, validation)
-        self.steps_per_epoch = len(self.train_source.num_tokens) // config.batch_size
-        if self.steps_per_epoch == 0:
-            raise UserError(
-                f"config.batch_size is {config.batch_size}, but {dataset.path} has only "
-                f"{len(self.train_source.num_tokens)} movies to train on; lower it"
-            )
-        model = fusion.build(config.model)
-        tx = optimizer.build(config, config.epochs * self.steps_per_epoch)
-        self._create_state = functools.partial(TrainState.create, model, tx)
-        self._dataset = dataset
-        self._init_key = random_streams.init_key(config.seed)
-        train_step = functools.partial(
-            steps.train_step,
-            model=model,
-            optimizer=tx,
-            dropout_key=random_streams.stream_key(config.seed, random_streams.DROPOUT),
-            branch_loss=config.branch_loss,
-        )
-        self._feed = training_feed.open_feed(config, self.train_source, train_step)
-        self._eval_step = parallel.jit_eval_step(functools.partial(steps.eval_step, model=model))
+        self.steps_per_epoch = programs.steps_per_epoch
+        self._dataset, self._programs = dataset, programs
+        self._feed = training_feed.open_feed(config, self.train_source, programs)
 
     def train(self) -> None:
         """Trains until the epochs are done or validation has stopped improving."""
-        like = parallel.abstract_replicated(self._create_state, self._init_key)
+        like = self._programs.like
         cluster.on_first_process(lambda: set_damaged_aside(self.run.checkpoints, like))
         with RunCheckpoints(self.run.checkpoints) as checkpoints:
             state, partial = self._restore_or_create(checkpoints, like)
@@ -129,7 +116,7 @@ class Trainer:
         step = checkpoints.latest_step()
         if step is None:
             given = initial_values.from_data(self.config, self._dataset)
-            return parallel.jit_replicated(self._create_state, self._init_key, given), None
+            return self._programs.initial_state(given), None
         _log.info("resuming from the checkpoint of step %d in %s", step, self.run.path)
         restored = checkpoints.restore(step, like)
         return restored.state, restored.extra
@@ -178,6 +165,9 @@ class Trainer:
             pending, signum = None, 0
             ends = training_feed.dispatch_ends(config, first_step, start, self.steps_per_epoch)
             for dispatch in log.timed(self._feed.dispatches(plan, start, ends)):
+                if pending is not None and not self._feed.has_run(dispatch):
+                    # Compiling takes seconds; rows that are due do not wait for it.
+                    signum, pending = finish(*pending), None
                 state, sums = self._feed.run(state, dispatch, interruption.requested())
                 if pending is not None:  # One late, so that the host never stalls the device.
                     signum = finish(*pending)
@@ -218,7 +208,10 @@ class Trainer:
         """Writes the validation metrics and returns the one that chooses, higher is better."""
         start = time.perf_counter()
         predictions = predict_split(
-            self._eval_step, parallel.as_global(state.params), self.validation_source, self.config
+            self._programs.eval_step,
+            parallel.as_global(state.params),
+            self.validation_source,
+            self.config,
         )
         # Computed once, so that all processes choose and stop alike to the last bit.
         scalars = cluster.on_first_process(lambda: validation_scalars(predictions))

@@ -5,17 +5,20 @@ writes or saves.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import jax
 import numpy as np
 
-from mmgenre import parallel
+from mmgenre import parallel, schema
 from mmgenre.batch_plan import BatchPlan
 from mmgenre.config import Config, DataConfig
-from mmgenre.device_resident import Dispatch, ResidentFeed, TrainStep
+from mmgenre.device_resident import Dispatch, ResidentFeed
 from mmgenre.input_pipeline import MovieSource
+from mmgenre.programs import Programs
+
+MappedTrainStep = Callable[[Any, dict[str, np.ndarray], int], tuple[Any, dict[str, Any]]]
 
 
 class Feed(Protocol):
@@ -23,6 +26,10 @@ class Feed(Protocol):
 
     def dispatches(self, plan: BatchPlan, start: int, ends: Iterable[int]) -> Iterator[Dispatch]:
         """Yields the batches of a plan from number `start` on, up to each of `ends` in turn."""
+        ...
+
+    def has_run(self, dispatch: Dispatch) -> bool:
+        """Whether one of these shapes has run, so that nothing has to be compiled for it."""
         ...
 
     def run(self, state: Any, dispatch: Dispatch, vote: int = 0) -> tuple[Any, dict[str, Any]]:
@@ -33,11 +40,12 @@ class Feed(Protocol):
 class BatchFeed:
     """One batch a dispatch, sent by the host."""
 
-    def __init__(self, source: MovieSource, train_step: TrainStep, *, batch_size: int):
-        """Takes the batches of `source`; compiles nothing yet."""
+    def __init__(self, source: MovieSource, mapped_step: MappedTrainStep, *, batch_size: int):
+        """Takes the batches of `source`, and a step as of `parallel.pmap_train_step`."""
         self._source = source
         self._rows = parallel.local_rows(batch_size)
-        self._step = parallel.pmap_train_step(train_step)
+        self._step = mapped_step
+        self._lengths: set[int] = set()
 
     def dispatches(self, plan: BatchPlan, start: int, ends: Iterable[int]) -> Iterator[Dispatch]:
         """See `Feed`; `ends` must follow each other one by one."""
@@ -45,23 +53,28 @@ class BatchFeed:
         for _, batch in zip(ends, batches, strict=True):
             yield Dispatch(1, batch)
 
+    def has_run(self, dispatch: Dispatch) -> bool:
+        """See `Feed`."""
+        return dispatch.inputs[schema.TOKENS].shape[1] in self._lengths
+
     def run(self, state: Any, dispatch: Dispatch, vote: int = 0) -> tuple[Any, dict[str, Any]]:
         """See `Feed`."""
+        self._lengths.add(dispatch.inputs[schema.TOKENS].shape[1])
         return self._step(state, dispatch.inputs, vote)
 
 
-def open_feed(config: Config, source: MovieSource, train_step: TrainStep) -> Feed:
+def open_feed(config: Config, source: MovieSource, programs: Programs) -> Feed:
     """Returns the feed that `config.data.mode` asks for; "resident" reads the whole split here.
 
     Raises:
       UserError: a shard cannot be read, or a device has not enough memory.
     """
     if config.data.mode != "resident":
-        return BatchFeed(source, train_step, batch_size=config.batch_size)
+        return BatchFeed(source, programs.mapped_train_step, batch_size=config.batch_size)
     return ResidentFeed(
         source.read_arrays(),
         source.num_tokens,
-        train_step,
+        programs.train_step,
         batch_size=config.batch_size,
         bucket_lengths=config.data.bucket_lengths,
         steps_per_dispatch=config.steps_per_dispatch,

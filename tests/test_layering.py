@@ -25,7 +25,7 @@ LAYERS = (
     {"baseline_models", "initial_values", "modality", "operating_points", "train_state"},
     {"report", "steps"},
     {"branches", "parallel"},
-    {"attribution", "baselines", "checkpoint_files", "device_resident", "metric_log"},
+    {"attribution", "baselines", "checkpoint_files", "device_resident", "metric_log", "programs"},
     {"checkpoint", "training_feed", "training_log"},
     {"best_params", "damaged_checkpoints"},
     {"predictor", "split_predictions"},
