@@ -44,7 +44,7 @@ class Movie:
     @classmethod
     def from_json(cls, line: bytes) -> "Movie":
         """What `to_json` wrote."""
-        id_, imdb_id, title, overview, labels, poster_path = json.loads(line)
+        id_, imdb_id, title, overview, labels, poster_path = json.loads(str(line, "utf-8"))
         return cls(id_, imdb_id, title, overview, tuple(labels), poster_path)
 
 

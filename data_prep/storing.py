@@ -7,6 +7,7 @@ to wait for the loop to get it back.
 import contextlib
 import fcntl
 import multiprocessing
+import os
 import signal
 import sqlite3
 import time
@@ -82,7 +83,7 @@ class Storing:
         if batch:
             self._under_way.append([poster_path for poster_path, _ in batch])
             with contextlib.suppress(BrokenPipeError):  # Its last receipt says why.
-                self._answers.send(batch)
+                _send(self._answers, batch)
 
     def _take_receipt(self) -> None:
         try:
@@ -95,6 +96,41 @@ class Storing:
         self.pending.difference_update(self._under_way.popleft())
 
 
+def _send(pipe: Connection, batch: list[tuple[str, Answer]]) -> None:
+    """Sends the files behind the rest, as they are: pickled, each would be copied twice more."""
+    facts = [
+        (poster_path, answer.width, answer.status, None if answer.data is None else len(answer.data))
+        for poster_path, answer in batch
+    ]
+    pipe.send(facts)
+    files: list[bytes | memoryview] = [answer.data for _, answer in batch if answer.data]
+    while files:
+        written = os.writev(pipe.fileno(), files)
+        while files and written >= len(files[0]):
+            written -= len(files.pop(0))
+        if written:
+            files[0] = memoryview(files[0])[written:]
+
+
+def _receive(pipe: Connection) -> list[tuple[str, Answer]]:
+    """Takes what `_send` sent; raises EOFError where the sender has ended, or ends on the way."""
+    batch = []
+    for poster_path, width, status, size in pipe.recv():
+        data = None if size is None else _read(pipe.fileno(), size)
+        batch.append((poster_path, Answer(data, width, status)))
+    return batch
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    data = os.read(descriptor, size) if size else b""
+    while len(data) < size:
+        block = os.read(descriptor, size - len(data))
+        if not block:
+            raise EOFError
+        data += block
+    return data
+
+
 def _store_all(
     manifest: Manifest, parents_end: Connection, answers: Connection, receipts: Connection
 ) -> None:
@@ -104,7 +140,7 @@ def _store_all(
     own = Manifest(manifest.folder, manifest.widths)  # SQLite's connections are not to be shared.
     with own, contextlib.suppress(EOFError, BrokenPipeError):
         while True:
-            batch = answers.recv()
+            batch = _receive(answers)
             try:
                 own.store(batch)
             except (OSError, sqlite3.Error) as error:
