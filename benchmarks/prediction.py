@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
+from mmgenre import run_log
 from mmgenre.errors import run_command
 
 _OVERVIEW = (
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("--cold", type=int, default=5, help="processes")
     args = parser.parse_args()
     poster = str(args.poster)
+    run_log.quiet_libraries()
     cold = measure_cold(args.run, poster, args.overview, args.cold)
     print(f"cores: {len(os.sched_getaffinity(0))}; load: {os.getloadavg()[0]:.1f}")
     print(f"cold, whole process: median {np.median(cold):.2f} s, slowest {cold.max():.2f} s")

@@ -1,5 +1,6 @@
 """The report: whole, self-contained, readable in a browser; comparisons; mistakes."""
 
+import json
 import re
 import shutil
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 from mmgenre import curves, schema
+from mmgenre.report import against_baselines, contents
 from mmgenre.report.page import write_report
+from mmgenre.report.run_data import RunData
 from mmgenre.thresholds import DecisionRule
 from tests import browser
 from tests.commands import run_module, run_several
@@ -48,9 +51,31 @@ def test_a_report_needs_the_run_directory_alone(reported_run, tmp_path):
     shutil.rmtree(moved / "checkpoints")
     (moved / "predictions-validation.npz").unlink()
     (moved / "sessions.jsonl").unlink()
+    evaluation = json.loads((moved / "evaluation-test.json").read_text())
+    for report in (evaluation, *evaluation["baselines"].values()):  # As older programs wrote it.
+        del report["operating_points"], report["confidence_intervals"]
+    (moved / "evaluation-test.json").write_text(json.dumps(evaluation))
     page = write_report([moved], tmp_path / "page.html")
     assert "Science Fiction" in page.read_text()
     assert len(list((tmp_path / "page-figures").iterdir())) == 15
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_the_model_and_its_baselines_have_thresholds_chosen_alike(tiny_run, reported_run, changed):
+    data = RunData.load(reported_run if changed else tiny_run.path)
+    model, *baselines = against_baselines.rows(against_baselines.columns(data))
+    report = contents.scores(data)  # At the thresholds in use.
+    compared = [report[metric]["macro"] for metric in ("f1", "roc_auc", "average_precision")]
+    assert [value for value, _ in model["compared"]] == pytest.approx(
+        [report["f1"]["micro"], *compared]
+    )
+    assert model["f1"][-1] == pytest.approx((report["f1"]["micro"], report["f1"]["macro"]))
+    assert all(low <= value <= high for value, (low, high) in model["compared"][:2])
+    stored = data.evaluation["baselines"].values()
+    for row, baseline in zip(baselines, stored, strict=True):
+        fitted = baseline["operating_points"]["per genre"]["f1"]
+        assert row["compared"][0][0] == fitted["micro"] and row["f1"][-1][1] == fitted["macro"]
+        assert row["f1"][0] == (baseline["f1"]["micro"], baseline["f1"]["macro"])
 
 
 def check_in_browser(page):

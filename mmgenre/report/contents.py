@@ -23,13 +23,6 @@ _METRICS = (
     ("Accuracy", "accuracy", None),
     ("Exact match", "exact_match", None),
 )
-_BASELINE_NAMES = {
-    "nothing": "predict nothing",
-    "most_common_genres": "most common genres",
-    "tfidf_logistic_regression": "TF-IDF + logistic regression",
-    "poster_features_logistic_regression": "poster features + logistic regression",
-    "tfidf_and_poster_features": "TF-IDF and poster features",
-}
 
 
 def scores(data: RunData) -> dict[str, Any]:
@@ -50,14 +43,8 @@ def metric_table(columns: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def baseline_columns(data: RunData, report: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Returns the reports of the model and of its baselines, under names for readers."""
-    found = data.evaluation.get("baselines", {})
-    return {data.name: report} | {_BASELINE_NAMES.get(k, k): v for k, v in found.items()}
-
-
 def build_figures(data: RunData, report: dict[str, Any]) -> dict[str, Figure]:
-    """Draws every figure of the page, by name."""
+    """Draws every figure of the page but the baselines', by name."""
     labels, probabilities, thresholds = data.labels, data.probabilities, data.thresholds
     predicted = data.rule.decide(probabilities)
     splits = {"test": (labels, probabilities)}
@@ -71,7 +58,6 @@ def build_figures(data: RunData, report: dict[str, Any]) -> dict[str, Figure]:
             **splits,
         }
     train = data.dataset.splits[schema.TRAIN]
-    columns = baseline_columns(data, report)
     figures = [
         *figures_training.training_curves(data.rows, data.test.step),
         figures_overall.common_genres(train.genre_counts, train.num_movies),
@@ -84,13 +70,6 @@ def build_figures(data: RunData, report: dict[str, Any]) -> dict[str, Figure]:
         figures_overall.occur_together(labels),
         figures_overall.confused(labels, predicted),
         *_view_figures(data),
-        figures_overall.baselines(
-            {
-                title: {name: metric_value(c, metric, avg) for name, c in columns.items()}
-                for title, metric, avg in (*_METRICS[:2], *_METRICS[5:7])
-            },
-            "Against what needs no network",
-        ),
     ]
     return {figure.name: figure for figure in figures}
 

@@ -173,12 +173,13 @@ def modality_shares(poster_share: np.ndarray) -> Figure:
 
 
 @style.styled
-def baselines(scores: Mapping[str, Mapping[str, float | None]], title: str) -> Figure:
+def baselines(scores: Mapping[str, Mapping[str, float | None]], title: str, caption: str) -> Figure:
     """Draws several metrics, a group of bars each, for the model and what it must beat.
 
     Args:
       scores: by metric, by the name of model or baseline.
       title: of the figure.
+      caption: of the figure.
     """
     names = list(next(iter(scores.values())))
     canvas, panels = style.new_figure(1.0 + 0.28 * len(names) * len(scores), nrows=len(scores))
@@ -192,13 +193,7 @@ def baselines(scores: Mapping[str, Mapping[str, float | None]], title: str) -> F
         panel.set_xlim(0, 1.15)
         panel.set_xticks(())
         panel.grid(visible=False)
-    return style.finish(
-        canvas,
-        "baselines",
-        title,
-        "The model in blue; below it what needs no learning, and logistic regression on the words "
-        "of the overview.",
-    )
+    return style.finish(canvas, "baselines", title, caption)
 
 
 def _genre_rows(panel: style.Axes, genres: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.pages import render
-from mmgenre.report import comparison, contents
+from mmgenre.report import against_baselines, comparison, contents
 from mmgenre.report.run_data import RunData
 from mmgenre.report.style import Figure
 from mmgenre.run_directory import RunDirectory
@@ -70,8 +70,9 @@ def figure_views(figures: Mapping[str, Figure]) -> dict[str, dict[str, str]]:
 
 def _single(data: RunData) -> tuple[str, Mapping[str, Figure]]:
     report = contents.scores(data)
-    figures = contents.build_figures(data, report)
-    columns = contents.baseline_columns(data, report)
+    compared = against_baselines.columns(data)
+    baselines = against_baselines.figure(compared)
+    figures = contents.build_figures(data, report) | {baselines.name: baselines}
     html = render(
         "report.html.j2",
         name=data.name,
@@ -80,8 +81,9 @@ def _single(data: RunData) -> tuple[str, Mapping[str, Figure]]:
         headline=contents.metric_table({data.name: report}),
         figures=figure_views(figures),
         genres=[{"genre": genre, **report["per_genre"][genre]} for genre in schema.GENRES],
-        baseline_names=list(columns),
-        baseline_rows=contents.metric_table(columns),
+        baselines=against_baselines.rows(compared),
+        compared_names=against_baselines.compared_names(),
+        point_names=against_baselines.point_names(),
         branches=contents.branch_table(data),
         pairs=_pairs(data),
         wrong=contents.movie_cards(data, "wrong"),

@@ -152,7 +152,8 @@ def horizontal_bars(
     panel.tick_params(axis="y", length=0)
     room = max([*values, 1e-9])
     for position, value, label in zip(positions, values, labels, strict=True):
-        panel.text(value + room * 0.015, position, label, va="center", fontsize=8.5)
+        place = {"xy": (value, position), "xytext": (3, 0), "textcoords": "offset points"}
+        panel.annotate(label, **place, va="center", fontsize=8.5)
     panel.set_xlim(0, room * 1.28)
 
 
