@@ -8,6 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".cache"
+"""Where tests keep what they compile; the user's cache stays as it is."""
+
+QUICK_COMPILATION = "--xla_backend_optimization_level=0"
+"""For XLA: a tiny model's program compiles in half the time when LLVM does not optimize it."""
+
+
+def xla_flags(num_devices: int, *, optimized: bool = False) -> str:
+    """The flags for so many simulated devices, compiled quickly or as users do."""
+    flags = f"--xla_force_host_platform_device_count={num_devices}"
+    return flags if optimized else f"{QUICK_COMPILATION} {flags}"
 
 
 def run_module(
@@ -17,6 +28,7 @@ def run_module(
     cwd: Path = ROOT,
     timeout: float = 300,
     prefix: Sequence[str] = (),
+    optimized: bool = False,
 ) -> subprocess.CompletedProcess:
     """Runs `python -m module arguments` to its end and returns its output as text.
 
@@ -27,11 +39,12 @@ def run_module(
       cwd: the folder to run in; this checkout stays importable.
       timeout: seconds until it is killed.
       prefix: Python code options, such as ("-X", "importtime").
+      optimized: whether it compiles as users do; see `QUICK_COMPILATION`.
     """
     return subprocess.run(
         [sys.executable, *prefix, "-m", module, *map(str, arguments)],
         cwd=cwd,
-        env=environment(num_devices),
+        env=environment(num_devices, optimized=optimized),
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -79,12 +92,11 @@ def run_several(
     return [tuple(result) for result in json.loads(process.stdout.splitlines()[-1])]
 
 
-def environment(num_devices: int = 1) -> dict[str, str]:
+def environment(num_devices: int = 1, *, optimized: bool = False) -> dict[str, str]:
     """The environment of a command with so many simulated devices."""
     return {
         **os.environ,
         "PYTHONPATH": str(ROOT),
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={num_devices}",
-        # The user's cache stays as it is, and what tests compile is kept here.
-        "XDG_CACHE_HOME": str(ROOT / ".cache"),
+        "XLA_FLAGS": xla_flags(num_devices, optimized=optimized),
+        "XDG_CACHE_HOME": str(CACHE),
     }

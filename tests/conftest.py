@@ -3,8 +3,14 @@
 import dataclasses
 import os
 
-# Before JAX is imported anywhere: tests of several devices need several.
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+from mmgenre import compiled_cache
+from tests.commands import CACHE, xla_flags
+
+# Before JAX is imported anywhere: tests of several devices need several, and what one worker or
+# run has compiled serves the next.
+os.environ["XLA_FLAGS"] = xla_flags(4)
+os.environ["XDG_CACHE_HOME"] = str(CACHE)
+compiled_cache.enable()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest

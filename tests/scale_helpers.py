@@ -35,12 +35,6 @@ TINY = (
 )
 """Flags of the smallest model that still has every part."""
 
-# These tests start the same program dozens of times: it is compiled by the first.
-_COMPILED_ONCE = {
-    "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
-    "JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
-}
-
 TIMINGS = {"train/movies_per_second", "train/input_wait_share", "validation/seconds"}
 """What of a row of metrics differs from run to run."""
 
@@ -55,7 +49,7 @@ def start(module: str, *arguments: object, num_devices: int = 1, **kwargs) -> su
     return subprocess.Popen(
         [sys.executable, "-m", module, *map(str, arguments)],
         cwd=ROOT,
-        env={**environment(num_devices), **_COMPILED_ONCE, **kwargs.pop("env", {})},
+        env={**environment(num_devices), **kwargs.pop("env", {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -114,6 +108,17 @@ def wait_for_step(workdir: Path, step: int, process: subprocess.Popen) -> None:
     """Waits until a run has written the metrics of a step."""
     while not any(row["step"] >= step for row in rows(workdir)):
         assert process.poll() is None, finish(process)
+        time.sleep(0.02)
+
+
+def wait_for_handlers(process: subprocess.Popen) -> None:
+    """Waits until a process catches SIGTERM, which Python by itself does not."""
+    while True:
+        assert process.poll() is None, finish(process)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        caught = int(status.split("SigCgt:")[1].split()[0], 16)
+        if caught & 1 << (signal.SIGTERM - 1):
+            return
         time.sleep(0.02)
 
 

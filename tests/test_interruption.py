@@ -2,7 +2,6 @@
 
 import dataclasses
 import signal
-import time
 
 import pytest
 
@@ -14,6 +13,7 @@ from tests.scale_helpers import (
     rows,
     start_main,
     train_layout,
+    wait_for_handlers,
     wait_for_step,
 )
 
@@ -88,7 +88,7 @@ def test_a_second_signal_ends_at_once(settings, tmp_path):
 def test_a_signal_before_training_ends_at_once(settings):
     process = start_main(*settings)
     with ended(process):
-        time.sleep(1)
+        wait_for_handlers(process)
         process.send_signal(signal.SIGINT)
         code, output = finish(process, timeout=60)
     assert code == 130, output

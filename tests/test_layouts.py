@@ -28,15 +28,26 @@ def config(tiny_config: Config) -> Config:
 
 @pytest.fixture(scope="module")
 def trained(config, tmp_path_factory):
-    """The folders of two epochs on each layout, with and without dropout, and of resumed runs."""
+    """The folder of the runs that each test run looks at: two epochs each, and resumed ones."""
     folder = tmp_path_factory.mktemp("layouts")
-    run_all(config, folder, dict.fromkeys(LAYOUTS, ("off", "on")))
-    # Each layout goes on from a checkpoint of another.
-    resumed = {"four": "one", "two_by_two": "one", "one": "two_by_two"}
-    for layout, origin in resumed.items():
-        copy_without_newest(folder / f"{origin}-on", folder / f"{layout}-from-{origin}-on")
-    run_all(config, folder, {layout: (f"from-{origin}-on",) for layout, origin in resumed.items()})
+    run_all(config, folder, {"one": ("off", "on"), "four": ("on",), "two_by_two": ("on",)})
+    resume_all(config, folder, {"two_by_two": "one", "one": "two_by_two"})
     return folder
+
+
+@pytest.fixture(scope="module")
+def all_trained(trained, config):
+    """The same folder, with every layout, with and without dropout."""
+    run_all(config, trained, {"two": ("off", "on"), "four": ("off",), "two_by_two": ("off",)})
+    resume_all(config, trained, {"four": "one"})
+    return trained
+
+
+def resume_all(config, folder, origins):
+    """Each layout goes on from a checkpoint of another."""
+    for layout, origin in origins.items():
+        copy_without_newest(folder / f"{origin}-on", folder / f"{layout}-from-{origin}-on")
+    run_all(config, folder, {layout: (f"from-{origin}-on",) for layout, origin in origins.items()})
 
 
 def run_all(config, folder, names_by_layout):
@@ -60,33 +71,62 @@ def run_all(config, folder, names_by_layout):
             assert code == 0, output
 
 
-@pytest.mark.parametrize("dropout", ["off", "on"])
-@pytest.mark.parametrize("layout", ["two", "four", "two_by_two"])
-def test_losses_do_not_depend_on_the_layout(trained, layout, dropout):
-    expected, actual = losses(trained / f"one-{dropout}"), losses(trained / f"{layout}-{dropout}")
+def check_losses(folder, layout, dropout):
+    expected, actual = losses(folder / f"one-{dropout}"), losses(folder / f"{layout}-{dropout}")
     assert len(expected) >= 20
     np.testing.assert_allclose(actual, expected, rtol=2e-5)
     # The test can fail: without dropout the losses are others.
-    assert not np.allclose(losses(trained / "one-off"), losses(trained / "one-on"), rtol=1e-3)
+    assert not np.allclose(losses(folder / "one-off"), losses(folder / "one-on"), rtol=1e-3)
 
 
-def test_validation_does_not_depend_on_the_layout(trained):
+@pytest.mark.parametrize("layout", ["four", "two_by_two"])
+def test_losses_do_not_depend_on_the_layout(trained, layout):
+    check_losses(trained, layout, "on")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("layout", "dropout"), [("two", "off"), ("two", "on"), ("four", "off"), ("two_by_two", "off")]
+)
+def test_losses_do_not_depend_on_any_layout(all_trained, layout, dropout):
+    check_losses(all_trained, layout, dropout)
+
+
+def check_validation(folder, layouts):
     one, *others = (
-        [row["validation/loss"] for row in rows(trained / f"{layout}-on") if len(row) > 8]
-        for layout in LAYOUTS
+        [row["validation/loss"] for row in rows(folder / f"{layout}-on") if len(row) > 8]
+        for layout in layouts
     )
     assert len(one) == 2
     for other in others:
         np.testing.assert_allclose(other, one, rtol=2e-5)
 
 
-@pytest.mark.parametrize("name", ["four-from-one", "two_by_two-from-one", "one-from-two_by_two"])
-def test_a_checkpoint_of_one_layout_is_resumed_by_another(trained, name):
-    workdir = trained / f"{name}-on"
+def test_validation_does_not_depend_on_the_layout(trained):
+    check_validation(trained, ["one", "four", "two_by_two"])
+
+
+@pytest.mark.slow
+def test_validation_does_not_depend_on_any_layout(all_trained):
+    check_validation(all_trained, LAYOUTS)
+
+
+def check_resumed(folder, name):
+    workdir = folder / f"{name}-on"
     steps = [row["step"] for row in rows(workdir)]
-    assert steps == [row["step"] for row in rows(trained / "one-on")]
-    np.testing.assert_allclose(losses(workdir), losses(trained / "one-on"), rtol=2e-5)
-    assert checkpoint_steps(workdir) == checkpoint_steps(trained / "one-on")
+    assert steps == [row["step"] for row in rows(folder / "one-on")]
+    np.testing.assert_allclose(losses(workdir), losses(folder / "one-on"), rtol=2e-5)
+    assert checkpoint_steps(workdir) == checkpoint_steps(folder / "one-on")
+
+
+@pytest.mark.parametrize("name", ["two_by_two-from-one", "one-from-two_by_two"])
+def test_a_checkpoint_of_one_layout_is_resumed_by_another(trained, name):
+    check_resumed(trained, name)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_one_layout_is_resumed_on_four_devices(all_trained):
+    check_resumed(all_trained, "four-from-one")
 
 
 def test_one_process_writes_each_row(trained):

@@ -66,7 +66,7 @@ def test_training_resuming_and_evaluating(tiny_dataset, tmp_path):
         "--config.batch_size=32",
         "--config.log_every_steps=1",
     ]
-    first = run_module("mmgenre.main", *settings)
+    first = run_module("mmgenre.main", *settings, optimized=True)
     assert first.returncode == 0, first.stderr
     assert str(workdir) in first.stdout
     assert "data set: tiny" in first.stderr.splitlines()[0]
@@ -85,7 +85,7 @@ def test_training_resuming_and_evaluating(tiny_dataset, tmp_path):
     assert {"train/loss", "train/accuracy", "train/f1", "train/movies_per_second"} <= set(rows[0])
     assert list((workdir / "tensorboard").glob("events.out.tfevents.*"))
 
-    second = run_module("mmgenre.main", *settings, "--config.epochs=2")
+    second = run_module("mmgenre.main", *settings, "--config.epochs=2", optimized=True)
     assert second.returncode == 0, second.stderr
     assert "resuming from the checkpoint of step" in second.stderr
     steps = [row["step"] for row in read_rows(RunDirectory.open(workdir).metrics_file)]
