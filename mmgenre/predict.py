@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mmgenre import run_log, schema
+from mmgenre import overview_text, run_log, schema
 from mmgenre.errors import UserError, run_command
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # Heavy imports (JAX) happen once the command line has been checked.
 
-_MAX_INPUT: Final = 1_000_000
-"""Characters that are read from standard input or a file before giving up."""
+_MAX_INPUT: Final = 4 * overview_text.MAX_CHARACTERS
+"""Bytes of an overview that may still be short enough: a character has at most four in UTF-8."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -76,16 +76,19 @@ def read_overview(args: argparse.Namespace) -> str | None:
     source = "standard input" if args.overview_file is None else str(args.overview_file)
     try:
         if args.overview_file is None:
-            data = sys.stdin.buffer.read(4 * _MAX_INPUT)
+            data = sys.stdin.buffer.read(_MAX_INPUT + 1)
         else:
             with args.overview_file.open("rb") as file:
-                data = file.read(4 * _MAX_INPUT)
+                data = file.read(_MAX_INPUT + 1)
+        if len(data) > _MAX_INPUT:
+            raise UserError(
+                f"the overview in {source} is too long: more than {_MAX_INPUT:,} bytes, at most "
+                f"{overview_text.MAX_CHARACTERS:,} characters are read"
+            )
         return data.decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"cannot read the overview from {source}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        if len(data) == 4 * _MAX_INPUT:  # Cut in the middle of a character: too long anyway.
-            return data.decode("utf-8", "replace")
         raise UserError(f"the overview in {source} is no UTF-8 text") from error
 
 

@@ -12,7 +12,8 @@ from mmgenre import schema
 from mmgenre.errors import UserError
 
 FORMATS: Final = (".csv", ".jsonl", ".parquet")
-_ROWS: Final = 10_000
+_ROWS: Final = 2_000
+"""Of a Parquet file's row group, all of which are in memory at once."""
 
 
 def check_format(out: Path) -> None:
