@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from etils import epath
 
-from mmgenre import operating_points, report_tables, schema
+from mmgenre import operating_points, remote, report_tables, schema
 from mmgenre.baseline_models import Movies, PosterModel, TfidfModel
 from mmgenre.calibration import fit_decision_rule
 from mmgenre.errors import UserError, run_command
@@ -146,6 +146,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """The command line."""
     args = parse_args()
+    if args.out is not None:
+        remote.require_folder(args.out)
     dataset = open_dataset(args.data)
     dataset.split(args.split)
     reports = evaluate_baselines(dataset, args.split, dataset.info, args.data)

@@ -7,7 +7,7 @@ import argparse
 
 from etils import epath
 
-from mmgenre import compiled_cache, processor, schema
+from mmgenre import compiled_cache, processor, remote, schema
 from mmgenre.errors import run_command
 
 
@@ -32,6 +32,8 @@ def main() -> None:
     from mmgenre.prepared_dataset import open_dataset
     from mmgenre.run_directory import RunDirectory
 
+    if args.out is not None:
+        remote.require_folder(args.out)
     run, dataset = RunDirectory.open(args.run), open_dataset(args.data)
     compiled_cache.enable()
     processor.use_all_cores(run.load_config().batch_size)

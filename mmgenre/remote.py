@@ -15,6 +15,8 @@ import numpy as np
 from etils import epath
 from etils.epath import backend, gpath
 
+from mmgenre.errors import UserError
+
 
 @epath.register_path_cls("s3://")
 class _S3Path(gpath.PosixGPath):
@@ -30,6 +32,15 @@ _COPY_BYTES: Final = 1 << 24
 def is_remote(path: epath.PathLike) -> bool:
     """Whether the path is on an object store."""
     return "://" in os.fspath(path)
+
+
+def require_folder(path: epath.Path) -> None:
+    """Raises UserError where a local file cannot be made because its folder is not there.
+
+    For commands that compute for long before they write. Object stores have no folders.
+    """
+    if not is_remote(path) and not path.parent.is_dir():
+        raise UserError(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def path(text: epath.PathLike) -> epath.Path:

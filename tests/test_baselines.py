@@ -7,7 +7,7 @@ import pytest
 
 from mmgenre import schema
 from mmgenre.baseline_models import Movies, PosterModel, TfidfModel, poster_features
-from tests.commands import run_module
+from tests.commands import run_module, run_several
 
 
 def movies(num_movies: int, seed: int = 0) -> Movies:
@@ -67,16 +67,14 @@ def test_the_command(tiny_dataset, tmp_path):
     assert both["with_poster"]["num_movies"] < both["num_movies"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--data", "{tmp}"], "is not a prepared data set"),
-        (["--data", "{data}", "--split", "dev"], "invalid choice: 'dev'"),
-        (["--data", "{data}", "--out", "{tmp}/no/such/file.json"], "cannot write"),
-    ],
-)
-def test_mistakes(arguments, message, tiny_dataset, tmp_path):
-    names = {"data": tiny_dataset.path, "tmp": tmp_path}
-    process = run_module("mmgenre.baselines", *(a.format(**names) for a in arguments))
-    assert process.returncode == 2
-    assert message in process.stderr.splitlines()[-1]
+def test_mistakes(tiny_dataset, tmp_path):
+    data = ["--data", tiny_dataset.path]
+    cases = [
+        (["--data", tmp_path], "is not a prepared data set"),
+        ([*data, "--split", "dev"], "invalid choice: 'dev'"),
+        ([*data, "--out", tmp_path / "no" / "file.json"], "cannot write"),
+    ]
+    results = run_several("mmgenre.baselines", [arguments for arguments, _ in cases])
+    for (_, message), (code, _, error) in zip(cases, results, strict=True):
+        assert code == 2
+        assert message in error.splitlines()[-1]

@@ -15,7 +15,7 @@ from mmgenre.errors import UserError
 from mmgenre.input_pipeline import MovieSource, read_labels
 from mmgenre.models import fusion
 from mmgenre.prepared_dataset import RecordIndex, open_dataset
-from tests.commands import run_module
+from tests.commands import run_module, run_several
 
 
 @pytest.fixture(scope="module")
@@ -111,21 +111,20 @@ def test_another_tokenizer_is_refused(demo_corpus, tiny_run, tmp_path):
         evaluation.evaluate_run(tiny_run, open_dataset(other.path), schema.TEST)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--run", "{tmp}/none", "--data", "{data}"], "is not a run (no such folder)"),
-        (["--run", "{tmp}", "--data", "{data}"], "is not a run (no config.json in it)"),
-        (["--run", "{run}", "--data", "{tmp}"], "is not a prepared data set"),
-        (["--run", "{run}", "--data", "{data}", "--split", "dev"], "invalid choice: 'dev'"),
-        (["--run", "{run}"], "--data"),
-    ],
-)
-def test_mistakes(arguments, message, tiny_run, tiny_dataset, tmp_path):
-    names = {"run": tiny_run.path, "data": tiny_dataset.path, "tmp": tmp_path}
-    process = run_module("mmgenre.evaluate", *(a.format(**names) for a in arguments))
-    assert process.returncode == 2
-    assert message in process.stderr.splitlines()[-1]
+def test_mistakes(tiny_run, tiny_dataset, tmp_path):
+    run, data = ["--run", tiny_run.path], ["--data", tiny_dataset.path]
+    cases = [
+        (["--run", tmp_path / "none", *data], "is not a run (no such folder)"),
+        (["--run", tmp_path, *data], "is not a run (no config.json in it)"),
+        ([*run, "--data", tmp_path], "is not a prepared data set"),
+        ([*run, *data, "--split", "dev"], "invalid choice: 'dev'"),
+        ([*run, *data, "--out", tmp_path / "no" / "file.json"], "there is no folder"),
+        (run, "--data"),
+    ]
+    results = run_several("mmgenre.evaluate", [arguments for arguments, _ in cases])
+    for (_, message), (code, _, error) in zip(cases, results, strict=True):
+        assert code == 2
+        assert message in error.splitlines()[-1]
 
 
 def test_baselines_by_hand(tiny_dataset):
