@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pytest
 
 from mmgenre import schema
 from mmgenre.baseline_models import Movies, PosterModel, TfidfModel, poster_features
