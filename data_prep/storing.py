@@ -99,7 +99,12 @@ class Storing:
 def _send(pipe: Connection, batch: list[tuple[str, Answer]]) -> None:
     """Sends the files behind the rest, as they are: pickled, each would be copied twice more."""
     facts = [
-        (poster_path, answer.width, answer.status, None if answer.data is None else len(answer.data))
+        (
+            poster_path,
+            answer.width,
+            answer.status,
+            None if answer.data is None else len(answer.data),
+        )
         for poster_path, answer in batch
     ]
     pipe.send(facts)
