@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn, Self
 
 import jax
+import numpy as np
 
 from mmgenre.errors import Interrupted, RunError, UserError, report
 from mmgenre.membership import FINDS_COORDINATOR, Membership
@@ -175,6 +176,19 @@ def largest(value: int) -> int:
     from jax.experimental import multihost_utils
 
     return int(multihost_utils.process_allgather(value).max())
+
+
+def of_first_process(arrays: Any) -> Any:
+    """Returns process 0's values of a pytree of NumPy arrays, of the same shapes on all processes.
+
+    What each computes for itself may differ in the last bits, by its processor or its threads, and
+    then so would the parameters that all take for the same.
+    """
+    if jax.process_count() == 1:
+        return arrays
+    from jax.experimental import multihost_utils
+
+    return jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(arrays))
 
 
 def _state() -> Any:

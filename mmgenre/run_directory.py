@@ -30,6 +30,7 @@ _COMPARED: Final = (
     "seed",
     "batch_size",
     "learning_rate",
+    "embedding_learning_rate",
     "learning_rate_schedule",
     "ngram_learning_rate",
     "weight_decay",

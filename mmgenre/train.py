@@ -115,7 +115,7 @@ class Trainer:
         """Returns the state to go on from, and what the log had summed up by then."""
         step = checkpoints.latest_step()
         if step is None:
-            given = initial_values.from_data(self.config, self._dataset)
+            given = cluster.of_first_process(initial_values.from_data(self.config, self._dataset))
             return self._programs.initial_state(given), None
         _log.info("resuming from the checkpoint of step %d in %s", step, self.run.path)
         restored = checkpoints.restore(step, like)

@@ -93,3 +93,12 @@ def test_whole_numbers_are_accepted_as_fractions():
     assert Config.from_config_dict({"learning_rate": 1}).learning_rate == 1.0
     assert Config.from_config_dict({"model": {"lstm_units": [3, 4]}}).model.lstm_units == (3, 4)
     assert ModelConfig().lstm_units == (64, 64)
+
+
+def test_every_setting_is_held_or_known_to_be_free():
+    """A new setting that changes results must not be changed on resuming unnoticed."""
+    from mmgenre.run_directory import _COMPARED
+
+    free = {"name", "epochs", "patience", "log_every_steps", "checkpoint_every_steps"}
+    free |= {"steps_per_dispatch"}
+    assert {field.name for field in dataclasses.fields(Config)} == free | set(_COMPARED)

@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from benchmarks.configs import load_config
 from mmgenre.config import Config
+from tests.commands import ROOT
 from tests.scale_helpers import (
     checkpoint_steps,
     copy_without_newest,
@@ -132,3 +134,14 @@ def test_a_checkpoint_of_one_layout_is_resumed_on_four_devices(all_trained):
 def test_one_process_writes_each_row(trained):
     steps = [row["step"] for row in rows(trained / "two_by_two-on") if "train/loss" in row]
     assert steps == list(range(1, len(steps) + 1))
+
+
+@pytest.mark.slow
+def test_model_2_does_not_depend_on_the_layout(config, tmp_path):
+    """It starts from what each process computes of the data: word vectors and frequencies."""
+    trial = load_config(str(ROOT / "configs" / "model2.py:trial"))
+    trial = dataclasses.replace(trial, batch_size=8, log_every_steps=1, data=config.data)
+    run_all(trial, tmp_path, {"one": ("on",), "two_by_two": ("on",)})
+    expected = losses(tmp_path / "one-on")
+    assert len(expected) >= 20
+    np.testing.assert_allclose(losses(tmp_path / "two_by_two-on"), expected, rtol=2e-5)
