@@ -2,11 +2,15 @@
 
     python -m mmgenre.main --config configs/model2.py --config.data.dir=<prepared data set>
 
-Beside Model 1: linear logits of words and word pairs, pooling over all words in place of the last
-one, a sum of the branches' log-odds in place of a joint dense head, each branch with a loss of its
-own, posters changed at random, stronger dropout, weight decay, and a learning rate that falls.
-docs/results.md has what each adds. `--config.model.word_vectors=<file>` starts the embedding from
-word vectors; set `--config.model.embedding_size` to their size.
+Beside Model 1: linear logits of words and word pairs, attention over all words in place of the last
+one, embeddings that start from the company words keep in the train split, a sum of the branches'
+log-odds in place of a joint dense head, each branch with a loss of its own, a smaller CNN, posters
+changed at random, stronger dropout, weight decay, and a learning rate that falls.
+`--config.model.word_vectors=<file>` starts the embedding from word vectors instead; set
+`--config.model.embedding_size` to their size.
+
+On 8,913 train movies it takes 6 minutes on one core and reaches, on 872 test movies with a poster,
+micro F1 0.646, macro F1 0.568, macro AUC 0.898 and mAP 0.620 (docs/results.md).
 
 `--config configs/model2.py:trial` shrinks everything, to see in seconds that it all works.
 """
