@@ -98,15 +98,10 @@ class Storing:
 
 def _send(pipe: Connection, batch: list[tuple[str, Answer]]) -> None:
     """Sends the files behind the rest, as they are: pickled, each would be copied twice more."""
-    facts = [
-        (
-            poster_path,
-            answer.width,
-            answer.status,
-            None if answer.data is None else len(answer.data),
-        )
-        for poster_path, answer in batch
-    ]
+    facts = []
+    for poster_path, answer in batch:
+        size = None if answer.data is None else len(answer.data)
+        facts.append((poster_path, answer.width, answer.status, size))
     pipe.send(facts)
     files: list[bytes | memoryview] = [answer.data for _, answer in batch if answer.data]
     while files:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from pathlib import Path
 
 from mmgenre import compiled_cache
 from tests.commands import CACHE, xla_flags
@@ -19,6 +20,7 @@ from etils import epath
 from mmgenre.config import Config, DataConfig, ModelConfig
 from mmgenre.prepared_dataset import PreparedDataset
 from mmgenre.run_directory import RunDirectory
+from tests import movie_files
 
 TINY_MODEL = ModelConfig(
     vocabulary_size=2_000,
@@ -59,6 +61,26 @@ def tiny_dataset(
             progress="none",
         )
     )
+
+
+@pytest.fixture(scope="session")
+def raw_movies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(metadata, posters) of 150 movies, of which 100 have a poster and one a corrupt one."""
+    folder = tmp_path_factory.mktemp("files")
+    metadata, posters = movie_files.make(folder, movie_files.NUM_RAW_MOVIES, range(1, 101))
+    (posters / "poster101.jpg").write_bytes(movie_files.jpeg(101)[:-100])
+    return metadata, posters
+
+
+@pytest.fixture(scope="session")
+def prepared_movies(
+    raw_movies: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> PreparedDataset:
+    """The prepared data set of `raw_movies`."""
+    from data_prep.prepare import PrepareConfig, prepare
+
+    out = tmp_path_factory.mktemp("out") / "movies"
+    return prepare(PrepareConfig(*raw_movies, out, progress="none"))
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,10 @@ a the hero villain city love war dog spy ship storm friend secret night king son
 """.split()  # noqa: SIM905
 
 
+NUM_RAW_MOVIES = 150
+"""Movies of the fixture `raw_movies`."""
+
+
 def row(number: int, rng: random.Random | None = None, **changes: str) -> dict[str, str]:
     """One row of the metadata; the same for the same number."""
     rng = rng or random.Random(number)
