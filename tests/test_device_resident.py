@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from mmgenre import parallel, schema, train
+from mmgenre import parallel, programs, schema, train
 from mmgenre.batch_plan import plan_training_epoch
 from mmgenre.config import Config, DataConfig
 from mmgenre.device_resident import NUM_TOKENS, free_bytes, gather_batch, require_space
@@ -139,7 +139,7 @@ def test_a_loss_that_is_not_finite_is_found_at_its_step(
     def optimizer_of(config: Config, num_steps: int) -> optax.GradientTransformation:
         return optax.scale_by_schedule(lambda count: jnp.where(count == 6, jnp.nan, -1e-3))
 
-    monkeypatch.setattr(train.optimizer, "build", optimizer_of)
+    monkeypatch.setattr(programs.optimizer, "build", optimizer_of)
     config = dataclasses.replace(resident(config, 4), checkpoint_every_steps=6)
     with pytest.raises(RunError, match=r"the loss is not finite.* at step 8"):
         run_trainer(config, tiny_dataset, tmp_path)
