@@ -2,7 +2,7 @@
 
 Counts of words within a few places of each other, as positive pointwise mutual information, reduced
 by a singular value decomposition: close to what word2vec learns from the same text (Levy and
-Goldberg, 2014), in seconds, and better than it on little text. NumPy and SciPy only.
+Goldberg, 2014), in seconds. NumPy and SciPy only.
 """
 
 from typing import Final
