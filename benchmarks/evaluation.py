@@ -1,0 +1,120 @@
+"""How fast a split is evaluated, beside training on the same movies.
+
+    python -m benchmarks.evaluation --data <prepared data set> [--config configs/model1.py]
+        [--split test] [--rounds 3] [--json out.json]
+
+Each round trains one epoch of the train split as a run does, predicts every movie of the other
+split once, as validation does after each epoch, and three times (whole and with either half
+withheld), as the evaluation at the end does. Medians over the rounds.
+"""
+
+import argparse
+import functools
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.configs import load_config
+from benchmarks.machine import describe_machine
+from mmgenre import schema
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.evaluation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", required=True, help="folder of a prepared data set")
+    parser.add_argument("--config", default="configs/model1.py", help="file, or file:variant")
+    parser.add_argument("--split", default=schema.TEST, choices=schema.SPLITS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write the results here, too")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measures, and prints a table."""
+    args = parse_args()
+    from mmgenre import compiled_cache, processor
+
+    config = load_config(args.config)
+    compiled_cache.enable()
+    processor.use_all_cores(config.batch_size)  # Before JAX is imported, as in `mmgenre.main`.
+    rates = measure(args, config)
+    machine = describe_machine()
+    print(f"{args.config}, {machine['cores']} cores, {machine['cpu']}, load {machine['load']}")
+    print(f"{'':24s} movies/s   times training   all rounds")
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    for name, rate in medians.items():
+        each = " ".join(f"{value:.0f}" for value in rates[name])
+        print(f"{name:24s} {rate:8.0f} {rate / medians['training']:16.2f}   {each}")
+    if args.json:
+        result = {"machine": machine, "config": args.config, "movies_per_second": rates}
+        args.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def measure(args: argparse.Namespace, config: Any) -> dict[str, list[float]]:
+    """Returns movies per second of each kind of work, in each round."""
+    import jax
+
+    from mmgenre import branches, parallel, training_feed
+    from mmgenre.batch_plan import plan_training_epoch
+    from mmgenre.input_pipeline import MovieSource
+    from mmgenre.models import fusion
+    from mmgenre.prepared_dataset import open_dataset
+    from mmgenre.programs import Programs
+    from mmgenre.split_predictions import predict_split
+
+    dataset = open_dataset(args.data)
+    programs = Programs(config, dataset)
+    state = programs.initial_state({})
+    train_source = MovieSource(dataset, schema.TRAIN, config.data)
+    source = MovieSource(dataset, args.split, training_feed.validation_data(config.data))
+    feed = training_feed.open_feed(config, train_source, programs)
+    plan = plan_training_epoch(
+        train_source.num_tokens,
+        batch_size=config.batch_size,
+        bucket_lengths=config.data.bucket_lengths,
+        seed=config.seed,
+        epoch=0,
+    )
+    model = fusion.build(config.model)
+    views_step = parallel.jit_eval_step(functools.partial(branches.eval_views_step, model=model))
+
+    def train() -> int:
+        nonlocal state
+        pending = None
+        ends = training_feed.dispatch_ends(config, 0, 0, len(plan))
+        for dispatch in feed.dispatches(plan, 0, ends):
+            state, sums = feed.run(state, dispatch)
+            if pending is not None:  # One step late, as training reads them.
+                jax.device_get(pending)
+            pending = sums
+        jax.block_until_ready((state, pending))
+        return len(plan) * config.batch_size
+
+    def predict(step: Callable[..., Any]) -> int:
+        return len(predict_split(step, state.params, source, config).labels)
+
+    work = {
+        "training": train,
+        "evaluation": functools.partial(predict, programs.eval_step),
+        "evaluation, three views": functools.partial(predict, views_step),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in work}
+    for number in range(args.rounds + 1):
+        for name, run in work.items():
+            start = time.perf_counter()
+            num_movies = run()
+            if number:  # The first round compiles.
+                rates[name].append(num_movies / (time.perf_counter() - start))
+    return rates
+
+
+if __name__ == "__main__":
+    main()
