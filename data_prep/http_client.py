@@ -34,7 +34,7 @@ class FetchConfig:
       concurrency: requests under way at a time, each on a connection that is used again.
       rate: requests per second at most; None has no limit.
       tries: requests for one address until it is given up.
-      timeout: seconds to connect; the whole answer may take twice as long.
+      timeout: seconds to connect; the whole answer may take twice as long, and a second more.
       backoff: seconds before the second try, doubled before each further one, with jitter.
       max_wait: longest wait between two tries. A server that asks for more is asked another day.
     """
@@ -54,13 +54,13 @@ class Answer:
     """What asking for a poster came to.
 
     Attributes:
-      data: the image file, or None.
+      data: the image file's bytes, or None.
       width: that it was had at, or "".
       status: "" with data; else why there is none: "missing: ...", "corrupt: ..." or "refused: ..."
         for good, "gave up: ..." for now.
     """
 
-    data: bytes | None
+    data: bytes | memoryview | None
     width: str
     status: str
 
@@ -97,6 +97,8 @@ class Client:
         self._config = config
         self._session = session
         self._base = config.base.rstrip("/")
+        self._deadlines: dict[asyncio.Task, float] = {}  # Of the requests under way.
+        self._overdue: set[asyncio.Task] = set()
         self._not_before = 0.0  # A server that answers 429 means every request.
         self._next_slot = 0.0
 
@@ -155,6 +157,9 @@ class Client:
         if self._not_before or self._config.rate is not None:
             await self._wait_for_turn()
         self.num_requests += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._deadlines[task] = time.monotonic() + 2 * self._config.timeout
         try:
             async with self._session.get(url) as response:
                 self.unreachable = 0
@@ -173,16 +178,36 @@ class Client:
                     "run the same command again to go on when it can"
                 ) from error
             raise _NoConnection("no connection") from error
+        except asyncio.CancelledError as error:
+            if task not in self._overdue or task.uncancel() > 0:
+                raise  # Somebody else wants the task to end.
+            raise _Transient("timed out") from error
         except TimeoutError as error:
             raise _Transient("timed out") from error
         except aiohttp.ClientPayloadError as error:
             raise _Transient("truncated answer", corrupt=True) from error
         except (aiohttp.ClientError, OSError) as error:
             raise _Transient(type(error).__name__) from error
+        finally:
+            del self._deadlines[task]
+            self._overdue.discard(task)
         problem = image_check.problem(data)
         if problem:
             raise _Transient(problem, corrupt=True)
         return data
+
+    async def end_overdue(self) -> None:
+        """Ends, for as long as it runs, the requests that take too long.
+
+        One look a second at all of them: aiohttp's timer for each costs a tenth of the speed.
+        """
+        while True:
+            await asyncio.sleep(min(1.0, self._config.timeout))
+            now = time.monotonic()
+            for task, deadline in self._deadlines.items():
+                if deadline < now and task not in self._overdue:
+                    self._overdue.add(task)
+                    task.cancel()
 
     def _bad_status(self, response: aiohttp.ClientResponse) -> Exception:
         status = response.status
@@ -240,8 +265,7 @@ def retry_after(value: str) -> float:
 @contextlib.asynccontextmanager
 async def open_client(config: FetchConfig) -> AsyncIterator[Client]:
     """Yields a client; closes its connections at the end."""
-    # No timer for each piece of an answer: posters are small, and it costs a tenth of the speed.
-    timeout = aiohttp.ClientTimeout(total=2 * config.timeout, sock_connect=config.timeout)
+    timeout = aiohttp.ClientTimeout(sock_connect=config.timeout)  # The rest: `Client.end_overdue`.
     async with aiohttp.ClientSession(
         timeout=timeout,
         connector=aiohttp.TCPConnector(limit=config.concurrency, ttl_dns_cache=300),
@@ -249,4 +273,9 @@ async def open_client(config: FetchConfig) -> AsyncIterator[Client]:
         headers={"Accept-Encoding": "identity", "User-Agent": "mmgenre data preparation"},
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
-        yield Client(config, session)
+        client = Client(config, session)
+        watch = asyncio.create_task(client.end_overdue())
+        try:
+            yield client
+        finally:
+            watch.cancel()

@@ -5,9 +5,8 @@ to wait for the loop to get it back.
 """
 
 import contextlib
-import fcntl
+import mmap
 import multiprocessing
-import os
 import signal
 import sqlite3
 import time
@@ -17,15 +16,23 @@ from typing import Final, Self
 
 from data_prep.http_client import Answer
 from data_prep.manifest import Manifest
+from mmgenre import posters
 from mmgenre.errors import UserError
 
 _BATCH: Final = 64  # Answers that are stored at a time,
 _BATCH_SECONDS: Final = 0.5  # or those of this time.
-_PIPE_BYTES: Final = 1 << 20  # Takes a batch of usual posters without waiting.
+_AREAS: Final = 4  # Batches that may be under way, the one that is filled included.
+_AREA_BYTES: Final = posters.MAX_BYTES  # Takes memory only where it is written.
+
+_Fact = tuple[str, str, str, int | None]
+"""Poster path, width, status, and bytes of the file, if there is one: they follow each other."""
 
 
 class Storing:
     """Hands answers to the process, many at a time. A context manager.
+
+    Files lie in memory that both share, areas of it in turn, and only what they are goes through a
+    pipe: through it, each file would be copied twice more, by a call of the system each time.
 
     The process is forked: it starts at once and shares the lock on the workspace, so that after a
     kill nobody else begins before what was handed over is stored.
@@ -37,16 +44,19 @@ class Storing:
     def __init__(self, manifest: Manifest):
         self.pending: set[str] = set()
         self._folder = manifest.folder
-        self._batch: list[tuple[str, Answer]] = []
+        self._batch: list[_Fact] = []
         self._batch_start = 0.0
+        self._batch_bytes = 0
         self._under_way: deque[list[str]] = deque()
+        self._areas = [mmap.mmap(-1, _AREA_BYTES) for _ in range(_AREAS)]
+        self._area = 0
         context = multiprocessing.get_context("fork")
         answers, self._answers = context.Pipe(duplex=False)
         self._receipts, receipts = context.Pipe(duplex=False)
-        with contextlib.suppress(OSError, AttributeError):  # Smaller, it is waited for sometimes.
-            fcntl.fcntl(self._answers.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._process = context.Process(
-            target=_store_all, args=(manifest, self._answers, answers, receipts), daemon=True
+            target=_store_all,
+            args=(manifest, self._areas, self._answers, answers, receipts),
+            daemon=True,
         )
         self._process.start()
         answers.close()
@@ -69,21 +79,32 @@ class Storing:
 
     def put(self, poster_path: str, answer: Answer) -> None:
         """Takes an answer; raises UserError where the disk refused this one or one before it."""
-        now = time.monotonic()
+        now, data = time.monotonic(), answer.data
+        size = None if data is None else len(data)
+        if self._batch_bytes + (size or 0) > _AREA_BYTES:
+            self._hand_over()
         if not self._batch:
             self._batch_start = now
-        self._batch.append((poster_path, answer))
+        if data is not None:
+            end = self._batch_bytes + len(data)
+            self._areas[self._area][self._batch_bytes : end] = data
+            self._batch_bytes = end
+        self._batch.append((poster_path, answer.width, answer.status, size))
         if len(self._batch) >= _BATCH or now - self._batch_start > _BATCH_SECONDS:
             self._hand_over()
             while self._under_way and self._receipts.poll():
                 self._take_receipt()
 
     def _hand_over(self) -> None:
-        batch, self._batch = self._batch, []
-        if batch:
-            self._under_way.append([poster_path for poster_path, _ in batch])
-            with contextlib.suppress(BrokenPipeError):  # Its last receipt says why.
-                _send(self._answers, batch)
+        if not self._batch:
+            return
+        self._under_way.append([fact[0] for fact in self._batch])
+        with contextlib.suppress(BrokenPipeError):  # Its last receipt says why.
+            self._answers.send((self._area, self._batch))
+        self._batch, self._batch_bytes = [], 0
+        self._area = (self._area + 1) % _AREAS
+        while len(self._under_way) >= _AREAS:  # The next area is still being read.
+            self._take_receipt()
 
     def _take_receipt(self) -> None:
         try:
@@ -96,54 +117,34 @@ class Storing:
         self.pending.difference_update(self._under_way.popleft())
 
 
-def _send(pipe: Connection, batch: list[tuple[str, Answer]]) -> None:
-    """Sends the files behind the rest, as they are: pickled, each would be copied twice more."""
-    facts = []
-    for poster_path, answer in batch:
-        size = None if answer.data is None else len(answer.data)
-        facts.append((poster_path, answer.width, answer.status, size))
-    pipe.send(facts)
-    files: list[bytes | memoryview] = [answer.data for _, answer in batch if answer.data]
-    while files:
-        written = os.writev(pipe.fileno(), files)
-        while files and written >= len(files[0]):
-            written -= len(files.pop(0))
-        if written:
-            files[0] = memoryview(files[0])[written:]
-
-
-def _receive(pipe: Connection) -> list[tuple[str, Answer]]:
-    """Takes what `_send` sent; raises EOFError where the sender has ended, or ends on the way."""
-    batch = []
-    for poster_path, width, status, size in pipe.recv():
-        data = None if size is None else _read(pipe.fileno(), size)
-        batch.append((poster_path, Answer(data, width, status)))
-    return batch
-
-
-def _read(descriptor: int, size: int) -> bytes:
-    data = os.read(descriptor, size) if size else b""
-    while len(data) < size:
-        block = os.read(descriptor, size - len(data))
-        if not block:
-            raise EOFError
-        data += block
-    return data
-
-
 def _store_all(
-    manifest: Manifest, parents_end: Connection, answers: Connection, receipts: Connection
+    manifest: Manifest,
+    areas: list[mmap.mmap],
+    parents_end: Connection,
+    answers: Connection,
+    receipts: Connection,
 ) -> None:
     """What the process does: stores batches until their pipe is closed, with a receipt for each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business.
     parents_end.close()
+    views = [memoryview(area) for area in areas]
     own = Manifest(manifest.folder, manifest.widths)  # SQLite's connections are not to be shared.
     with own, contextlib.suppress(EOFError, BrokenPipeError):
         while True:
-            batch = _receive(answers)
+            area, facts = answers.recv()
             try:
-                own.store(batch)
+                own.store(_answers(views[area], facts))
             except (OSError, sqlite3.Error) as error:
                 receipts.send(str(error) or type(error).__name__)
                 return
             receipts.send("")
+
+
+def _answers(area: memoryview, facts: list[_Fact]) -> list[tuple[str, Answer]]:
+    found, start = [], 0
+    for poster_path, width, status, size in facts:
+        end = start + (size or 0)
+        data = None if size is None else area[start:end]
+        found.append((poster_path, Answer(data, width, status)))
+        start = end
+    return found

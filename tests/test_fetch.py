@@ -1,5 +1,6 @@
 """Fetching from a server that fails in every way."""
 
+import asyncio
 import collections
 import os
 import signal
@@ -94,6 +95,34 @@ def test_too_large_is_refused_with_and_without_content_length(tmp_path, monkeypa
     for folder, answer in (("1", known), ("2", streamed)):
         status, requests = _one(tmp_path / folder, answer)
         assert status.startswith("corrupt: too large") and requests == 1
+
+
+def test_an_answer_that_never_ends_is_given_up(tmp_path):
+    async def stall(request):
+        response = web.StreamResponse(headers={"Content-Length": "5000"})
+        await response.prepare(request)
+        await response.write(movie_files.jpeg(1)[:100])
+        await asyncio.sleep(60)
+        return response
+
+    assert _one(tmp_path, stall, tries=2, timeout=0.2) == ("gave up: timed out", 2)
+
+
+def test_who_cancels_a_request_is_obeyed(tmp_path):
+    async def stall(request):
+        await asyncio.sleep(60)
+        return web.Response()
+
+    async def ask(base):
+        config = http_client.FetchConfig(base, ("w154",), timeout=60)
+        async with http_client.open_client(config) as client, asyncio.timeout(0.3):
+            await client.poster("/x.jpg")
+
+    with (
+        serve(PosterServer(tmp_path, special={"/w154/x.jpg": stall})) as server,
+        pytest.raises(TimeoutError),
+    ):
+        asyncio.run(ask(server.base))
 
 
 def test_redirects_lead_to_http_only(tmp_path):

@@ -9,6 +9,7 @@ from data_prep.http_client import MISSING, Answer
 from data_prep.manifest import Manifest
 from data_prep.storing import Storing
 from mmgenre.errors import UserError
+from mmgenre.posters import MAX_BYTES
 
 FOUND = Answer(b"x" * 9_000, "w154", "")
 ABSENT = Answer(None, "", MISSING)
@@ -26,6 +27,18 @@ def test_everything_is_stored_and_nothing_stays_pending(tmp_path):
     assert located["/1.jpg"] == (f"{tmp_path}/w154/1.jpg", "")
     assert located["/1000.jpg"] is None
     assert len(list((tmp_path / "w154").iterdir())) == 500
+
+
+def test_large_files_share_the_memory_by_turns(tmp_path):
+    def data(number: int) -> bytes:
+        return bytes([number]) * (MAX_BYTES * (number % 3) // 2 + number)
+
+    with Manifest(tmp_path, ("w154",)) as manifest, Storing(manifest) as storing:
+        for number in range(8):
+            if len(data(number)) <= MAX_BYTES:
+                storing.put(f"/{number}.jpg", Answer(data(number), "w154", ""))
+    stored = {path.name: path.read_bytes() for path in (tmp_path / "w154").iterdir()}
+    assert stored == {f"{n}.jpg": data(n) for n in (0, 1, 3, 4, 6, 7)}
 
 
 def test_a_file_without_a_row_is_believed_by_the_next_run(tmp_path):
