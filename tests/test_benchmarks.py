@@ -70,3 +70,34 @@ def test_input_modes(tiny_dataset, tmp_path):
     poster = 64 * 64 * 3
     for count in result["bytes_per_movie"].values():
         assert poster < count < 1.3 * poster
+
+
+def test_evaluation_beside_training(tiny_dataset, tmp_path):
+    out = tmp_path / "out.json"
+    process = run_module(
+        "benchmarks.evaluation",
+        f"--data={tiny_dataset.path}",
+        f"--config={TRIAL}",
+        "--rounds=2",
+        f"--json={out}",
+    )
+    assert process.returncode == 0, process.stderr
+    rates = json.loads(out.read_text())["movies_per_second"]
+    assert set(rates) == {"training", "evaluation", "evaluation, three views"}
+    assert all(len(values) == 2 and min(values) > 0 for values in rates.values())
+
+
+def test_memory_of_a_training(tiny_dataset, tmp_path):
+    out = tmp_path / "out.json"
+    process = run_module(
+        "benchmarks.memory",
+        f"--data={tiny_dataset.path}",
+        f"--config={TRIAL}",
+        "--epochs=2",
+        f"--json={out}",
+    )
+    assert process.returncode == 0, process.stderr
+    result = json.loads(out.read_text())
+    assert "start" in result["peak_mib"]
+    for peak in result["peak_mib"].values():
+        assert 100 < peak["resident"] and peak["huge pages"] <= peak["resident"]
