@@ -14,39 +14,23 @@ import numpy as np
 from PIL import Image
 from tabulate import tabulate
 
+from benchmarks import poster_server
 from data_prep import decode, fetch, movies, storage, workers
 from data_prep.options import PrepareConfig
 from data_prep.progress import Progress
 
 QUIET = Progress("none")
-_SERVER = """
-import sys
-from aiohttp import web
-async def answer(request, root=sys.argv[1] + "/"):
-    try:
-        with open(root + request.match_info["path"], "rb") as file:
-            return web.Response(body=file.read(), content_type="image/jpeg")
-    except OSError:
-        return web.Response(status=404)
-app = web.Application()
-app.router.add_get("/t/p/{path:.*}", answer)
-async def ready(app):
-    print("ready", flush=True)
-app.on_startup.append(ready)
-web.run_app(app, host="127.0.0.1", port=int(sys.argv[2]), print=None, access_log=None)
-"""
 
 
 @contextlib.contextmanager
 def served(folder: Path, port: int = 8791) -> Iterator[str]:
     """Serves a folder in a process of its own; yields the address."""
-    command = [sys.executable, "-c", _SERVER, str(folder), str(port)]
+    command = [sys.executable, "-m", "benchmarks.poster_server", str(folder), str(port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(0.5)  # It is about to listen.
-        yield f"http://127.0.0.1:{port}/t/p"
+        yield f"http://127.0.0.1:{port}{poster_server.ROOT}"
     finally:
         process.kill()
         process.wait()
