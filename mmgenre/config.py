@@ -9,10 +9,11 @@ so that a mistake in a config is answered at once.
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any, Self, get_origin, get_type_hints
+from typing import Any, Self
 
 from ml_collections import ConfigDict
 
+from mmgenre.config_values import build, require
 from mmgenre.errors import UserError
 
 
@@ -35,9 +36,9 @@ class DataConfig:
     bucket_lengths: tuple[int, ...] = (32, 64, 96, 128)
 
     def __post_init__(self) -> None:
-        _require(self.mode in DATA_MODES, "data.mode", self.mode, f"one of {', '.join(DATA_MODES)}")
-        _require(self.max_tokens > 0, "data.max_tokens", self.max_tokens, "positive")
-        _require(
+        require(self.mode in DATA_MODES, "data.mode", self.mode, f"one of {', '.join(DATA_MODES)}")
+        require(self.max_tokens > 0, "data.max_tokens", self.max_tokens, "positive")
+        require(
             bool(self.bucket_lengths)
             and list(self.bucket_lengths) == sorted({*self.bucket_lengths})
             and self.bucket_lengths[0] > 0
@@ -112,24 +113,24 @@ class ModelConfig:
         for field in dataclasses.fields(self):
             name, value = f"model.{field.name}", getattr(self, field.name)
             if choices := _CHOICES.get(name):
-                _require(value in choices, name, value, f"one of {', '.join(choices)}")
+                require(value in choices, name, value, f"one of {', '.join(choices)}")
             elif name.endswith("_dropout"):
-                _require(0 <= value < 1, name, value, "at least 0 and below 1")
+                require(0 <= value < 1, name, value, "at least 0 and below 1")
             elif name in ("model.ngram_buckets", "model.head_units"):
                 sizes = value if isinstance(value, tuple) else (value,)
-                _require(all(size >= 0 for size in sizes), name, value, "0 or more")
+                require(all(size >= 0 for size in sizes), name, value, "0 or more")
             elif not isinstance(value, (bool, str)):
                 sizes = value if isinstance(value, tuple) else (value,)
-                _require(all(size > 0 for size in sizes), name, value, "positive")
-        _require(
+                require(all(size > 0 for size in sizes), name, value, "positive")
+        require(
             self.use_overview or not self.ngram_buckets,
             "model.ngram_buckets",
             self.ngram_buckets,
             "0 where model.use_overview is False",
         )
-        _require(0 < len(self.cnn_filters) <= 6, "model.cnn_filters", self.cnn_filters, "1 to 6")
-        _require(len(self.lstm_units) > 0, "model.lstm_units", self.lstm_units, "one or more")
-        _require(
+        require(0 < len(self.cnn_filters) <= 6, "model.cnn_filters", self.cnn_filters, "1 to 6")
+        require(len(self.lstm_units) > 0, "model.lstm_units", self.lstm_units, "one or more")
+        require(
             self.use_poster or self.use_overview,
             "model.use_poster and model.use_overview",
             False,
@@ -185,30 +186,30 @@ class Config:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs", "log_every_steps", "steps_per_dispatch"):
-            _require(getattr(self, name) > 0, name, getattr(self, name), "positive")
+            require(getattr(self, name) > 0, name, getattr(self, name), "positive")
         for name in ("seed", "patience", "checkpoint_every_steps", *_NOT_NEGATIVE):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        _require(
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        require(
             self.steps_per_dispatch == 1 or self.data.mode == "resident",
             "steps_per_dispatch",
             self.steps_per_dispatch,
             '1 unless config.data.mode is "resident"',
         )
-        _require(self.seed < 2**31, "seed", self.seed, "below 2**31")
-        _require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "in (0, 1]")
-        _require(
+        require(self.seed < 2**31, "seed", self.seed, "below 2**31")
+        require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "in (0, 1]")
+        require(
             self.learning_rate_schedule in ("constant", "cosine"),
             "learning_rate_schedule",
             self.learning_rate_schedule,
             '"constant" or "cosine"',
         )
-        _require(
+        require(
             bool(self.name) and not set(self.name) & set("/\\\0") and self.name not in (".", ".."),
             "name",
             self.name,
             "a folder's name",
         )
-        _require(
+        require(
             self.selection_metric in SELECTION_METRICS,
             "selection_metric",
             self.selection_metric,
@@ -218,7 +219,7 @@ class Config:
     @classmethod
     def from_config_dict(cls, config: ConfigDict | Mapping[str, Any]) -> Self:
         """Checks names, types and ranges; raises UserError with the first mistake."""
-        return _build(cls, dict(config), "")
+        return build(cls, dict(config), "")
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -227,7 +228,7 @@ class Config:
             fields = json.loads(text)
         except ValueError as error:
             raise UserError(f"the config is no JSON: {error}") from error
-        return _build(cls, fields, "")
+        return build(cls, fields, "")
 
     def to_json(self) -> str:
         """The config as indented JSON; `from_json` reads it."""
@@ -267,39 +268,3 @@ def default_config() -> ConfigDict:
     config = ConfigDict(dataclasses.asdict(Config()))
     config.lock()
     return config
-
-
-def _require(condition: bool, name: str, value: object, rule: str) -> None:
-    if not condition:
-        raise UserError(f"config.{name} is {value!r}, but it must be {rule}")
-
-
-def _build(cls: type, fields: Mapping[str, Any], prefix: str) -> Any:
-    types = get_type_hints(cls)
-    if unknown := sorted(set(fields) - set(types)):
-        raise UserError(f"config.{prefix}{unknown[0]} is no setting; known: {', '.join(types)}")
-    values = {}
-    for name, value in fields.items():
-        if dataclasses.is_dataclass(types[name]):
-            if not isinstance(value, (Mapping, ConfigDict)):
-                raise UserError(
-                    f"config.{prefix}{name} is {value!r}, but it is a group of settings"
-                )
-            values[name] = _build(types[name], dict(value), f"{prefix}{name}.")
-        else:
-            values[name] = _convert(types[name], value, f"{prefix}{name}")
-    return cls(**values)
-
-
-def _convert(expected: Any, value: Any, name: str) -> Any:
-    """Returns `value` as the type that is `expected`; a bool is no int, an int is a float."""
-    if get_origin(expected) is tuple:
-        (item_type, _) = expected.__args__
-        if isinstance(value, (tuple, list)):
-            return tuple(_convert(item_type, item, name) for item in value)
-    elif expected is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    elif isinstance(value, expected) and isinstance(value, bool) == (expected is bool):
-        return value
-    typename = "a list of whole numbers" if get_origin(expected) is tuple else expected.__name__
-    raise UserError(f"config.{name} is {value!r}, but it must be {typename}")
