@@ -7,7 +7,16 @@ PACKAGE = Path(__file__).parent.parent / "mmgenre"
 
 LAYERS = (
     {"curves", "environment", "errors", "overview_text", "schema"},
-    {"compiled_cache", "interruption", "membership", "metric_rows", "peers", "processor", "remote"},
+    {
+        "compiled_cache",
+        "config_values",
+        "interruption",
+        "membership",
+        "metric_rows",
+        "peers",
+        "processor",
+        "remote",
+    },
     {"cluster", "config", "prepared_dataset", "run_lock"},
     {"kernels", "posters", "random_streams"},
     {
