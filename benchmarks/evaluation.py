@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.configs import load_config
+from benchmarks.epochs import prepare_process, run_dispatches
 from benchmarks.machine import describe_machine
 from mmgenre import schema
 
@@ -40,11 +40,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Measures, and prints a table."""
     args = parse_args()
-    from mmgenre import compiled_cache, processor
-
-    config = load_config(args.config)
-    compiled_cache.enable()
-    processor.use_all_cores(config.batch_size)  # Before JAX is imported, as in `mmgenre.main`.
+    config = prepare_process(args.config)
     rates = measure(args, config)
     machine = describe_machine()
     print(f"{args.config}, {machine['cores']} cores, {machine['cpu']}, load {machine['load']}")
@@ -60,15 +56,13 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, config: Any) -> dict[str, list[float]]:
     """Returns movies per second of each kind of work, in each round."""
-    import jax
-
-    from mmgenre import branches, parallel, training_feed
-    from mmgenre.batch_plan import plan_training_epoch
+    from mmgenre import training_feed
+    from mmgenre.batch_plan import epoch_plan
     from mmgenre.input_pipeline import MovieSource
     from mmgenre.models import fusion
     from mmgenre.prepared_dataset import open_dataset
     from mmgenre.programs import Programs
-    from mmgenre.split_predictions import predict_split
+    from mmgenre.split_predictions import compiled_views, predict_split
 
     dataset = open_dataset(args.data)
     programs = Programs(config, dataset)
@@ -76,26 +70,13 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, list[float]]:
     train_source = MovieSource(dataset, schema.TRAIN, config.data)
     source = MovieSource(dataset, args.split, training_feed.validation_data(config.data))
     feed = training_feed.open_feed(config, train_source, programs)
-    plan = plan_training_epoch(
-        train_source.num_tokens,
-        batch_size=config.batch_size,
-        bucket_lengths=config.data.bucket_lengths,
-        seed=config.seed,
-        epoch=0,
-    )
-    model = fusion.build(config.model)
-    views_step = parallel.jit_eval_step(functools.partial(branches.eval_views_step, model=model))
+    plan = epoch_plan(config, train_source.num_tokens, 0)
+    views_step = compiled_views(fusion.build(config.model))
 
     def train() -> int:
         nonlocal state
-        pending = None
         ends = training_feed.dispatch_ends(config, 0, 0, len(plan))
-        for dispatch in feed.dispatches(plan, 0, ends):
-            state, sums = feed.run(state, dispatch)
-            if pending is not None:  # One step late, as training reads them.
-                jax.device_get(pending)
-            pending = sums
-        jax.block_until_ready((state, pending))
+        state = run_dispatches(feed, state, feed.dispatches(plan, 0, ends))
         return len(plan) * config.batch_size
 
     def predict(step: Callable[..., Any]) -> int:

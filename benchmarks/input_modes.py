@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.configs import load_config
+from benchmarks.epochs import prepare_process, run_dispatches
 from benchmarks.machine import describe_machine
 from mmgenre.config import DATA_MODES
 
@@ -42,11 +42,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Measures, and prints a table."""
     args = parse_args()
-    from mmgenre import compiled_cache, processor
-
-    config = load_config(args.config)
-    compiled_cache.enable()
-    processor.use_all_cores(config.batch_size)  # Before JAX is imported, as in `mmgenre.main`.
+    config = prepare_process(args.config)
     result = {"machine": describe_machine(), "config": args.config, **measure(args, config)}
     trained = {name: config.batch_size / s for name, s in result["seconds_per_step"].items()}
     machine = result["machine"]
@@ -65,25 +61,17 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, config: Any) -> dict[str, Any]:
     """Returns the medians over all rounds, and the bytes of a movie."""
-    import jax
-
     from mmgenre import schema, training_feed
-    from mmgenre.batch_plan import plan_training_epoch
+    from mmgenre.batch_plan import epoch_plan
     from mmgenre.device_resident import Dispatch
     from mmgenre.input_pipeline import MovieSource
     from mmgenre.prepared_dataset import open_dataset
     from mmgenre.programs import Programs
 
     dataset = open_dataset(args.data)
-    plan = plan_training_epoch(
-        dataset.index(schema.TRAIN).num_tokens,
-        batch_size=config.batch_size,
-        bucket_lengths=config.data.bucket_lengths,
-        seed=config.seed,
-        epoch=0,
-    )
-    plan = type(plan)(plan.movies[: args.max_steps], plan.lengths[: args.max_steps])
     programs = Programs(config, dataset)
+    plan = epoch_plan(config, dataset.index(schema.TRAIN).num_tokens, 0)
+    plan = type(plan)(plan.movies[: args.max_steps], plan.lengths[: args.max_steps])
     state = programs.initial_state({})
 
     sources, feeds = {}, {}
@@ -103,15 +91,10 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, Any]:
     def train(name: str) -> float:
         """Trains one epoch; returns the seconds of a step."""
         nonlocal state
-        feed, pending, start = feeds.get(name, memory_feed), None, time.perf_counter()
+        feed, start = feeds.get(name, memory_feed), time.perf_counter()
         ends = training_feed.dispatch_ends(config, 0, 0, len(plan))
         dispatches = in_memory if name == IN_MEMORY else feed.dispatches(plan, 0, ends)
-        for dispatch in dispatches:
-            state, sums = feed.run(state, dispatch)
-            if pending is not None:  # One step late, as training reads them.
-                jax.device_get(pending)
-            pending = sums
-        jax.block_until_ready((state, pending))
+        state = run_dispatches(feed, state, dispatches)
         return (time.perf_counter() - start) / len(plan)
 
     def iterate(name: str) -> float:

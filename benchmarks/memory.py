@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.configs import load_config
 from benchmarks.machine import describe_machine
@@ -41,7 +41,7 @@ def main() -> None:
     """Measures, and prints a table."""
     args = parse_args()
     peaks = train(args)
-    state_mib = state_bytes(args.config) / 2**20
+    state_mib = state_bytes(args.config, args.data) / 2**20
     machine = describe_machine()
     print(f"{args.config}, {machine['cores']} cores, {machine['cpu']}")
     print(f"parameters and the optimizer's moments: {state_mib:.0f} MiB, once on each device")
@@ -101,21 +101,14 @@ def memory_mib(pid: int) -> dict[str, float]:
     return {"resident": resident / 2**10, "huge pages": huge / 2**10}
 
 
-def state_bytes(config_name: str) -> int:
+def state_bytes(config_name: str, data: str) -> int:
     """Returns the bytes of parameters and optimizer state, once."""
-    import functools
-
     import jax
 
-    from mmgenre import optimizer, random_streams
-    from mmgenre.models import fusion
-    from mmgenre.train_state import TrainState
+    from mmgenre.prepared_dataset import open_dataset
+    from mmgenre.programs import Programs
 
-    config: Any = load_config(config_name)
-    create = functools.partial(
-        TrainState.create, fusion.build(config.model), optimizer.build(config)
-    )
-    state = jax.eval_shape(create, random_streams.init_key(0))
+    state = Programs(load_config(config_name), open_dataset(data)).like
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
 
 

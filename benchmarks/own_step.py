@@ -8,13 +8,10 @@ from pathlib import Path
 
 def main() -> None:
     """Measures each batch of a folder: python -m benchmarks.own_step <config> <folder> <steps>."""
-    from benchmarks.configs import load_config
-    from mmgenre import compiled_cache, processor
+    from benchmarks.epochs import prepare_process
 
     name, folder, num_steps = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    config = load_config(name)
-    compiled_cache.enable()
-    processor.use_all_cores(config.batch_size)  # Before JAX is imported, as in `mmgenre.main`.
+    config = prepare_process(name)
 
     import jax
     import numpy as np

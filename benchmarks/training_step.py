@@ -121,18 +121,12 @@ def write_batches(data: str, config: Any, folder: Path) -> dict[int, int]:
     import numpy as np
 
     from mmgenre import schema
-    from mmgenre.batch_plan import plan_training_epoch
+    from mmgenre.batch_plan import epoch_plan
     from mmgenre.input_pipeline import MovieSource
     from mmgenre.prepared_dataset import open_dataset
 
     source = MovieSource(open_dataset(data), schema.TRAIN, config.data)
-    plan = plan_training_epoch(
-        source.num_tokens,
-        batch_size=config.batch_size,
-        bucket_lengths=config.data.bucket_lengths,
-        seed=config.seed,
-        epoch=0,
-    )
+    plan = epoch_plan(config, source.num_tokens, 0)
     lengths, counts = np.unique(plan.lengths, return_counts=True)
     first = np.array([np.flatnonzero(plan.lengths == length)[0] for length in lengths])
     chosen = dataclasses.replace(plan, movies=plan.movies[first], lengths=lengths)

@@ -97,8 +97,8 @@ class Client:
         self._config = config
         self._session = session
         self._base = config.base.rstrip("/")
-        self._deadlines: dict[asyncio.Task, float] = {}  # Of the requests under way.
-        self._overdue: set[asyncio.Task] = set()
+        # Of the requests under way; without one, `end_overdue` has ended it.
+        self._deadlines: dict[asyncio.Task, float] = {}
         self._not_before = 0.0  # A server that answers 429 means every request.
         self._next_slot = 0.0
 
@@ -179,7 +179,7 @@ class Client:
                 ) from error
             raise _NoConnection("no connection") from error
         except asyncio.CancelledError as error:
-            if task not in self._overdue or task.uncancel() > 0:
+            if task in self._deadlines or task.uncancel() > 0:
                 raise  # Somebody else wants the task to end.
             raise _Transient("timed out") from error
         except TimeoutError as error:
@@ -189,8 +189,7 @@ class Client:
         except (aiohttp.ClientError, OSError) as error:
             raise _Transient(type(error).__name__) from error
         finally:
-            del self._deadlines[task]
-            self._overdue.discard(task)
+            self._deadlines.pop(task, None)
         problem = image_check.problem(data)
         if problem:
             raise _Transient(problem, corrupt=True)
@@ -204,10 +203,9 @@ class Client:
         while True:
             await asyncio.sleep(min(1.0, self._config.timeout))
             now = time.monotonic()
-            for task, deadline in self._deadlines.items():
-                if deadline < now and task not in self._overdue:
-                    self._overdue.add(task)
-                    task.cancel()
+            for task in [task for task, deadline in self._deadlines.items() if deadline < now]:
+                del self._deadlines[task]
+                task.cancel()
 
     def _bad_status(self, response: aiohttp.ClientResponse) -> Exception:
         status = response.status

@@ -109,7 +109,7 @@ class Manifest:
         with self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO posters VALUES (?, ?, ?, ?)", rows)
 
-    def _write(self, path: str, data: bytes) -> None:
+    def _write(self, path: str, data: bytes | memoryview) -> None:
         self._number += 1
         temporary = f"{self._root}/{_TEMPORARY}/{self._number}"
         # A third of the time that a file object takes, and this is done for every poster.

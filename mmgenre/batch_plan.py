@@ -12,6 +12,7 @@ import dataclasses
 
 import numpy as np
 
+from mmgenre.config import Config
 from mmgenre.random_streams import epoch_generator
 
 
@@ -59,6 +60,23 @@ def plan_training_epoch(
     batches = movies[order].reshape((num_batches, batch_size))
     batches = batches[generator.permutation(num_batches)]
     return BatchPlan(batches, _padded_lengths(num_tokens[batches], bucket_lengths))
+
+
+def epoch_plan(config: Config, num_tokens: np.ndarray, epoch: int) -> BatchPlan:
+    """Returns `plan_training_epoch` of an experiment.
+
+    Args:
+      config: of the experiment.
+      num_tokens: <int32>[movies] of its train split, tokens of each overview.
+      epoch: counted from 0.
+    """
+    return plan_training_epoch(
+        num_tokens,
+        batch_size=config.batch_size,
+        bucket_lengths=config.data.bucket_lengths,
+        seed=config.seed,
+        epoch=epoch,
+    )
 
 
 def plan_evaluation(

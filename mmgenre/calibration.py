@@ -4,14 +4,14 @@ The threshold that is best for F1 is not 0.5: for a calibrated probability it is
 (Lipton et al., 2014), so about 0.3 here. The one that happens to be best for the labels of a
 thousand movies is noisy. A genre's threshold maximises instead the F1 that its calibrated
 probabilities let expect, in which the noise of single labels has no part, and is drawn a little
-toward the threshold that is best for all genres together. NumPy and SciPy only.
+toward the threshold that is best for all genres together.
 """
 
 from typing import Final
 
 import numpy as np
 
-from mmgenre import schema
+from mmgenre import metrics, schema
 from mmgenre.curves import ranked_curve
 from mmgenre.thresholds import DEFAULT_THRESHOLD, DecisionRule
 
@@ -36,6 +36,8 @@ def fit_decision_rule(logits: np.ndarray, labels: np.ndarray, chosen_on: str) ->
       micro F1. A genre that no movie or every movie has keeps temperature 1 and takes the global
       threshold.
     """
+    from scipy.special import expit
+
     labels = np.asarray(labels).astype(bool)
     temperatures = tuple(
         fit_temperature(logits[:, g], labels[:, g]) for g in range(schema.NUM_GENRES)
@@ -49,7 +51,7 @@ def fit_decision_rule(logits: np.ndarray, labels: np.ndarray, chosen_on: str) ->
             thresholds.append(global_threshold)
             continue
         logit = expected_f1_threshold(logits[:, g], labels[:, g])
-        own = float(_sigmoid(logit / temperatures[g]))
+        own = float(expit(logit / temperatures[g]))
         weight = positives / (positives + _SHRINKAGE)
         thresholds.append(weight * own + (1 - weight) * global_threshold)
     return DecisionRule(tuple(thresholds), temperatures, global_threshold, chosen_on)
@@ -69,7 +71,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     logits = logits.astype(np.float64)
 
     def loss(log_temperature: float) -> float:
-        return _log_loss(logits / np.exp(log_temperature), labels)
+        return metrics.log_loss(logits / np.exp(log_temperature), labels)
 
     fit = minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
     return float(np.exp(fit.x))
@@ -87,17 +89,18 @@ def expected_f1_threshold(logits: np.ndarray, labels: np.ndarray) -> float:
       labels: <bool>[movies], with both classes among them.
     """
     from scipy.optimize import minimize
+    from scipy.special import expit
 
     order = np.argsort(-logits, kind="stable")
     values, labels = logits[order].astype(np.float64), labels[order]
 
     def loss(parameters: np.ndarray) -> float:
         log_temperature, bias = parameters
-        return _log_loss(values / np.exp(log_temperature) + bias, labels)
+        return metrics.log_loss(values / np.exp(log_temperature) + bias, labels)
 
     fit = minimize(loss, [0.0, 0.0], bounds=[_LOG_TEMPERATURES, (None, None)], method="L-BFGS-B")
     log_temperature, bias = fit.x
-    probabilities = _sigmoid(values / np.exp(log_temperature) + bias)
+    probabilities = expit(values / np.exp(log_temperature) + bias)
     taken = np.arange(1, len(values) + 1)
     f1 = 2 * np.cumsum(probabilities) / (taken + probabilities.sum())
     last = int(np.argmax(f1))
@@ -120,11 +123,3 @@ def best_f1_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     best = 1 + int(np.argmax(curve.f1[1:]))  # The first point predicts nothing.
     below = curve.thresholds[best + 1] if best + 1 < len(curve.thresholds) else 0.0
     return float((curve.thresholds[best] + below) / 2)
-
-
-def _log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    return float(np.mean(np.logaddexp(0, logits) - logits * labels))
-
-
-def _sigmoid(logits: np.ndarray | float) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(0.5 * np.asarray(logits)))

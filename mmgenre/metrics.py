@@ -56,7 +56,7 @@ def summarize_counts(counts: dict[str, Any]) -> dict[str, float]:
 
 
 def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The mean sigmoid cross-entropy of logits and 0/1 labels, both [movies, genres]."""
+    """The mean sigmoid cross-entropy of logits and 0/1 labels, of the same shape."""
     logits = logits.astype(np.float64)
     return float(np.mean(np.logaddexp(0, logits) - logits * labels))
 

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from mmgenre import optimizer, parallel, random_streams, schema, steps
-from mmgenre.batch_plan import plan_training_epoch
+from mmgenre.batch_plan import epoch_plan
 from mmgenre.config import Config
 from mmgenre.errors import UserError
 from mmgenre.kernels.lstm_choice import require_kernel
@@ -103,13 +103,6 @@ class Programs:
         parallel.replicated(self._create_state).lower(self._init_key).compile()
 
     def _compile_first_step(self) -> None:
-        config = self._config
-        plan = plan_training_epoch(
-            self._num_tokens,
-            batch_size=config.batch_size,
-            bucket_lengths=config.data.bucket_lengths,
-            seed=config.seed,
-            epoch=0,
-        )
-        batch = functools.partial(fusion.example_batch, config.batch_size, int(plan.lengths[0]))
+        length = int(epoch_plan(self._config, self._num_tokens, 0).lengths[0])
+        batch = functools.partial(fusion.example_batch, self._config.batch_size, length)
         self._mapped.compile(self.like, jax.eval_shape(batch))

@@ -90,7 +90,7 @@ def record_split(run: RunDirectory, dataset: PreparedDataset, split: str) -> Spl
     source = MovieSource(dataset, split, config.data)
     model = fusion.build(config.model)
     params, step = load_best_params(run, model)
-    predictions = predict_split(_compiled_views(model), params, source, config)
+    predictions = predict_split(compiled_views(model), params, source, config)
     both, poster, overview = np.moveaxis(predictions.logits, 1, 0)
     return SplitRecord(
         step=step,
@@ -108,8 +108,8 @@ def record_split(run: RunDirectory, dataset: PreparedDataset, split: str) -> Spl
 
 
 @functools.cache
-def _compiled_views(model: fusion.FusionModel) -> Callable[..., Any]:
-    """Compiles once for all the splits of a run."""
+def compiled_views(model: fusion.FusionModel) -> Callable[..., Any]:
+    """Returns `branches.eval_views_step` for `predict_split`: once for all the splits of a run."""
     return parallel.jit_eval_step(functools.partial(branches.eval_views_step, model=model))
 
 

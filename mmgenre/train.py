@@ -20,7 +20,7 @@ from mmgenre import (
     training_feed,
     training_session,
 )
-from mmgenre.batch_plan import BatchPlan, plan_training_epoch
+from mmgenre.batch_plan import BatchPlan, epoch_plan
 from mmgenre.checkpoint import RunCheckpoints
 from mmgenre.config import Config
 from mmgenre.damaged_checkpoints import set_damaged_aside
@@ -130,13 +130,7 @@ class Trainer:
         partial: Any,
     ) -> TrainState:
         config = self.config
-        plan = plan_training_epoch(
-            self.train_source.num_tokens,
-            batch_size=config.batch_size,
-            bucket_lengths=config.data.bucket_lengths,
-            seed=config.seed,
-            epoch=epoch,
-        )
+        plan = epoch_plan(config, self.train_source.num_tokens, epoch)
         step, first_step = int(state.step), epoch * self.steps_per_epoch
         last_step = first_step + self.steps_per_epoch
         start = step - first_step  # Not 0 where a run was interrupted in an epoch.

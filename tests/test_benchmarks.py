@@ -9,19 +9,19 @@ from tests.commands import ROOT, run_module
 TRIAL = f"{ROOT}/configs/model1.py:trial"
 
 
-def test_training_step_beside_a_peer(tiny_dataset, tmp_path):
-    out = tmp_path / "out.json"
+def figures(benchmark, dataset, folder, *options):
+    """Runs a benchmark on a data set; returns what it writes."""
+    out = folder / "out.json"
     process = run_module(
-        "benchmarks.training_step",
-        f"--data={tiny_dataset.path}",
-        f"--configs={TRIAL}",
-        "--peers=keras-tf",
-        "--rounds=1",
-        "--steps=1",
-        f"--json={out}",
+        f"benchmarks.{benchmark}", f"--data={dataset.path}", *options, f"--json={out}"
     )
     assert process.returncode == 0, process.stderr
-    result = json.loads(out.read_text())["results"][TRIAL]
+    return json.loads(out.read_text())
+
+
+def test_training_step_beside_a_peer(tiny_dataset, tmp_path):
+    options = (f"--configs={TRIAL}", "--peers=keras-tf", "--rounds=1", "--steps=1")
+    result = figures("training_step", tiny_dataset, tmp_path, *options)["results"][TRIAL]
     assert set(result["steps"]) == {OURS, "keras-tf"}
     assert set(result["steps"]["keras-tf"]) == {"128"}
     assert set(result["batches"]) <= set(result["steps"][OURS])
@@ -54,17 +54,9 @@ def test_real_lengths_are_weighted_by_their_batches():
 
 
 def test_input_modes(tiny_dataset, tmp_path):
-    out = tmp_path / "out.json"
-    process = run_module(
-        "benchmarks.input_modes",
-        f"--data={tiny_dataset.path}",
-        f"--config={TRIAL}",
-        "--rounds=1",
-        "--max_steps=2",
-        f"--json={out}",
+    result = figures(
+        "input_modes", tiny_dataset, tmp_path, f"--config={TRIAL}", "--rounds=1", "--max_steps=2"
     )
-    assert process.returncode == 0, process.stderr
-    result = json.loads(out.read_text())
     assert set(result["seconds_per_step"]) == {"in memory", "stream", "host"}
     assert set(result["alone_seconds_per_batch"]) == {"stream", "host"}
     poster = 64 * 64 * 3
@@ -73,31 +65,14 @@ def test_input_modes(tiny_dataset, tmp_path):
 
 
 def test_evaluation_beside_training(tiny_dataset, tmp_path):
-    out = tmp_path / "out.json"
-    process = run_module(
-        "benchmarks.evaluation",
-        f"--data={tiny_dataset.path}",
-        f"--config={TRIAL}",
-        "--rounds=2",
-        f"--json={out}",
-    )
-    assert process.returncode == 0, process.stderr
-    rates = json.loads(out.read_text())["movies_per_second"]
+    result = figures("evaluation", tiny_dataset, tmp_path, f"--config={TRIAL}", "--rounds=2")
+    rates = result["movies_per_second"]
     assert set(rates) == {"training", "evaluation", "evaluation, three views"}
     assert all(len(values) == 2 and min(values) > 0 for values in rates.values())
 
 
 def test_memory_of_a_training(tiny_dataset, tmp_path):
-    out = tmp_path / "out.json"
-    process = run_module(
-        "benchmarks.memory",
-        f"--data={tiny_dataset.path}",
-        f"--config={TRIAL}",
-        "--epochs=2",
-        f"--json={out}",
-    )
-    assert process.returncode == 0, process.stderr
-    result = json.loads(out.read_text())
+    result = figures("memory", tiny_dataset, tmp_path, f"--config={TRIAL}", "--epochs=2")
     assert "start" in result["peak_mib"]
     for peak in result["peak_mib"].values():
         assert peak["resident"] > 100 and peak["huge pages"] <= peak["resident"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmgenre import schema
-from mmgenre.batch_plan import plan_training_epoch
+from mmgenre.batch_plan import epoch_plan
 from mmgenre.input_pipeline import MovieSource
 from mmgenre.parallel import MappedStep
 from mmgenre.programs import Programs
@@ -33,14 +33,7 @@ def compiled() -> list[str]:
 @pytest.fixture
 def first_batch(tiny_config, tiny_dataset) -> dict[str, np.ndarray]:
     source = MovieSource(tiny_dataset, schema.TRAIN, tiny_config.data)
-    plan = plan_training_epoch(
-        source.num_tokens,
-        batch_size=tiny_config.batch_size,
-        bucket_lengths=tiny_config.data.bucket_lengths,
-        seed=tiny_config.seed,
-        epoch=0,
-    )
-    return next(source.batches(plan))
+    return next(source.batches(epoch_plan(tiny_config, source.num_tokens, 0)))
 
 
 def test_nothing_is_compiled_again_after_compiling_ahead(
