@@ -9,11 +9,11 @@ from mmgenre.config import Config
 
 def prepare_process(config_name: str) -> Config:
     """Loads a config and sets this process up to train it; to be called before JAX is imported."""
-    from mmgenre import compiled_cache, processor
+    from mmgenre.machine import compilation_cache, cpu
 
     config = load_config(config_name)
-    compiled_cache.enable()
-    processor.use_all_cores(config.batch_size)
+    compilation_cache.enable()
+    cpu.use_all_cores(config.batch_size)
     return config
 
 

@@ -56,26 +56,26 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, config: Any) -> dict[str, list[float]]:
     """Returns movies per second of each kind of work, in each round."""
-    from mmgenre import training_feed
-    from mmgenre.batch_plan import epoch_plan
-    from mmgenre.input_pipeline import MovieSource
+    from mmgenre.dataset.batch_plan import epoch_plan
+    from mmgenre.dataset.pipeline import MovieSource
+    from mmgenre.dataset.prepared import open_dataset
+    from mmgenre.evaluation.predict_split import compiled_views, predict_split
     from mmgenre.models import fusion
-    from mmgenre.prepared_dataset import open_dataset
-    from mmgenre.programs import Programs
-    from mmgenre.split_predictions import compiled_views, predict_split
+    from mmgenre.training import feeds
+    from mmgenre.training.compiled_programs import Programs
 
     dataset = open_dataset(args.data)
     programs = Programs(config, dataset)
     state = programs.initial_state({})
     train_source = MovieSource(dataset, schema.TRAIN, config.data)
-    source = MovieSource(dataset, args.split, training_feed.validation_data(config.data))
-    feed = training_feed.open_feed(config, train_source, programs)
+    source = MovieSource(dataset, args.split, feeds.validation_data(config.data))
+    feed = feeds.open_feed(config, train_source, programs)
     plan = epoch_plan(config, train_source.num_tokens, 0)
     views_step = compiled_views(fusion.build(config.model))
 
     def train() -> int:
         nonlocal state
-        ends = training_feed.dispatch_ends(config, 0, 0, len(plan))
+        ends = feeds.dispatch_ends(config, 0, 0, len(plan))
         state = run_dispatches(feed, state, feed.dispatches(plan, 0, ends))
         return len(plan) * config.batch_size
 

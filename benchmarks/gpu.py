@@ -25,8 +25,8 @@ from typing import Any
 from benchmarks.gpu_cases import name_of, our_cases, torch_cases
 from benchmarks.gpu_data import Case, make_movies
 from benchmarks.gpu_table import print_table, summarize
-from mmgenre.batch_plan import plan_training_epoch
 from mmgenre.config import ModelConfig
+from mmgenre.dataset.batch_plan import plan_training_epoch
 
 BUCKETS = {"full": (128,), "real": (32, 64, 96, 128)}
 TRIAL_MODEL = ModelConfig(

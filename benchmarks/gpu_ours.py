@@ -14,15 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.gpu_data import Case, make_movies, serve
-from mmgenre import optimizer, parallel, random_streams, schema, steps
-from mmgenre.batch_plan import BatchPlan
+from mmgenre import schema
 from mmgenre.config import Config, ModelConfig
-from mmgenre.device_resident import ResidentFeed
+from mmgenre.dataset import random_streams
+from mmgenre.dataset.batch_plan import BatchPlan
+from mmgenre.distributed import device_mapping
 from mmgenre.kernels import conv, pallas_lstm
 from mmgenre.kernels.lstm import lstm_stack
 from mmgenre.kernels.lstm_choice import require_kernel
 from mmgenre.models import fusion
-from mmgenre.train_state import TrainState
+from mmgenre.training import optimizer, steps
+from mmgenre.training.resident_feed import ResidentFeed
+from mmgenre.training.state import TrainState
 
 
 def epoch_runner(
@@ -46,7 +49,7 @@ def epoch_runner(
         nonlocal state, start_steps
         if start_steps is None:
             require_kernel(model)
-            state = parallel.jit_replicated(create, random_streams.init_key(config.seed))
+            state = device_mapping.jit_replicated(create, random_streams.init_key(config.seed))
             make = resident_epoch if case.mode == "resident" else host_epoch
             start_steps = make(case, train_step, movies, plan)
             jax.block_until_ready(state)
@@ -87,7 +90,7 @@ def resident_epoch(case: Case, train_step: Any, movies: dict[str, np.ndarray], p
 def host_epoch(case: Case, train_step: Any, movies: dict[str, np.ndarray], plan: BatchPlan):
     """An epoch of batches that are gathered by NumPy and sent, a step a dispatch."""
     del case
-    step = parallel.pmap_train_step(train_step)
+    step = device_mapping.pmap_train_step(train_step)
 
     def epoch(state: Any) -> tuple[Any, list[Any]]:
         sums = []

@@ -61,12 +61,13 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, config: Any) -> dict[str, Any]:
     """Returns the medians over all rounds, and the bytes of a movie."""
-    from mmgenre import schema, training_feed
-    from mmgenre.batch_plan import epoch_plan
-    from mmgenre.device_resident import Dispatch
-    from mmgenre.input_pipeline import MovieSource
-    from mmgenre.prepared_dataset import open_dataset
-    from mmgenre.programs import Programs
+    from mmgenre import schema
+    from mmgenre.dataset.batch_plan import epoch_plan
+    from mmgenre.dataset.pipeline import MovieSource
+    from mmgenre.dataset.prepared import open_dataset
+    from mmgenre.training import feeds as training_feed
+    from mmgenre.training.compiled_programs import Programs
+    from mmgenre.training.resident_feed import Dispatch
 
     dataset = open_dataset(args.data)
     programs = Programs(config, dataset)

@@ -4,7 +4,7 @@ import os
 import time
 from typing import Any
 
-from mmgenre import environment
+from mmgenre.machine import environment
 
 
 def describe_machine() -> dict[str, Any]:

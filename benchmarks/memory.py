@@ -105,8 +105,8 @@ def state_bytes(config_name: str, data: str) -> int:
     """Returns the bytes of parameters and optimizer state, once."""
     import jax
 
-    from mmgenre.prepared_dataset import open_dataset
-    from mmgenre.programs import Programs
+    from mmgenre.dataset.prepared import open_dataset
+    from mmgenre.training.compiled_programs import Programs
 
     state = Programs(load_config(config_name), open_dataset(data)).like
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))

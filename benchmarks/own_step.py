@@ -17,15 +17,17 @@ def main() -> None:
     import numpy as np
 
     from benchmarks.peers.timing import measure
-    from mmgenre import optimizer, parallel, random_streams, steps
+    from mmgenre.dataset import random_streams
+    from mmgenre.distributed import device_mapping
     from mmgenre.models import fusion
-    from mmgenre.train_state import TrainState
+    from mmgenre.training import optimizer, steps
+    from mmgenre.training.state import TrainState
 
     model, tx = fusion.build(config.model), optimizer.build(config)
     create = functools.partial(TrainState.create, model, tx)
-    state = parallel.jit_replicated(create, random_streams.init_key(config.seed))
+    state = device_mapping.jit_replicated(create, random_streams.init_key(config.seed))
     dropout_key = random_streams.stream_key(config.seed, random_streams.DROPOUT)
-    train_step = parallel.pmap_train_step(
+    train_step = device_mapping.pmap_train_step(
         functools.partial(steps.train_step, model=model, optimizer=tx, dropout_key=dropout_key)
     )
     measured = {}

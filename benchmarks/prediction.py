@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from mmgenre import run_log
 from mmgenre.errors import run_command
+from mmgenre.machine import logs
 
 _OVERVIEW = (
     "A boy finds a map in the attic of his late grandfather, a sailor who never spoke of the sea. "
@@ -39,9 +39,9 @@ def measure_cold(run: str, poster: str, overview: str, repeats: int) -> np.ndarr
 
 def measure_warm(run: str, poster: str, overview: str, repeats: int) -> dict[str, np.ndarray]:
     """Returns the seconds <float>[repeats] of each stage, and of "all" by `predict` itself."""
-    from mmgenre.poster_source import read_poster
-    from mmgenre.posters import decode_poster
-    from mmgenre.predictor import GenrePredictor
+    from mmgenre.inputs.poster_decoder import decode_poster
+    from mmgenre.inputs.poster_source import read_poster
+    from mmgenre.prediction.predictor import GenrePredictor
 
     predictor = GenrePredictor.load(run)
     data = read_poster(poster)
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--cold", type=int, default=5, help="processes")
     args = parser.parse_args()
     poster = str(args.poster)
-    run_log.quiet_libraries()
+    logs.quiet_libraries()
     cold = measure_cold(args.run, poster, args.overview, args.cold)
     print(f"cores: {len(os.sched_getaffinity(0))}; load: {os.getloadavg()[0]:.1f}")
     print(f"cold, whole process: median {np.median(cold):.2f} s, slowest {cold.max():.2f} s")

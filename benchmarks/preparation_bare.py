@@ -15,9 +15,11 @@ from PIL import Image
 from tabulate import tabulate
 
 from benchmarks import poster_server
-from data_prep import decode, fetch, movies, storage, workers
 from data_prep.options import PrepareConfig
-from data_prep.progress import Progress
+from data_prep.posters import decode, fetch
+from data_prep.workspace import movie_file as movies
+from data_prep.workspace import storage, workers
+from data_prep.workspace.progress import Progress
 
 QUIET = Progress("none")
 
@@ -49,26 +51,27 @@ def decode_ratio(
     posters: Path, processes: int | None, repeat: int, prepared: Path
 ) -> dict[str, float]:
     """Times the decode stage of a prepared sample, from scratch, and the bare loop."""
-    from data_prep import folder, images
+    from data_prep.posters import poster_folder
+    from data_prep.workspace import pixel_parts
 
     processes = processes or workers.num_cores()
     paths = sorted(str(path) for path in posters.iterdir())
     chunks = [paths[start : start + 128] for start in range(0, len(paths), 128)]
-    source = folder.Folder(posters, "w154")
+    source = poster_folder.Folder(posters, "w154")
     ours, bare = [], []
     with storage.Workspace(prepared / ".work") as workspace:
         for _ in range(repeat):
             start = time.perf_counter()
             assert sum(workers.ordered_map(bare_decode, chunks, processes)) == len(paths)
             bare.append(len(paths) / (time.perf_counter() - start))
-            for path in (workspace.path / images.FOLDER).iterdir():
+            for path in (workspace.path / pixel_parts.FOLDER).iterdir():
                 path.unlink()
             start = time.perf_counter()
             decode.decode(workspace, source.locate, processes, QUIET)
             seconds = time.perf_counter() - start
             with movies.MovieFile(workspace.path) as movie_file:
                 counts, _ = decode.status_counts(workspace, len(movie_file))
-            ours.append(counts[images.FOUND] / seconds)
+            ours.append(counts[pixel_parts.FOUND] / seconds)
     return _ratio(ours, bare)
 
 

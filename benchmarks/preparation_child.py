@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from data_prep.prepare import PrepareConfig, prepare
-from data_prep.progress import Bar, Progress
+from data_prep.workspace.progress import Bar, Progress
 
 _EVERY = 0.05  # Seconds between two looks at memory.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_prep import workers
+from data_prep.workspace import workers
 from mmgenre import schema
 
 POSTER_SHARE = 0.35  # As in the sample.

@@ -102,23 +102,26 @@ def run_layout(args: argparse.Namespace, layout: str) -> dict:
 
 def measure(args: argparse.Namespace, *, num_processes: int, process_id: int, port: int) -> dict:
     """Trains `args.steps` steps as one of the processes of a layout."""
-    from mmgenre.cluster import Cluster
-    from mmgenre.membership import Membership
+    from mmgenre.distributed.cluster import Cluster
+    from mmgenre.distributed.process_place import Membership
 
     place = (f"localhost:{port}", num_processes, process_id)
     with Cluster(Membership.detect(*place, {})):
         import jax
 
-        from mmgenre import optimizer, parallel, random_streams, schema, steps
-        from mmgenre.batch_plan import plan_training_epoch
-        from mmgenre.input_pipeline import MovieSource
+        from mmgenre import schema
+        from mmgenre.dataset import random_streams
+        from mmgenre.dataset.batch_plan import plan_training_epoch
+        from mmgenre.dataset.pipeline import MovieSource
+        from mmgenre.dataset.prepared import open_dataset
+        from mmgenre.distributed import device_mapping
         from mmgenre.models import fusion
-        from mmgenre.prepared_dataset import open_dataset
-        from mmgenre.train_state import TrainState
+        from mmgenre.training import optimizer, steps
+        from mmgenre.training.state import TrainState
 
         config = load_config(args.config)
         batch_size = args.batch_size or config.batch_size
-        parallel.check_batch_size(batch_size)
+        device_mapping.check_batch_size(batch_size)
         source = MovieSource(open_dataset(args.data), schema.TRAIN, config.data)
         # All batches of one length: one compilation, and all steps alike.
         plan = functools.partial(
@@ -130,9 +133,9 @@ def measure(args: argparse.Namespace, *, num_processes: int, process_id: int, po
         )
         model, tx = fusion.build(config.model), optimizer.build(config)
         create = functools.partial(TrainState.create, model, tx)
-        state = parallel.jit_replicated(create, random_streams.init_key(config.seed))
+        state = device_mapping.jit_replicated(create, random_streams.init_key(config.seed))
         dropout_key = random_streams.stream_key(config.seed, random_streams.DROPOUT)
-        step = parallel.pmap_train_step(
+        step = device_mapping.pmap_train_step(
             functools.partial(
                 steps.train_step,
                 model=model,
@@ -141,7 +144,7 @@ def measure(args: argparse.Namespace, *, num_processes: int, process_id: int, po
                 branch_loss=config.branch_loss,
             )
         )
-        rows, done, epoch = parallel.local_rows(batch_size), 0, 0
+        rows, done, epoch = device_mapping.local_rows(batch_size), 0, 0
         while done < args.steps + 2:
             for batch in source.batches(plan(epoch=epoch), rows=rows):
                 state, sums = step(state, batch)

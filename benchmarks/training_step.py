@@ -121,9 +121,9 @@ def write_batches(data: str, config: Any, folder: Path) -> dict[int, int]:
     import numpy as np
 
     from mmgenre import schema
-    from mmgenre.batch_plan import epoch_plan
-    from mmgenre.input_pipeline import MovieSource
-    from mmgenre.prepared_dataset import open_dataset
+    from mmgenre.dataset.batch_plan import epoch_plan
+    from mmgenre.dataset.pipeline import MovieSource
+    from mmgenre.dataset.prepared import open_dataset
 
     source = MovieSource(open_dataset(data), schema.TRAIN, config.data)
     plan = epoch_plan(config, source.num_tokens, 0)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from etils import epath
 
 from data_prep.options import PrepareConfig, check, parse_args
-from data_prep.progress import Progress
+from data_prep.workspace.progress import Progress
+from mmgenre.dataset.prepared import TOKENIZER_FILE, PreparedDataset, open_dataset
 from mmgenre.errors import UserError, run_command
-from mmgenre.prepared_dataset import TOKENIZER_FILE, PreparedDataset, open_dataset
 
 if TYPE_CHECKING:
-    from data_prep import storage
+    from data_prep.workspace import storage
 
 __all__ = ["PrepareConfig", "prepare"]
 
@@ -32,7 +32,11 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
       UserError: an input is missing, damaged or of no use, or the options do not fit together.
     """
     # Late, so that the command line answers at once.
-    from data_prep import audit, decode, index, plot, read, split, storage, tokenise, workers, write
+    from data_prep.metadata import read
+    from data_prep.posters import decode
+    from data_prep.shards import audit, index, plot, write
+    from data_prep.splits import split, tokenise
+    from data_prep.workspace import storage, workers
 
     check(config)
     progress = progress or Progress(config.progress)
@@ -45,9 +49,9 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
         if config.runner is None:
             _posters(config, workspace, processes, progress)
         else:
-            from data_prep import beam_pipeline
+            from data_prep.beam import pipeline
 
-            beam_pipeline.decode(workspace, config, progress)
+            pipeline.decode(workspace, config, progress)
         statuses, digest = decode.status_counts(workspace, rows.kept)
         digest = storage.digest(rows.digest, digest)
         splits = split.split(
@@ -67,7 +71,7 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
         if config.runner is None:
             write.write(plan, processes, progress)
         else:
-            beam_pipeline.write(plan, config, progress)
+            pipeline.write(plan, config, progress)
         key = storage.digest(index.STAGE, index.VERSION, plan.key, name, dataclasses.asdict(rows))
         report = workspace.outcome(index.STAGE, key)
         if report is None or not _is_whole(out, report):
@@ -93,7 +97,7 @@ def _is_whole(out: epath.Path, report: dict[str, Any]) -> bool:
 
 
 def _work_folder(config: PrepareConfig, out: epath.Path) -> epath.PathLike:
-    from data_prep import storage
+    from data_prep.workspace import storage
 
     work = epath.Path(config.work) if config.work is not None else out / ".work"
     if config.runner is None and storage.is_remote(work):
@@ -108,10 +112,10 @@ def _posters(
     config: PrepareConfig, workspace: "storage.Workspace", processes: int, progress: Progress
 ) -> None:
     """Fetches the posters, if they come from a server, and decodes them."""
-    from data_prep import decode, fetch, folder
+    from data_prep.posters import decode, fetch, poster_folder
 
     if not fetch.is_address(config.posters):
-        source = folder.Folder(config.posters, config.width)
+        source = poster_folder.Folder(config.posters, config.width)
         decode.decode(workspace, source.locate, processes, progress)
         return
     server = fetch.server(config)
@@ -120,8 +124,8 @@ def _posters(
 
         def locate(poster_path: str) -> tuple[str, str]:
             if not poster_path:
-                return "", folder.NO_PATH
-            return manifest.locate(poster_path) or ("", folder.NOT_FOUND)
+                return "", poster_folder.NO_PATH
+            return manifest.locate(poster_path) or ("", poster_folder.NOT_FOUND)
 
         decode.decode(workspace, locate, processes, progress)
 

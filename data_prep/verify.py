@@ -16,12 +16,14 @@ from typing import Final
 import numpy as np
 from etils import epath
 
-from data_prep import checksums, verify_shard, workers
-from data_prep.progress import Progress
-from data_prep.verify_shard import ShardReport, ShardTask
-from mmgenre import prepared_dataset, schema
+from data_prep.shards import checksums, verify_shard
+from data_prep.shards.verify_shard import ShardReport, ShardTask
+from data_prep.workspace import workers
+from data_prep.workspace.progress import Progress
+from mmgenre import schema
+from mmgenre.dataset import prepared
+from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset
 from mmgenre.errors import UserError, run_command
-from mmgenre.prepared_dataset import DatasetInfo, PreparedDataset
 
 _MAX_LINES: Final = 50
 
@@ -45,17 +47,17 @@ def verify(path: epath.PathLike, processes: int | None = None, progress: str = "
     path = epath.Path(path)
     problems = list(checksums.check(path))
     try:
-        info = DatasetInfo.from_json((path / prepared_dataset.INFO_FILE).read_text())
+        info = DatasetInfo.from_json((path / prepared.INFO_FILE).read_text())
     except (OSError, ValueError, KeyError, TypeError) as error:
         if problems:  # It was a data set; its description is damaged.
             return problems
         raise UserError(
             f"{path} is not a prepared data set; prepare one with python -m data_prep.prepare"
         ) from error
-    if info.schema_version != prepared_dataset.SCHEMA_VERSION:
+    if info.schema_version != prepared.SCHEMA_VERSION:
         raise UserError(f"{path} has schema version {info.schema_version}; prepare it again")
     dataset = PreparedDataset(path, info)
-    tokenizer_ok = prepared_dataset.file_sha256(dataset.tokenizer_path) == info.tokenizer_sha256
+    tokenizer_ok = prepared.file_sha256(dataset.tokenizer_path) == info.tokenizer_sha256
     if not tokenizer_ok:
         problems.append("tokenizer.json is not the one that the data set was written with")
     problems += _check_files(dataset)
@@ -135,7 +137,7 @@ def _check_index(
     )
     fields = (index.shard, index.offset, index.num_bytes, index.num_tokens)
     if not all(map(np.array_equal, fields, found)):
-        yield f"{prepared_dataset.INDEX_FILE} does not fit the records of {split}"
+        yield f"{prepared.INDEX_FILE} does not fit the records of {split}"
 
 
 def _check_leaks(reports: dict[str, list[ShardReport]]) -> Iterator[str]:
@@ -159,7 +161,7 @@ def _check_leaks(reports: dict[str, list[ShardReport]]) -> Iterator[str]:
 
 def summary(path: epath.PathLike) -> str:
     """One line on a data set that is well."""
-    info = prepared_dataset.open_dataset(path).info
+    info = prepared.open_dataset(path).info
     counts = ", ".join(
         f"{split.num_movies:,} {name} in {len(split.shard_sizes)} shards"
         for name, split in info.splits.items()

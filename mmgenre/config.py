@@ -81,8 +81,8 @@ class ModelConfig:
       ngram_dropout: rate on words and pairs there.
       augment_posters: whether training flips, shifts and brightens posters at random.
       word_vectors: what the embedding starts from: a file of word vectors in word2vec's or GloVe's
-        text format, "cooccurrence" for vectors made from the train split (`mmgenre.cooccurrence`),
-        or empty for random values.
+        text format, "cooccurrence" for vectors made from the train split
+        (`mmgenre.training.cooccurrence`), or empty for random values.
     """
 
     vocabulary_size: int = 20_000

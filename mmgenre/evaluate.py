@@ -7,8 +7,9 @@ import argparse
 
 from etils import epath
 
-from mmgenre import compiled_cache, processor, remote, schema
+from mmgenre import schema
 from mmgenre.errors import run_command
+from mmgenre.machine import compilation_cache, cpu, files
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -29,15 +30,15 @@ def main() -> None:
     """The command line."""
     args = parse_args()
     # JAX and TensorFlow take seconds to import: first what needs neither of them.
-    from mmgenre.prepared_dataset import open_dataset
-    from mmgenre.run_directory import RunDirectory
+    from mmgenre.dataset.prepared import open_dataset
+    from mmgenre.runs.directory import RunDirectory
 
     if args.out is not None:
-        remote.require_folder(args.out)
+        files.require_folder(args.out)
     run, dataset = RunDirectory.open(args.run), open_dataset(args.data)
-    compiled_cache.enable()
-    processor.use_all_cores(run.load_config().batch_size)
-    from mmgenre.evaluation import evaluate_and_write
+    compilation_cache.enable()
+    cpu.use_all_cores(run.load_config().batch_size)
+    from mmgenre.evaluation.evaluate_run import evaluate_and_write
 
     evaluate_and_write(run, dataset, args.split, args.out)
 

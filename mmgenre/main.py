@@ -23,15 +23,15 @@ from absl import flags
 from etils import epath
 from ml_collections import config_flags
 
-from mmgenre import compiled_cache, interruption, processor
 from mmgenre.config import Config
+from mmgenre.distributed.process_place import Membership
 from mmgenre.errors import UserError, run_command
-from mmgenre.membership import Membership
+from mmgenre.machine import compilation_cache, cpu, signals
 
 # Heavy imports (JAX, TensorFlow) happen in `run`, after the command line has been checked.
 
 if TYPE_CHECKING:
-    from mmgenre.run_directory import RunDirectory
+    from mmgenre.runs.directory import RunDirectory
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", help_string="file with get_config(), such as configs/model1.py", lock_config=True
@@ -93,26 +93,28 @@ def parse_command_line(argv: list[str]) -> tuple[Config, str, Membership | None]
 
 def run(config: Config, workdir: str, membership: Membership | None) -> None:
     """Trains and evaluates; what the command does once its arguments are known to be right."""
-    compiled_cache.enable()
+    compilation_cache.enable()
     if membership is None:
-        processor.use_all_cores(config.batch_size)
-    from mmgenre import run_log
-    from mmgenre.cluster import Cluster
+        cpu.use_all_cores(config.batch_size)
+    from mmgenre.distributed.cluster import Cluster
+    from mmgenre.machine import logs
 
-    run_log.log_to_stderr()
+    logs.log_to_stderr()
     with Cluster(membership) as processes, contextlib.ExitStack() as until_end:
         if not processes.is_first:
-            run_log.only_warnings()
+            logs.only_warnings()
         _run(config, epath.Path(workdir), until_end)
 
 
 def _run(config: Config, workdir: epath.Path, until_end: contextlib.ExitStack) -> None:
-    from mmgenre import cluster, run_lock, run_log
-    from mmgenre.prepared_dataset import open_dataset
-    from mmgenre.run_directory import RunDirectory
+    from mmgenre.dataset.prepared import open_dataset
+    from mmgenre.distributed import cluster
+    from mmgenre.machine import logs
+    from mmgenre.runs import lock
+    from mmgenre.runs.directory import RunDirectory
 
     if not config.data.dir:
-        from data_prep.demo import ensure_demo_dataset
+        from data_prep.demo.prepared import ensure_demo_dataset
 
         _log.info("data set: none given with --config.data.dir, so the built-in demo corpus")
         folder = cluster.on_first_process(lambda: str(ensure_demo_dataset()))
@@ -124,20 +126,20 @@ def _run(config: Config, workdir: epath.Path, until_end: contextlib.ExitStack) -
     _log.info("data set: %s (%s; %s)", dataset.info.name, dataset.path, movies)
 
     def start_run() -> None:
-        until_end.enter_context(run_lock.held(workdir))
-        run_log.log_to_file(RunDirectory.start(workdir, config, dataset).log_file)
+        until_end.enter_context(lock.held(workdir))
+        logs.log_to_file(RunDirectory.start(workdir, config, dataset).log_file)
 
     cluster.on_first_process(start_run)
     # TensorFlow and Orbax take seconds to import: first the answers that need neither.
-    from mmgenre.programs import Programs
+    from mmgenre.training.compiled_programs import Programs
 
     run_directory, programs = RunDirectory(workdir), Programs(config, dataset)
     if not any(run_directory.checkpoints.glob("*")):
         programs.compile_ahead()
     with _no_garbage_collection():
-        from mmgenre import train
+        from mmgenre.training import trainer
 
-    train.train_and_evaluate(config, dataset, run_directory, programs)
+    trainer.train_and_evaluate(config, dataset, run_directory, programs)
     # The others wait for the report here: leaving together has a time limit.
     cluster.on_first_process(lambda: _write_report(run_directory))
 
@@ -157,18 +159,18 @@ def _no_garbage_collection() -> Iterator[None]:
 
 def _write_report(run_directory: "RunDirectory") -> None:
     """Draws what was measured, where people look at it."""
-    from mmgenre import tensorboard_figures
+    from mmgenre.report import tensorboard
     from mmgenre.report.page import write_report
 
     print(f"results: {run_directory.path}")
-    tensorboard_figures.write_test_evaluation(run_directory)
+    tensorboard.write_test_evaluation(run_directory)
     print(f"report: {write_report([run_directory])}")
 
 
 def main() -> None:
     """The command line."""
     if parsed := parse_command_line(sys.argv):
-        interruption.install(shlex.join(["python", "-m", "mmgenre.main", *sys.argv[1:]]))
+        signals.install(shlex.join(["python", "-m", "mmgenre.main", *sys.argv[1:]]))
         run(*parsed)
 
 

@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mmgenre import overview_text, run_log, schema
+from mmgenre import schema
 from mmgenre.errors import UserError, run_command
+from mmgenre.inputs import overview_text
+from mmgenre.machine import logs
 
 if TYPE_CHECKING:
-    from mmgenre.predictor import Prediction
+    from mmgenre.prediction.predictor import Prediction
 
 # Heavy imports (JAX) happen once the command line has been checked.
 
@@ -133,14 +135,14 @@ def _other(half: str) -> str:
 def main() -> None:
     """The command line."""
     args = parse_arguments()
-    run_log.quiet_libraries()
+    logs.quiet_libraries()
     if args.csv is not None:
-        from mmgenre.batch_prediction import predict_csv
+        from mmgenre.prediction.table import predict_csv
 
         predict_csv(args.run, csv_file=args.csv, posters=args.posters, out=args.out)
         return
     overview = read_overview(args)
-    from mmgenre.predictor import GenrePredictor
+    from mmgenre.prediction.predictor import GenrePredictor
 
     predictor = GenrePredictor.load(args.run)
     (prediction,) = predictor.predict(posters=[args.poster], overviews=[overview])
@@ -149,7 +151,7 @@ def main() -> None:
     else:
         print(format_prediction(prediction, width=shutil.get_terminal_size().columns))
     if args.explain is not None:
-        from mmgenre.explain import write_explanation
+        from mmgenre.prediction.explanation import write_explanation
 
         write_explanation(predictor, args.explain, poster=args.poster, overview=overview)
         print(f"explanation: {args.explain}", file=sys.stderr)

@@ -43,17 +43,17 @@ VALIDATION: Final = "validation"
 TEST: Final = "test"
 SPLITS: Final = (TRAIN, VALIDATION, TEST)
 
-# The features of one movie in a record of a prepared data set (see `mmgenre.prepared_dataset`).
+# The features of one movie in a record of a prepared data set (see `mmgenre.dataset.prepared`).
 POSTER: Final = "poster"  # <uint8>[64, 64, 3], RGB; zeros where there is no poster.
 HAS_POSTER: Final = "has_poster"  # <bool>[]
-TOKENS: Final = "tokens"  # <int32>[num_tokens], ids of `mmgenre.tokenizer`; may be empty.
+TOKENS: Final = "tokens"  # <int32>[num_tokens], ids of `mmgenre.inputs.tokenizer`; may be empty.
 LABELS: Final = "labels"  # <uint8>[18], 1 where the movie has the genre.
 ID: Final = "id"  # <string>[], the movie's id in the metadata.
 TITLE: Final = "title"  # <string>[]
 OVERVIEW: Final = "overview"  # <string>[], the text that `tokens` were made from.
 RECORD_FEATURES: Final = (POSTER, HAS_POSTER, TOKENS, LABELS, ID, TITLE, OVERVIEW)
 
-# The features that a batch has besides (see `mmgenre.input_pipeline`).
+# The features that a batch has besides (see `mmgenre.dataset.pipeline`).
 LENGTH: Final = "length"  # <int32>[batch], tokens that are not padding, at least 1.
 HAS_OVERVIEW: Final = "has_overview"  # <bool>[batch]
 MASK: Final = "mask"  # <float32>[batch], 1 for a movie, 0 for padding of the batch.

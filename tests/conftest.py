@@ -4,22 +4,22 @@ import dataclasses
 import os
 from pathlib import Path
 
-from mmgenre import compiled_cache
+from mmgenre.machine import compilation_cache
 from tests.commands import CACHE, xla_flags
 
 # Before JAX is imported anywhere: tests of several devices need several, and what one worker or
 # run has compiled serves the next.
 os.environ["XLA_FLAGS"] = xla_flags(4)
 os.environ["XDG_CACHE_HOME"] = str(CACHE)
-compiled_cache.enable()
+compilation_cache.enable()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
 from etils import epath
 
 from mmgenre.config import Config, DataConfig, ModelConfig
-from mmgenre.prepared_dataset import PreparedDataset
-from mmgenre.run_directory import RunDirectory
+from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.runs.directory import RunDirectory
 from tests import movie_files
 
 TINY_MODEL = ModelConfig(
@@ -37,7 +37,7 @@ TINY_MODEL = ModelConfig(
 @pytest.fixture(scope="session")
 def demo_corpus(tmp_path_factory: pytest.TempPathFactory) -> epath.Path:
     """A folder with the metadata and posters of 160 movies."""
-    from data_prep.demo_corpus import write_demo_corpus
+    from data_prep.demo.corpus import write_demo_corpus
 
     folder = epath.Path(tmp_path_factory.mktemp("demo")) / "corpus"
     write_demo_corpus(folder, num_movies=160, seed=1)
@@ -101,7 +101,7 @@ def tiny_run(
     tiny_config: Config, tiny_dataset: PreparedDataset, tmp_path_factory: pytest.TempPathFactory
 ) -> RunDirectory:
     """A finished run of `tiny_config`; tests read it and change copies only."""
-    from mmgenre.train import train_and_evaluate
+    from mmgenre.training.trainer import train_and_evaluate
 
     config = dataclasses.replace(tiny_config, name="tiny")
     run = RunDirectory.start(tmp_path_factory.mktemp("runs") / "tiny", config, tiny_dataset)

@@ -16,7 +16,7 @@ import numpy as np
 from etils import epath
 
 from mmgenre.config import Config
-from mmgenre.metric_rows import read_rows
+from mmgenre.runs.metric_rows import read_rows
 from tests.commands import ROOT, environment
 
 TINY = (

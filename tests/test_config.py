@@ -97,7 +97,7 @@ def test_whole_numbers_are_accepted_as_fractions():
 
 def test_every_setting_is_held_or_known_to_be_free():
     """A new setting that changes results must not be changed on resuming unnoticed."""
-    from mmgenre.run_directory import _COMPARED
+    from mmgenre.runs.directory import _COMPARED
 
     free = {"name", "epochs", "patience", "log_every_steps", "checkpoint_every_steps"}
     free |= {"steps_per_dispatch"}

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from mmgenre.metric_rows import read_rows
-from mmgenre.run_directory import RunDirectory
+from mmgenre.runs.directory import RunDirectory
+from mmgenre.runs.metric_rows import read_rows
 from tests.commands import run_module
 
 MODEL1 = "--config=configs/model1.py:trial"

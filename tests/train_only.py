@@ -10,13 +10,14 @@ import sys
 
 from etils import epath
 
-from mmgenre import cluster, interruption
-from mmgenre.cluster import Cluster
 from mmgenre.config import Config
+from mmgenre.dataset.prepared import open_dataset
+from mmgenre.distributed import cluster
+from mmgenre.distributed.cluster import Cluster
+from mmgenre.distributed.process_place import Membership
 from mmgenre.errors import run_command
-from mmgenre.membership import Membership
-from mmgenre.prepared_dataset import open_dataset
-from mmgenre.run_directory import RunDirectory
+from mmgenre.machine import signals
+from mmgenre.runs.directory import RunDirectory
 
 
 def main() -> None:
@@ -24,9 +25,9 @@ def main() -> None:
     config = Config.from_json(fields["config"])
     dataset = open_dataset(config.data.dir)
     places = (fields.get(name) for name in ("coordinator", "num_processes", "process_id"))
-    interruption.install("")
+    signals.install("")
     with Cluster(Membership.detect(*places, {})):
-        from mmgenre.train import Trainer
+        from mmgenre.training.trainer import Trainer
 
         for job in fields["jobs"]:
             train_job(Trainer, config, dataset, job)
@@ -38,7 +39,7 @@ def train_job(trainer, config, dataset, job) -> None:
     config = dataclasses.replace(config, model=model, epochs=job["epochs"])
     workdir = epath.Path(job["workdir"])
     cluster.on_first_process(lambda: RunDirectory.start(workdir, config, dataset) and None)
-    with interruption.graceful():
+    with signals.graceful():
         trainer(config, dataset, RunDirectory(workdir)).train()
 
 

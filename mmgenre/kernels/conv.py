@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mmgenre.kernels import direct_conv, few_channels, portable, winograd
+from mmgenre.kernels import gpu_conv, patch_conv, plain_kernels, winograd
 
 Method = Literal["auto", "plain", "direct", "winograd"]
 Layer = tuple[jax.Array, jax.Array]
@@ -35,7 +35,7 @@ def conv_stack(
         "direct" calls it, too: see `direct_conv`. "winograd" is for CPUs: it computes in float32
         whatever the input, with rounding errors some ten times those of "plain" (about 1e-5 of the
         largest output). "auto" is "winograd" on a CPU, `GPU_METHOD` elsewhere, and "plain" within
-        `portable.kernels()`.
+        `plain_kernels.kernels()`.
 
     Where several places of a pooling window tie, "plain" sends the gradient to the first.
     "winograd" does too, but its rounding differs from place to place, so that where exact
@@ -48,11 +48,11 @@ def conv_stack(
     """
     if method == "auto":
         fast = "winograd" if jax.default_backend() == "cpu" else GPU_METHOD
-        method = "plain" if portable.chosen() else fast
+        method = "plain" if plain_kernels.chosen() else fast
     if method not in ("plain", "direct", "winograd"):
         raise ValueError(f"unknown method {method!r}")
     if method != "winograd":
-        layer = _plain_layer if method == "plain" else direct_conv.layer
+        layer = _plain_layer if method == "plain" else gpu_conv.layer
         for kernel, bias in layers:
             posters = layer(posters, kernel, bias)
         return posters
@@ -71,7 +71,7 @@ def _plain_layer(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
 
 
 def _algorithm(kernel: jax.Array) -> ModuleType:
-    return few_channels if kernel.shape[2] <= FEW_CHANNELS else winograd
+    return patch_conv if kernel.shape[2] <= FEW_CHANNELS else winograd
 
 
 def _chunk(x: jax.Array, kernel: jax.Array) -> int:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from mmgenre.kernels import portable
+from mmgenre.kernels import plain_kernels
 
 Method = Literal["auto", "plain", "fused_gates", "cudnn", "pallas"]
 Layer = tuple[jax.Array, jax.Array, jax.Array]
@@ -39,7 +39,7 @@ def lstm_stack(
       method: "plain" is a scanned cell that XLA differentiates: the reference. "fused_gates" is for
         CPUs: see `_layer`; it computes in float32 whatever the inputs. "cudnn" and "pallas" need a
         GPU: see `cudnn_lstm` and `pallas_lstm`. "auto" is "fused_gates" on a CPU, and else, and
-        within `portable.kernels()`, "plain".
+        within `plain_kernels.kernels()`, "plain".
       time_major: whether time comes before batch in inputs, masks and result. That saves the two
         transpositions of the other order: an embedding of transposed tokens is time-major at no
         cost.
@@ -48,7 +48,9 @@ def lstm_stack(
       <float>[B, T, H] (or [T, B, H]): every output of the last layer, dtype of the inputs.
     """
     if method == "auto":
-        method = "plain" if portable.chosen() or jax.default_backend() != "cpu" else "fused_gates"
+        method = (
+            "plain" if plain_kernels.chosen() or jax.default_backend() != "cpu" else "fused_gates"
+        )
     if method not in _LAYERS:
         raise ValueError(f"unknown method {method!r}")
     masks = [None] * len(layers) if dropout_masks is None else list(dropout_masks)

@@ -6,7 +6,7 @@ import jax
 
 from mmgenre.config import ModelConfig
 from mmgenre.errors import UserError
-from mmgenre.kernels import portable
+from mmgenre.kernels import plain_kernels
 from mmgenre.kernels.lstm import Method
 
 _GPU_KERNELS: Final = ("cudnn", "pallas")
@@ -16,9 +16,9 @@ def method_of(lstm_kernel: str) -> Method:
     """Returns the method of `lstm_stack` for a `ModelConfig.lstm_kernel`.
 
     They all compute the same function, so a model that was trained with a kernel for GPUs is used
-    elsewhere, too: without a GPU, and within `portable.kernels()`, they stand for "auto".
+    elsewhere, too: without a GPU, and within `plain_kernels.kernels()`, they stand for "auto".
     """
-    if lstm_kernel == "auto" or portable.chosen():
+    if lstm_kernel == "auto" or plain_kernels.chosen():
         return "auto"
     if lstm_kernel == "scan":
         return "plain"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mmgenre import operating_points
+from mmgenre.evaluation import operating_points
 from mmgenre.report import figures_overall
 from mmgenre.report.run_data import RunData
 from mmgenre.report.style import Figure

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from mmgenre import curves, environment, metrics, modality, schema
+from mmgenre import schema
+from mmgenre.evaluation import curves, metrics, poster_share
+from mmgenre.machine import environment
 from mmgenre.report import (
     figures_overall,
     figures_per_genre,
@@ -75,7 +77,7 @@ def build_figures(data: RunData, report: dict[str, Any]) -> dict[str, Figure]:
 
 
 def _view_figures(data: RunData) -> list[Figure]:
-    both = modality.has_both(data.test)
+    both = poster_share.has_both(data.test)
     if not both.any():
         return []
     views = {
@@ -93,7 +95,7 @@ def _view_figures(data: RunData) -> list[Figure]:
             "overview alone, or both; over the test movies that have both.",
             "branches",
         ),
-        figures_overall.modality_shares(modality.poster_share_per_genre(data.test)),
+        figures_overall.modality_shares(poster_share.poster_share_per_genre(data.test)),
     ]
 
 
@@ -108,7 +110,7 @@ def _views(data: RunData) -> dict[str, np.ndarray]:
 
 def branch_table(data: RunData) -> dict[str, Any] | None:
     """Returns the main metrics of each branch alone and of the fusion, on movies that have both."""
-    both = modality.has_both(data.test)
+    both = poster_share.has_both(data.test)
     if not both.any():
         return None
     columns = {

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmgenre import curves
+from mmgenre.evaluation import curves
 from mmgenre.report import style
 from mmgenre.report.style import Figure
 

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from mmgenre import schema
 from mmgenre.errors import UserError
-from mmgenre.pages import render
+from mmgenre.html.pages import render
 from mmgenre.report import against_baselines, comparison, contents
 from mmgenre.report.run_data import RunData
 from mmgenre.report.style import Figure
-from mmgenre.run_directory import RunDirectory
+from mmgenre.runs.directory import RunDirectory
 
 PAGE: Final = "report.html"
 FIGURES: Final = "report-figures"

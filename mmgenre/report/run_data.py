@@ -8,14 +8,16 @@ from typing import Any, Self
 import numpy as np
 from etils import epath
 
-from mmgenre import evaluation_record, schema, training_session
+from mmgenre import schema
 from mmgenre.config import Config
+from mmgenre.dataset.prepared import DatasetInfo
 from mmgenre.errors import UserError
-from mmgenre.evaluation_record import SplitRecord
-from mmgenre.metric_rows import read_rows
-from mmgenre.prepared_dataset import DatasetInfo
-from mmgenre.run_directory import RunDirectory
-from mmgenre.thresholds import DecisionRule
+from mmgenre.evaluation import split_record
+from mmgenre.evaluation.decision_rule import DecisionRule
+from mmgenre.evaluation.split_record import SplitRecord
+from mmgenre.runs import sessions as training_session
+from mmgenre.runs.directory import RunDirectory
+from mmgenre.runs.metric_rows import read_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +76,7 @@ class RunData:
           UserError: it is no run, has no checkpoint or no evaluation yet, or a file is damaged.
         """
         run = RunDirectory.open(path)
-        predictions = evaluation_record.predictions_file(run, schema.TEST)
+        predictions = split_record.predictions_file(run, schema.TEST)
         evaluation_file = run.evaluation_file(schema.TEST)
         if not predictions.exists() or not evaluation_file.exists():
             if not any(run.checkpoints.glob("*")):
@@ -83,7 +85,7 @@ class RunData:
                 f"{path} has not been evaluated yet; let the training run end, or evaluate it: "
                 f"python -m mmgenre.evaluate --run {path} --data <prepared data set>"
             )
-        validation = evaluation_record.predictions_file(run, schema.VALIDATION)
+        validation = split_record.predictions_file(run, schema.VALIDATION)
         try:
             evaluation = json.loads(evaluation_file.read_text())
             # What the page takes from it must be there.
@@ -100,5 +102,5 @@ class RunData:
             test=SplitRecord.load(predictions),
             validation=SplitRecord.load(validation) if validation.exists() else None,
             evaluation=evaluation,
-            movies=evaluation_record.load_movies(evaluation_record.movies_file(run, schema.TEST)),
+            movies=split_record.load_movies(split_record.movies_file(run, schema.TEST)),
         )

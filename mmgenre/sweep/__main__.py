@@ -21,8 +21,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from mmgenre import main as training
-from mmgenre import remote, run_log
 from mmgenre.errors import UserError, run_command
+from mmgenre.machine import files, logs
 from mmgenre.sweep.grid import parse_grid, points
 from mmgenre.sweep.runner import Plan, run
 
@@ -61,7 +61,7 @@ def parse_command_line(argv: Sequence[str]) -> Plan:
         if name in overridden:
             raise UserError(f"{name} is set by --config.{name} and varies in --grid; choose one")
     folder = args.workdir or f"runs/{base.name}-sweep"
-    if remote.is_remote(folder):
+    if files.is_remote(folder):
         raise UserError(f"--workdir is {folder}, but a sweep's folder must be on a file system")
     return Plan(
         axes=axes,
@@ -82,7 +82,7 @@ class _Parser(argparse.ArgumentParser):
 def main() -> None:
     """The command line."""
     plan = parse_command_line(sys.argv)
-    run_log.log_to_stderr()
+    logs.log_to_stderr()
     run(plan)
 
 

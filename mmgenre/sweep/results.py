@@ -10,9 +10,10 @@ from typing import Any, Final, Self
 from etils import epath
 from tabulate import tabulate
 
-from mmgenre import environment, training_session
-from mmgenre.metric_rows import read_rows
-from mmgenre.run_directory import RunDirectory, write_json, write_text
+from mmgenre.machine import environment
+from mmgenre.runs import sessions as training_session
+from mmgenre.runs.directory import RunDirectory, write_json, write_text
+from mmgenre.runs.metric_rows import read_rows
 from mmgenre.sweep.grid import SEED, Axes, Point, as_text
 
 DONE: Final = "done"

@@ -10,11 +10,12 @@ from typing import Final
 
 from etils import epath
 
-from mmgenre import environment, run_lock
 from mmgenre.config import Config
+from mmgenre.dataset.prepared import open_dataset
 from mmgenre.errors import Interrupted, RunError, UserError
-from mmgenre.prepared_dataset import open_dataset
-from mmgenre.run_directory import RunDirectory, write_json
+from mmgenre.machine import environment
+from mmgenre.runs import lock
+from mmgenre.runs.directory import RunDirectory, write_json
 from mmgenre.sweep import child, results
 from mmgenre.sweep.grid import Axes, Point
 from mmgenre.sweep.results import DONE, FAILED, NOT_DONE, PointResult
@@ -67,7 +68,7 @@ def run(plan: Plan) -> None:
     _check_folders(plan)
     signals = child.Signals()
     signals.install()
-    with run_lock.held(epath.Path(plan.folder)):
+    with lock.held(epath.Path(plan.folder)):
         try:
             found = _Sweep(plan, signals).train()
         except OSError as error:

@@ -1,0 +1,50 @@
+"""One split of a prepared data set as a TFDS builder, which writes it on Apache Beam."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from etils import epath
+
+from data_prep.beam import pipeline
+from data_prep.shards import index
+from data_prep.splits import split
+from data_prep.workspace import pixel_parts
+
+
+class MoviesBuilder(tfds.core.GeneratorBasedBuilder):
+    """Reads a workspace's movies part by part, and writes those of one split.
+
+    Args:
+      split: name of the split.
+      workspace: folder of the stages' results, within reach of all workers.
+      max_tokens: where token sequences are cut.
+      data_dir: under which TFDS writes.
+    """
+
+    name = "mmgenre"
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(self, *, split: str, workspace: str, max_tokens: int, data_dir: epath.PathLike):
+        self._split = split
+        self._workspace = workspace
+        self._max_tokens = max_tokens
+        super().__init__(data_dir=data_dir)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(builder=self, features=index.tfds_features())
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        del dl_manager  # Everything is in the workspace.
+        return {self._split: self._generate_examples()}
+
+    def _generate_examples(self) -> Any:
+        beam = tfds.core.lazy_imports.apache_beam
+        with (epath.Path(self._workspace) / split.SPLIT_FILE).open("rb") as file:
+            num_parts = pixel_parts.num_parts(len(np.load(file)))
+        return (
+            f"Parts of {self._split}" >> beam.Create(range(num_parts))
+            | "Spread" >> beam.Reshuffle()
+            | "Read"
+            >> beam.FlatMap(pipeline.part_records, self._workspace, self._split, self._max_tokens)
+        )

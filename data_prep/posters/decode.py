@@ -1,0 +1,137 @@
+"""Stage 3, decode: poster files to the pixels that the model sees, on all cores.
+
+Results are stored in parts of `pixel_parts.PART` movies, each by one process. A part is done again
+only when a file that it was made from has changed, so a killed run loses the parts under way at
+most.
+"""
+
+import collections
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from data_prep.workspace import movie_file as movies
+from data_prep.workspace import pixel_parts, storage, workers
+from data_prep.workspace.progress import Progress
+from mmgenre.inputs import poster_decoder
+
+STAGE: Final = "decode"
+_VERSION: Final = 1
+
+Locate = Callable[[str], tuple[str, str]]
+"""From a poster path to (the poster's file, "") or ("", why there is none)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PartTask:
+    """All that a process needs to decode one part.
+
+    Attributes:
+      workspace: folder of the stages' results.
+      number: of the part.
+      located: for each movie (the poster's file, "") or ("", why there is none).
+      key: digest of the files' names, sizes and times.
+    """
+
+    workspace: str
+    number: int
+    located: list[tuple[str, str]]
+    key: str
+
+
+def decode(
+    workspace: storage.Workspace, locate: Locate, processes: int, progress: Progress
+) -> None:
+    """Decodes the posters of all movies of the workspace.
+
+    Args:
+      workspace: holds the movies; gets the pixels.
+      locate: finds a movie's poster file.
+      processes: that decode.
+      progress: shown while decoding.
+    """
+    folder = workspace.path / pixel_parts.FOLDER
+    folder.mkdir(exist_ok=True)
+    storage.sweep(folder)
+    with (
+        movies.MovieFile(workspace.path) as movie_file,
+        progress.bar(STAGE, len(movie_file), "movies") as bar,
+    ):
+
+        def missing_parts() -> Iterator[PartTask]:
+            for number in range(pixel_parts.num_parts(len(movie_file))):
+                task = _task(workspace, movie_file, number, locate)
+                facts = pixel_parts.read_part(workspace.path, number)
+                if facts is not None and facts.key == task.key:
+                    bar.update(len(task.located))
+                else:
+                    yield task
+
+        for num_movies in workers.ordered_map(decode_part, missing_parts(), processes):
+            bar.update(num_movies)
+        num_parts = pixel_parts.num_parts(len(movie_file))
+    _remove_further_parts(workspace, num_parts)
+
+
+def status_counts(workspace: storage.Workspace, num_movies: int) -> tuple[dict[str, int], str]:
+    """Returns how many posters had each status, and a digest of all pixels and statuses."""
+    counts: collections.Counter[str] = collections.Counter()
+    digest = hashlib.sha256()
+    for number in range(pixel_parts.num_parts(num_movies)):
+        part = pixel_parts.require_part(workspace.path, number)
+        counts.update(part.status)
+        digest.update(part.digest.tobytes() + "\n".join(part.status).encode())
+    return dict(counts), digest.hexdigest()
+
+
+def decode_part(task: PartTask) -> int:
+    """Decodes and stores one part; returns the number of its movies."""
+    results = (decode_file(path) if path else reason for path, reason in task.located)
+    pixel_parts.write_part(task.workspace, task.number, task.key, results)
+    return len(task.located)
+
+
+def decode_file(path: str) -> bytes | str:
+    """Returns the pixels of a poster file, or the reason why it has none."""
+    try:
+        # Unbuffered, and told the size: room for the largest file allowed would be made otherwise.
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(min(size, poster_decoder.MAX_BYTES) + 1)
+    except OSError as error:
+        return f"unreadable: {error.strerror or type(error).__name__}"
+    return decode_bytes(data)
+
+
+def decode_bytes(data: bytes) -> bytes | str:
+    """Returns the pixels of an image file's bytes, or the reason why it has none."""
+    try:
+        return poster_decoder.decode_poster(data).tobytes()
+    except poster_decoder.PosterError as error:
+        return f"corrupt: {error}"
+
+
+def _task(
+    workspace: storage.Workspace, movie_file: movies.MovieFile, number: int, locate: Locate
+) -> PartTask:
+    numbers = pixel_parts.part_range(number, len(movie_file))
+    located = [locate(movie.poster_path) for movie in movie_file.range(numbers.start, numbers.stop)]
+    states = [_state(path) if path else reason for path, reason in located]
+    return PartTask(str(workspace.path), number, located, storage.digest(STAGE, _VERSION, states))
+
+
+def _state(path: str) -> tuple[str, int, int]:
+    """Changes when the file is replaced."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return path, -1, -1
+    return path, stat.st_size, stat.st_mtime_ns
+
+
+def _remove_further_parts(workspace: storage.Workspace, num_parts: int) -> None:
+    for path in (workspace.path / pixel_parts.FOLDER).iterdir():
+        if path.stem.isdigit() and int(path.stem) >= num_parts:
+            path.unlink(missing_ok=True)

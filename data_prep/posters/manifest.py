@@ -1,0 +1,137 @@
+"""What has become of each poster that was asked for: a table on disk that a rerun trusts.
+
+The table is an SQLite file in write-ahead mode: what has been committed survives a kill. Files are
+stored before their rows, each under a temporary name and then renamed, so that a file under its own
+name is whole even where the kill came before the row.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, Self
+
+from data_prep.posters.http_client import Answer
+from mmgenre.errors import UserError
+
+_DATABASE: Final = "manifest.sqlite"
+_TEMPORARY: Final = "incoming"
+
+
+class Manifest:
+    """The posters of one server and list of widths, in a folder of their own.
+
+    Args:
+      folder: gets the table and the files, laid out like the server: `<width><poster_path>`.
+      widths: that are asked for, in order of preference.
+
+    Attributes:
+      folder: the same.
+      widths: the same.
+    """
+
+    def __init__(self, folder: Path, widths: tuple[str, ...]):
+        self.folder = folder
+        self.widths = widths
+        self._root = str(folder)
+        incoming = folder / _TEMPORARY
+        incoming.mkdir(parents=True, exist_ok=True)
+        # Where files may be whose rows were not stored any more: not looked for one by one in vain.
+        self._old_widths = [width for width in widths if (folder / width).is_dir()]
+        for leftover in incoming.iterdir():
+            leftover.unlink()
+        self._connection = sqlite3.connect(folder / _DATABASE)
+        self._number = 0
+        try:
+            self._connection.executescript(
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+                # The default, 1,000 pages, would wait for the disk at every few hundred posters.
+                "PRAGMA wal_autocheckpoint=20000;"
+                "CREATE TABLE IF NOT EXISTS posters (path TEXT PRIMARY KEY, status TEXT NOT NULL,"
+                " width TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;"
+            )
+        except sqlite3.DatabaseError as error:
+            raise UserError(
+                f"{folder / _DATABASE} is damaged ({error}); delete it: the posters that are "
+                "stored beside it are kept and used"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._connection.close()
+
+    def locate(self, poster_path: str) -> tuple[str, str] | None:
+        """Returns (the stored file, "") or ("", why there is none); None where it is not known.
+
+        A row whose file is gone or has another size is not believed; a file without a row is.
+        """
+        return self.locate_all([poster_path])[poster_path]
+
+    def locate_all(self, poster_paths: Iterable[str]) -> dict[str, tuple[str, str] | None]:
+        """Returns what `locate` says of each of up to a few thousand poster paths."""
+        found: dict[str, tuple[str, str] | None] = dict.fromkeys(poster_paths)
+        marks = ",".join("?" * len(found))
+        rows = self._connection.execute(
+            f"SELECT path, status, width, size FROM posters WHERE path IN ({marks})", [*found]
+        )
+        unrecorded = set(found)
+        for poster_path, status, width, size in rows.fetchall():
+            unrecorded.discard(poster_path)
+            path = self._path(width, poster_path)
+            if status:
+                found[poster_path] = "", status
+            elif _size(path) == size:
+                found[poster_path] = path, ""
+        for poster_path in unrecorded:
+            for width in self._old_widths:
+                path = self._path(width, poster_path)
+                if _size(path) > 0:
+                    found[poster_path] = path, ""
+                    break
+        return found
+
+    def forget_failures(self, temporary_only: bool) -> None:
+        """Deletes what is known of posters that were not had, so that they are asked for again."""
+        condition = "status LIKE 'gave up%'" if temporary_only else "status <> ''"
+        with self._connection:
+            self._connection.execute(f"DELETE FROM posters WHERE {condition}")
+
+    def store(self, answers: list[tuple[str, Answer]]) -> None:
+        """Writes the files of some answers, then all their rows in one transaction."""
+        rows = []
+        for poster_path, answer in answers:
+            if answer.data is not None:
+                self._write(self._path(answer.width, poster_path), answer.data)
+            size = len(answer.data or b"")
+            rows.append((poster_path, answer.status, answer.width, size))
+        with self._connection:
+            self._connection.executemany("INSERT OR REPLACE INTO posters VALUES (?, ?, ?, ?)", rows)
+
+    def _write(self, path: str, data: bytes | memoryview) -> None:
+        self._number += 1
+        temporary = f"{self._root}/{_TEMPORARY}/{self._number}"
+        # A third of the time that a file object takes, and this is done for every poster.
+        descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
+        try:
+            os.replace(temporary, path)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.replace(temporary, path)
+
+    def _path(self, width: str, poster_path: str) -> str:
+        return f"{self._root}/{width}{poster_path}"
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1

@@ -1,0 +1,98 @@
+"""What was kept, what was dropped and why: `audit.json`, and the table of it."""
+
+from typing import Any
+
+from etils import epath
+from tabulate import tabulate
+
+from data_prep.metadata.read import ReadOutcome
+from data_prep.splits import duplicates
+from data_prep.splits.split import SplitOutcome
+from data_prep.workspace import pixel_parts, storage
+from mmgenre import schema
+from mmgenre.dataset import prepared
+from mmgenre.dataset.prepared import DatasetInfo
+
+
+def audit(
+    info: DatasetInfo,
+    rows: ReadOutcome,
+    statuses: dict[str, int],
+    splits: SplitOutcome,
+    presence: dict[str, Any],
+) -> dict[str, Any]:
+    """Collects the counts of all stages; rows read = kept + dropped, or it raises."""
+    dropped = rows.dropped | splits.dropped
+    kept = sum(split.num_movies for split in info.splits.values())
+    if rows.rows != kept + sum(dropped.values()):
+        raise AssertionError(f"{rows.rows} rows read, {kept} kept, {dropped} dropped")
+    found = statuses.get(pixel_parts.FOUND, 0)
+    without = {why: count for why, count in sorted(statuses.items()) if why != pixel_parts.FOUND}
+    return {
+        "name": info.name,
+        "fingerprint": info.fingerprint,
+        "rows": {"read": rows.rows, "kept": kept, "dropped": dropped, "notes": rows.notes},
+        "posters": {
+            "found": found,
+            "missing": sum(n for why, n in without.items() if why.startswith("missing")),
+            "corrupt": sum(n for why, n in without.items() if why.startswith("corrupt")),
+            "without": without,
+        },
+        "duplicates_merged": dropped.get(duplicates.DUPLICATE, 0),
+        "copies": {
+            "groups": splits.groups,
+            "movies": splits.grouped,
+            "largest_group": splits.largest_group,
+            "sharing": splits.copies,
+        },
+        "genres": {
+            genre: sum(split.genre_counts[place] for split in info.splits.values())
+            for place, genre in enumerate(schema.GENRES)
+        },
+        "splits": {
+            name: {
+                "movies": split.num_movies,
+                **presence[name],
+                "shards": len(split.shard_sizes),
+                "genres": dict(zip(schema.GENRES, split.genre_counts, strict=True)),
+            }
+            for name, split in info.splits.items()
+        },
+    }
+
+
+def write(out: epath.Path, report: dict[str, Any]) -> None:
+    """Writes `audit.json`."""
+    storage.write_json(out / prepared.AUDIT_FILE, report)
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report for reading."""
+    rows = report["rows"]
+    lines: list[tuple[str, Any]] = [("rows read", rows["read"]), ("kept", rows["kept"])]
+    lines += [(f"dropped: {reason}", count) for reason, count in rows["dropped"].items()]
+    lines += [(f"note: {note}", count) for note, count in rows["notes"].items()]
+    lines += [("posters found", report["posters"]["found"])]
+    lines += [(f"poster: {why}", count) for why, count in report["posters"]["without"].items()]
+    copies = report["copies"]
+    lines += [("groups of the same movie", copies["groups"])]
+    lines += [(f"movies that share: {kind}", count) for kind, count in copies["sharing"].items()]
+    splits = report["splits"]
+    facts = ("movies", "posters", "overviews", "shards")
+    body = [[fact, *(f"{split[fact]:,}" for split in splits.values())] for fact in facts]
+    body += [
+        [
+            genre,
+            *(
+                f"{split['genres'][genre]:,} ({split['genres'][genre] / split['movies']:.1%})"
+                for split in splits.values()
+            ),
+        ]
+        for genre in sorted(schema.GENRES, key=lambda genre: -report["genres"][genre])
+    ]
+    align = ("left", *("right" for _ in splits))
+    return (
+        tabulate(lines, tablefmt="plain", intfmt=",")
+        + "\n\n"
+        + tabulate(body, ["", *splits], intfmt=",", colalign=align)
+    )

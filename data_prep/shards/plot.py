@@ -1,0 +1,46 @@
+"""`genres.png`: the most common genres of a data set."""
+
+from typing import Any, Final
+
+from etils import epath
+
+from data_prep.workspace import storage
+from mmgenre import schema
+
+FILE: Final = "genres.png"
+_COLOURS: Final = {
+    schema.TRAIN: "#3b6fb6",
+    schema.VALIDATION: "#e0a030",
+    schema.TEST: "#7a9e48",
+}
+
+
+def write(out: epath.Path, report: dict[str, Any]) -> None:
+    """Draws the movies of each genre, the most common on top, one colour for each split."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # Takes a second.
+    from matplotlib.figure import Figure
+
+    splits = report["splits"]
+    totals = {
+        genre: sum(split["genres"][genre] for split in splits.values()) for genre in schema.GENRES
+    }
+    genres = sorted(totals, key=lambda genre: totals[genre])
+    num_movies = sum(split["movies"] for split in splits.values())
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    left = [0] * len(genres)
+    for name, split in splits.items():
+        widths = [split["genres"][genre] for genre in genres]
+        axes.barh(genres, widths, left=left, label=name, color=_COLOURS[name])
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    for place, genre in enumerate(genres):
+        share = f" {totals[genre]:,} ({totals[genre] / num_movies:.1%})"
+        axes.text(totals[genre], place, share, va="center", fontsize=8)
+    axes.margins(x=0.15)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel("movies")
+    axes.set_title(f"Genres of {report['name']} ({num_movies:,} movies)")
+    axes.legend(loc="lower right", frameon=False)
+    with storage.atomic_write(out / FILE) as file:
+        figure.savefig(file, format="png", dpi=120)

@@ -1,0 +1,111 @@
+"""Movies that are the same: by id, imdb id, overview after normalisation, or poster.
+
+Costs 32 bytes a movie for the keys, and about as much again while one kind is compared.
+"""
+
+import hashlib
+from typing import Final
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from data_prep.metadata import clean_row
+from data_prep.workspace import movie_file as movies
+from mmgenre.inputs import overview_text
+
+DUPLICATE: Final = "duplicate: merged with the fuller row of the same id"
+
+
+class Keys:
+    """What movies are compared by: one number of 64 bits for each kind, 0 where there is none.
+
+    Args:
+      num_movies: movies in the workspace, kept or not.
+    """
+
+    KINDS: Final = ("id", "imdb id", "overview", "poster")
+
+    def __init__(self, num_movies: int):
+        self.ids = np.full(num_movies, -1, np.int64)
+        self._keys = {kind: np.zeros(num_movies, np.uint64) for kind in self.KINDS[1:]}
+
+    def add(self, number: int, movie: movies.Movie, poster_digest: int) -> None:
+        """Enters a movie that is kept; those that are not stay out of every group."""
+        self.ids[number] = movie.id
+        self._keys["imdb id"][number] = clean_row.text_digest(movie.imdb_id)
+        # A text without letters of its own after normalisation says nothing of the movie.
+        self._keys["overview"][number] = clean_row.text_digest(
+            overview_text.normalise(movie.overview)
+        )
+        self._keys["poster"][number] = poster_digest
+
+    def remove(self, numbers: np.ndarray) -> None:
+        """Takes movies out again."""
+        self.ids[numbers] = -1
+        for keys in self._keys.values():
+            keys[numbers] = 0
+
+    def copies(self) -> dict[str, int]:
+        """By kind: how many movies share it with another of another id."""
+        return {kind: _num_shared(*self._runs(kind)) for kind in self.KINDS[1:]}
+
+    def components(self) -> np.ndarray:
+        """Returns <int32>[num_movies]: the number of the group of each, -1 for those left out.
+
+        Two movies are in one group when a chain of shared keys joins them.
+        """
+        heads, tails = [], []
+        for kind in self.KINDS:
+            numbers, keys = self._runs(kind)
+            same = np.flatnonzero(keys[1:] == keys[:-1])
+            heads.append(numbers[same])
+            tails.append(numbers[same + 1])
+        head, tail = np.concatenate(heads), np.concatenate(tails)
+        count = len(self.ids)
+        graph = sparse.coo_matrix((np.ones(len(head), bool), (head, tail)), shape=(count, count))
+        _, component = csgraph.connected_components(graph, directed=False)
+        component[self.ids < 0] = -1
+        return component
+
+    def duplicates(self, movie_file: movies.MovieFile) -> np.ndarray:
+        """Returns the numbers of the movies whose id another, fuller, row has.
+
+        The fullest row has a poster, then the longest overview, then the most genres; between equal
+        ones their content decides, so that the order of the rows does not.
+        """
+        numbers, ids = self._runs("id")
+        ends = np.flatnonzero(np.r_[np.diff(ids) != 0, True]) + 1
+        starts = np.r_[0, ends[:-1]]
+        merged: list[int] = []
+        for start, end in zip(starts, ends, strict=True):
+            if end - start > 1:
+                rows = sorted(map(int, numbers[start:end]), key=lambda n: self._rank(n, movie_file))
+                merged.extend(rows[1:])
+        return np.array(sorted(merged), np.int64)
+
+    def _rank(self, number: int, movie_file: movies.MovieFile) -> tuple[int, int, int, bytes]:
+        movie = movie_file[number]
+        has_poster = int(self._keys["poster"][number] != 0)
+        return -has_poster, -len(movie.overview), -len(movie.labels), movie.to_json()
+
+    def _runs(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the numbers of the movies that have a key of this kind, by key, and the keys."""
+        keys = self.ids if kind == "id" else self._keys[kind]
+        numbers = np.flatnonzero(keys >= 0 if kind == "id" else keys != 0)
+        numbers = numbers[np.argsort(keys[numbers], kind="stable")]
+        return numbers, keys[numbers]
+
+
+def hash_ids(ids: np.ndarray, seed: int) -> np.ndarray:
+    """Returns <uint64>[n], evenly spread and the same for the same id and seed (SplitMix64)."""
+    start = int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=8).digest(), "little")
+    x = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(start)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _num_shared(numbers: np.ndarray, keys: np.ndarray) -> int:
+    same = keys[1:] == keys[:-1]
+    return int((np.r_[False, same] | np.r_[same, False]).sum()) if len(numbers) else 0

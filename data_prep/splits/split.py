@@ -1,0 +1,209 @@
+"""Stage 4, split: which movie goes where, so that no copy is in two splits.
+
+The one stage whose memory grows with the number of movies: it must compare all of them.
+"""
+
+import collections
+import dataclasses
+import hashlib
+import math
+from typing import Final
+
+import numpy as np
+from etils import epath
+
+from data_prep.splits import duplicates as groups
+from data_prep.workspace import movie_file as movies
+from data_prep.workspace import pixel_parts, storage
+from data_prep.workspace.progress import Progress
+from mmgenre import schema
+from mmgenre.errors import UserError
+
+STAGE: Final = "split"
+_VERSION: Final = 2
+SPLIT_FILE: Final = "split.npy"
+IDS_FILE: Final = "ids.npy"
+DROPPED: Final = 255
+"""The entry of the split file of a movie that is dropped; others index `schema.SPLITS`."""
+
+TEST_SHARE: Final = 0.2
+VALIDATION_SHARE: Final = 0.1  # Of what the test split leaves.
+_BIG: Final = 20  # A group of more than a twentieth of a split would distort it: it goes to train.
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitOutcome:
+    """What splitting did.
+
+    Attributes:
+      dropped: movies dropped, by reason.
+      copies: by what they share: movies that share it with another kept one.
+      groups: number of groups of at least two movies that are the same.
+      grouped: movies in those groups.
+      largest_group: movies in the largest.
+      counts: movies by split.
+      digest: of the split file.
+    """
+
+    dropped: dict[str, int]
+    copies: dict[str, int]
+    groups: int
+    grouped: int
+    largest_group: int
+    counts: dict[str, int]
+    digest: str
+
+
+def split_counts(num_movies: int) -> dict[str, int]:
+    """Movies by split: as train_test_split(test_size=0.2), then 10% of the rest for validation."""
+    test = math.ceil(TEST_SHARE * num_movies)
+    validation = math.ceil(VALIDATION_SHARE * (num_movies - test))
+    return {
+        schema.TRAIN: num_movies - test - validation,
+        schema.VALIDATION: validation,
+        schema.TEST: test,
+    }
+
+
+def split(
+    workspace: storage.Workspace,
+    inputs: str,
+    require: str,
+    seed: int,
+    all_to: str | None,
+    progress: Progress,
+) -> SplitOutcome:
+    """Writes the split of each movie of the workspace; skipped where that is done.
+
+    Args:
+      workspace: holds movies and pixels.
+      inputs: digest of both.
+      require: as for reading; now it is known which posters are to be had.
+      seed: of the random choice.
+      all_to: a split that gets every movie, or None.
+      progress: told when the stage is skipped.
+
+    Raises:
+      UserError: too few movies are left to make a train split.
+    """
+    key = storage.digest(STAGE, _VERSION, inputs, require, seed, all_to)
+    outcome = workspace.outcome(STAGE, key)
+    if outcome is None:
+        outcome = dataclasses.asdict(_split(workspace, require, seed, all_to, progress))
+        workspace.finish(STAGE, key, outcome)
+    else:
+        progress.skipped(STAGE)
+    return SplitOutcome(**outcome)
+
+
+def _split(
+    workspace: storage.Workspace, require: str, seed: int, all_to: str | None, progress: Progress
+) -> SplitOutcome:
+    dropped: collections.Counter[str] = collections.Counter()
+    with movies.MovieFile(workspace.path) as movie_file:
+        assignment = np.full(len(movie_file), DROPPED, np.uint8)
+        keys = groups.Keys(len(movie_file))
+        with progress.bar(STAGE, len(movie_file), "movies") as bar:
+            for part in range(pixel_parts.num_parts(len(movie_file))):
+                numbers = pixel_parts.part_range(part, len(movie_file))
+                facts = pixel_parts.require_part(workspace.path, part)
+                for place, movie in enumerate(movie_file.range(numbers.start, numbers.stop)):
+                    status = facts.status[place]
+                    if _is_kept(movie, status, require):
+                        keys.add(numbers[place], movie, int(facts.digest[place]))
+                    else:
+                        dropped[f"no poster: {status}"] += 1
+                    bar.update()
+        component = keys.components()
+        duplicates = keys.duplicates(movie_file)
+    keys.remove(duplicates)
+    dropped[groups.DUPLICATE] += len(duplicates)
+    component[duplicates] = -1
+    kept = np.flatnonzero(component >= 0)
+    if not len(kept):
+        reasons = "; ".join(f"{reason}: {count}" for reason, count in dropped.items())
+        raise UserError(f"no movie is left to prepare ({reasons})")
+    assignment[kept] = (
+        schema.SPLITS.index(all_to) if all_to else assign(keys.ids[kept], component[kept], seed)
+    )
+    if all_to is None and not (assignment == schema.SPLITS.index(schema.TRAIN)).any():
+        raise UserError(
+            f"{len(kept)} movies are too few to make a train split; give at least 3, or put all "
+            "into one split with --all-to"
+        )
+    sizes = np.bincount(component[kept])
+    with storage.atomic_write(workspace.path / IDS_FILE) as file:
+        np.save(file, keys.ids)
+    with storage.atomic_write(workspace.path / SPLIT_FILE) as file:
+        np.save(file, assignment)
+    return SplitOutcome(
+        dropped={reason: count for reason, count in sorted(dropped.items()) if count},
+        copies=keys.copies(),
+        groups=int((sizes > 1).sum()),
+        grouped=int(sizes[sizes > 1].sum()),
+        largest_group=int(sizes.max()),
+        counts={name: int((assignment == code).sum()) for code, name in enumerate(schema.SPLITS)},
+        digest=hashlib.sha256(assignment.data).hexdigest(),
+    )
+
+
+def load_split(workspace: epath.PathLike, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the numbers in the workspace and the ids, <int64>[n] both, of a split's movies."""
+    path = epath.Path(workspace)
+    with (path / SPLIT_FILE).open("rb") as file:
+        numbers = np.flatnonzero(np.load(file) == schema.SPLITS.index(name))
+    with (path / IDS_FILE).open("rb") as file:
+        return numbers, np.load(file)[numbers]
+
+
+def _is_kept(movie: movies.Movie, status: str, require: str) -> bool:
+    if require in ("poster", "both"):
+        return status == pixel_parts.FOUND
+    return require == "overview" or bool(movie.overview) or status == pixel_parts.FOUND
+
+
+def assign(ids: np.ndarray, component: np.ndarray, seed: int) -> np.ndarray:
+    """Deals groups of movies out to the splits, by a hash of seed and id: not by the order of rows.
+
+    Groups of several movies go first, each by chance, except that one that is more than a twentieth
+    of a split or no longer fits into it goes to train; single movies then fill test and validation
+    up to exactly the counts of `split_counts`. So the counts are met unless the groups in train
+    alone are bigger than train.
+
+    Args:
+      ids: <int64>[num_movies], the movies' ids.
+      component: <int>[num_movies], the group of each.
+      seed: of the choice.
+
+    Returns:
+      <uint8>[num_movies], index of each movie's split in `schema.SPLITS`.
+    """
+    train, validation, test = (schema.SPLITS.index(name) for name in schema.SPLITS)
+    room = {schema.SPLITS.index(name): n for name, n in split_counts(len(ids)).items()}
+    limit = {code: max(1, count // _BIG) for code, count in room.items()}
+    chance = groups.hash_ids(ids, seed)
+    # By group, and in a group by id, so that the first movie speaks for all.
+    order = np.lexsort((ids, component))
+    first = np.flatnonzero(np.r_[True, np.diff(component[order]) != 0])
+    sizes = np.diff(np.r_[first, len(ids)])
+    group_chance = chance[order[first]]
+    # Equal chances are possible in theory only; the id then decides.
+    dealt = np.lexsort((ids[order[first]], group_chance))
+    split_of_group = np.full(len(first), train, np.uint8)
+    for group in dealt[sizes[dealt] > 1]:
+        share = group_chance[group] / 2.0**64
+        if share < TEST_SHARE:
+            code = test
+        elif share < TEST_SHARE + VALIDATION_SHARE * (1 - TEST_SHARE):
+            code = validation
+        else:
+            code = train
+        if code != train and sizes[group] <= min(limit[code], room[code]):
+            split_of_group[group] = code
+            room[code] -= int(sizes[group])
+    singles = dealt[sizes[dealt] == 1]
+    split_of_group[singles[: room[test]]] = test
+    split_of_group[singles[room[test] : room[test] + room[validation]]] = validation
+    result = np.empty(len(ids), np.uint8)
+    result[order] = np.repeat(split_of_group, sizes)
+    return result

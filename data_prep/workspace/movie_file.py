@@ -1,0 +1,134 @@
+"""The movies that reading kept, in a file that can be streamed and read at random."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from typing import IO, Final
+
+import numpy as np
+from etils import epath
+
+from data_prep.workspace import storage
+
+MOVIES_FILE: Final = "movies.jsonl"
+OFFSETS_FILE: Final = "movies.offsets"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Movie:
+    """One row of the metadata, cleaned.
+
+    Attributes:
+      id: the movie's number in the metadata.
+      imdb_id: such as "tt0114709", or "".
+      title: or "".
+      overview: or "".
+      labels: indices of its genres in `schema.GENRES`, ascending; at least one.
+      poster_path: such as "/rhIRbceoE9lR4veEXuwCC2wARtG.jpg", or "".
+    """
+
+    id: int
+    imdb_id: str
+    title: str
+    overview: str
+    labels: tuple[int, ...]
+    poster_path: str
+
+    def to_json(self) -> bytes:
+        """One line, without its end."""
+        fields = (
+            self.id, self.imdb_id, self.title, self.overview, self.labels, self.poster_path
+        )  # fmt: skip
+        return json.dumps(fields, ensure_ascii=False).encode("utf-8")
+
+    @classmethod
+    def from_json(cls, line: bytes) -> "Movie":
+        """What `to_json` wrote."""
+        id_, imdb_id, title, overview, labels, poster_path = json.loads(str(line, "utf-8"))
+        return cls(id_, imdb_id, title, overview, tuple(labels), poster_path)
+
+
+class MovieWriter:
+    """Appends movies to a line-per-movie file and their offsets to another."""
+
+    def __init__(self, lines: IO[bytes], offsets: IO[bytes]):
+        self._lines = lines
+        self._offsets = offsets
+        self._position = 0
+        self.num_movies = 0
+
+    def write(self, movie: Movie) -> None:
+        """Appends one movie."""
+        line = movie.to_json() + b"\n"
+        self._offsets.write(self._position.to_bytes(8, "little"))
+        self._lines.write(line)
+        self._position += len(line)
+        self.num_movies += 1
+
+    def close(self) -> None:
+        """Ends the list of offsets; the files stay open."""
+        self._offsets.write(self._position.to_bytes(8, "little"))
+
+
+class MovieFile:
+    """The movies of a workspace, numbered as they were read. Use as a context manager."""
+
+    def __init__(self, workspace: epath.PathLike):
+        workspace = epath.Path(workspace)
+        self._lines = (workspace / MOVIES_FILE).open("rb")
+        self._offsets = (workspace / OFFSETS_FILE).open("rb")
+        self._offsets.seek(0, 2)
+        self._num_movies = self._offsets.tell() // 8 - 1
+
+    def __enter__(self) -> "MovieFile":
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._lines.close()
+        self._offsets.close()
+
+    def __len__(self) -> int:
+        return self._num_movies
+
+    def __getitem__(self, number: int) -> Movie:
+        return next(self.range(number, number + 1))
+
+    def range(self, start: int, stop: int) -> Iterator[Movie]:
+        """Streams the movies of the numbers start <= number < stop."""
+        if start >= stop:
+            return
+        self._offsets.seek(8 * start)
+        self._lines.seek(int.from_bytes(self._offsets.read(8), "little"))
+        for _ in range(start, stop):
+            yield Movie.from_json(self._lines.readline())
+
+    def __iter__(self) -> Iterator[Movie]:
+        return self.range(0, len(self))
+
+
+def open_writer(workspace: epath.PathLike) -> "_Writing":
+    """A context manager that yields a `MovieWriter`; the files appear when it ends well."""
+    return _Writing(epath.Path(workspace))
+
+
+class _Writing:
+    def __init__(self, workspace: epath.Path):
+        self._lines = storage.atomic_write(workspace / MOVIES_FILE)
+        self._offsets = storage.atomic_write(workspace / OFFSETS_FILE)
+
+    def __enter__(self) -> MovieWriter:
+        self._writer = MovieWriter(self._lines.__enter__(), self._offsets.__enter__())
+        return self._writer
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:
+            self._writer.close()
+        self._offsets.__exit__(*error)  # type: ignore[arg-type]
+        self._lines.__exit__(*error)  # type: ignore[arg-type]
+
+
+def labels_array(labels: tuple[int, ...], num_genres: int) -> np.ndarray:
+    """Returns <uint8>[num_genres] with 1 at each of `labels`."""
+    array = np.zeros(num_genres, np.uint8)
+    array[list(labels)] = 1
+    return array

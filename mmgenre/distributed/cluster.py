@@ -1,0 +1,198 @@
+"""Processes that train together: who they are, how they meet, agree and part.
+
+Every process runs the same command. They find each other by `jax.distributed`: under Slurm, Open
+MPI and Kubernetes from the environment, elsewhere from `--coordinator`, `--num_processes` and
+`--process_id`.
+"""
+
+import contextlib
+import itertools
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NoReturn, Self
+
+import jax
+import numpy as np
+
+from mmgenre.distributed.peer_watch import PeerWatch
+from mmgenre.distributed.process_place import FINDS_COORDINATOR, Membership
+from mmgenre.errors import Interrupted, RunError, UserError, report
+
+_log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S: Final = 300
+"""How long processes wait for each other at the start."""
+
+_HEARTBEAT_TIMEOUT_S: Final = 45
+"""JAX's own watch, behind `PeerWatch`: ends a process whose threads no longer run."""
+
+_SHUTDOWN_TIMEOUT_S: Final = 60
+_A_DAY_MS: Final = 24 * 3600 * 1000
+
+
+class Cluster:
+    """This process' membership of a run, a context manager; with one process it does nothing."""
+
+    def __init__(self, membership: Membership | None):
+        self._membership = membership
+        self._peers = PeerWatch()
+
+    def __enter__(self) -> Self:
+        if self._membership is None:
+            return self
+        member = self._membership
+        # JAX's service for preemption would take SIGTERM away from `mmgenre.machine.signals`.
+        jax.config.update("jax_enable_preemption_service", False)
+        known = member.coordinator is not None and member.cluster not in FINDS_COORDINATOR
+        try:
+            with _time_limit(member):
+                jax.distributed.initialize(
+                    member.coordinator,
+                    member.num_processes,
+                    member.process_id,
+                    cluster_detection_method="deactivate" if known else None,
+                    initialization_timeout=2 * CONNECT_TIMEOUT_S,
+                    heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT_S,
+                    shutdown_timeout_seconds=_SHUTDOWN_TIMEOUT_S,
+                )
+        except Exception as error:
+            raise RunError(f"{_cannot_join(member)}: {str(error).splitlines()[0]}") from error
+        self._watch_peers()
+        _log.info(
+            "process %d of %d, with %d of %d devices",
+            jax.process_index(),
+            jax.process_count(),
+            jax.local_device_count(),
+            jax.device_count(),
+        )
+        return self
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes logs, tables and reports."""
+        return jax.process_index() == 0
+
+    def _watch_peers(self) -> None:
+        host = _state().coordinator_address.rpartition(":")[0].strip("[]")
+        port = on_first_process(lambda: self._peers.listen())
+        if jax.process_index() == 0:
+            return
+        try:
+            self._peers.connect(host, port, jax.process_index())
+        except OSError as error:
+            _log.warning(
+                "no connection to process 0 at %s:%d (%s): a process that dies will be noticed "
+                "only by JAX, after %d seconds",
+                host,
+                port,
+                error,
+                _HEARTBEAT_TIMEOUT_S,
+            )
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if self._membership is None:
+            return
+        if error is not None and not isinstance(error, Interrupted):
+            # An orderly shutdown waits for all processes, which may wait for this one.
+            code = report(error) if isinstance(error, Exception) else 1
+            sys.stdout.flush()
+            sys.stderr.flush()
+            time.sleep(1)  # Others with the same error shall say so, not that this one died.
+            os._exit(code)
+        self._peers.leave()
+        jax.distributed.shutdown()
+
+
+def _cannot_join(member: Membership) -> str:
+    where = member.coordinator or f"the address that {member.cluster} gives"
+    return (
+        f"cannot join the other processes at {where} as process {member.process_id} of "
+        f"{member.num_processes}"
+    )
+
+
+@contextlib.contextmanager
+def _time_limit(member: Membership) -> Iterator[None]:
+    """Ends the process where what is within takes too long: JAX would abort it, with a trace."""
+
+    def give_up() -> NoReturn:
+        error = RunError(
+            f"{_cannot_join(member)}: not all were there after {CONNECT_TIMEOUT_S} s. Start all of "
+            "them, with the same coordinator, whose port must be open between the machines"
+        )
+        code = report(error)
+        sys.stderr.flush()
+        os._exit(code)
+
+    timer = threading.Timer(CONNECT_TIMEOUT_S, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+_calls = itertools.count()
+
+
+def on_first_process(action: Callable[[], Any]) -> Any:
+    """Runs `action` on process 0 alone; all processes return its result, which must fit JSON.
+
+    The others wait, without a time limit that a long preparation could exceed.
+
+    Raises:
+      UserError: on all processes, where `action` raises it.
+    """
+    if jax.process_count() == 1:
+        return action()
+    client = _state().client
+    key = f"mmgenre/on_first_process/{next(_calls)}"
+    if jax.process_index() == 0:
+        try:
+            outcome = {"result": action()}
+        except UserError as error:
+            outcome = {"error": str(error)}
+        client.key_value_set(key, json.dumps(outcome))
+    else:
+        outcome = json.loads(client.blocking_key_value_get(key, _A_DAY_MS))
+    if "error" in outcome:
+        # Process 0 holds the store: it must not be gone before all have read from it.
+        client.wait_at_barrier(f"{key}/read", timeout_in_ms=10_000)
+        raise UserError(outcome["error"])
+    return outcome["result"]
+
+
+def largest(value: int) -> int:
+    """Returns the largest `value` of all processes; all must call it."""
+    if jax.process_count() == 1:
+        return value
+    # Imported here: it costs a tenth of a second, and most runs have one process.
+    from jax.experimental import multihost_utils
+
+    return int(multihost_utils.process_allgather(value).max())
+
+
+def of_first_process(arrays: Any) -> Any:
+    """Returns process 0's values of a pytree of NumPy arrays, of the same shapes on all processes.
+
+    What each computes for itself may differ in the last bits, by its processor or its threads, and
+    then so would the parameters that all take for the same.
+    """
+    if jax.process_count() == 1:
+        return arrays
+    from jax.experimental import multihost_utils
+
+    return jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(arrays))
+
+
+def _state() -> Any:
+    """JAX's distributed state; Orbax, too, reaches for this private module: there is no other."""
+    from jax._src import distributed
+
+    return distributed.global_state

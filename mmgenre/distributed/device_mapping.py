@@ -1,0 +1,171 @@
+"""Devices and processes: how the steps are mapped over them, and how batches reach them.
+
+The batch of the config is the global one. Process p of P holds rows [p*B/P, (p+1)*B/P) of it, and
+divides them over its local devices in order, so row r of the global batch is the same movie on any
+layout. The training step is mapped with `jax.pmap` over all devices of all processes, everything
+else is compiled with `jax.jit`.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from mmgenre.errors import UserError
+from mmgenre.training.steps import AXIS, Batch
+
+VOTE: Final = "vote"
+"""The name of the processes' vote among the sums of a training step."""
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Raises UserError where the devices cannot share a global batch evenly."""
+    if batch_size % jax.device_count():
+        raise UserError(
+            f"config.batch_size is {batch_size}, which {jax.device_count()} devices cannot share "
+            f"evenly; choose a multiple of {jax.device_count()}"
+        )
+
+
+def local_rows(batch_size: int) -> slice:
+    """Returns the rows of the global batch that this process holds."""
+    share = batch_size // jax.process_count()
+    return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
+
+
+class MappedStep:
+    """A training step that `pmap_train_step` has mapped over all devices."""
+
+    def __init__(self, mapped: Any):
+        """Takes what `jax.pmap` returned; compiles nothing yet."""
+        self._mapped = mapped
+
+    def __call__(self, state: Any, batch: Mapping[str, np.ndarray], vote: int = 0):
+        """Starts a step; returns the state after it and its sums.
+
+        Args:
+          state: the same on all devices; it is donated.
+          batch: this process' rows of the global batch.
+          vote: a small int of this process; the largest of all processes' is `sums[VOTE]`. So
+            processes agree without another collective.
+        """
+        return self._mapped(state, split_over_local_devices(batch), _votes(vote))
+
+    def compile(self, state: Any, batch: Mapping[str, jax.ShapeDtypeStruct]) -> None:
+        """Compiles the step for the one process of a run, as a call with such arguments would.
+
+        Args:
+          state: as of `abstract_replicated`.
+          batch: shapes and dtypes of a global batch.
+        """
+        split = jax.eval_shape(split_over_local_devices, batch)
+        self._mapped.lower(state, split, _votes(0)).compile()
+
+
+def pmap_train_step(train_step: Callable[[Any, Batch], tuple[Any, Any]]) -> MappedStep:
+    """Maps a training step over all devices; the state comes and goes unreplicated, donated.
+
+    Both results are reduced over the devices inside the step, so both leave it once
+    (`out_axes=None`). A result that were not reduced would silently be one device's.
+    """
+
+    def vote_and_step(state: Any, batch: Batch, vote: jax.Array) -> tuple[Any, Any]:
+        state, sums = train_step(state, batch)
+        return state, {**sums, VOTE: jax.lax.pmax(vote, AXIS)}
+
+    return MappedStep(
+        jax.pmap(
+            vote_and_step,
+            axis_name=AXIS,
+            in_axes=(None, 0, 0),
+            out_axes=(None, None),
+            donate_argnums=0,
+        )
+    )
+
+
+def _votes(vote: int) -> np.ndarray:
+    return np.full(jax.local_device_count(), vote, np.int32)
+
+
+def split_over_local_devices(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Reshapes this process' rows [rows, ...] to [local devices, rows a device, ...], for pmap."""
+    num_devices = jax.local_device_count()
+    return {
+        name: rows.reshape((num_devices, rows.shape[0] // num_devices, *rows.shape[1:]))
+        for name, rows in batch.items()
+    }
+
+
+def jit_eval_step(eval_step: Callable[[Any, Batch], Any]) -> Callable[..., Any]:
+    """Compiles an evaluation step that gathers its result, over all devices of all processes."""
+    mesh = _mesh()
+    mapped = jax.shard_map(
+        eval_step, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P(), check_vma=False
+    )
+    compiled = jax.jit(mapped)
+    rows = NamedSharding(mesh, P(AXIS))
+
+    def step(params: Any, batch: Mapping[str, np.ndarray]) -> Any:
+        return compiled(params, jax.make_array_from_process_local_data(rows, dict(batch)))
+
+    return step
+
+
+def replicated(create: Callable[..., Any]) -> Any:
+    """Compiles a pure function whose result lies whole on each device, as the steps take it."""
+    return jax.jit(create, out_shardings=NamedSharding(_mesh(), P()))
+
+
+def jit_replicated(create: Callable[..., Any], *args: Any) -> Any:
+    """Runs a pure function; its result lies whole on each device, as the steps take it."""
+    return replicated(create)(*args)
+
+
+def replicate(arrays: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+    """Places arrays, the same in every process, whole on each device of all processes."""
+    sharding = NamedSharding(_mesh(), P())
+    return {
+        name: jax.make_array_from_process_local_data(sharding, array, array.shape)
+        for name, array in arrays.items()
+    }
+
+
+def abstract_replicated(create: Callable[..., Any], *args: Any) -> Any:
+    """Returns the shapes, dtypes and placement of `jit_replicated`, computing nothing."""
+    sharding = NamedSharding(_mesh(), P())
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        jax.eval_shape(create, *args),
+    )
+
+
+def as_global(tree: Any) -> Any:
+    """Returns the same arrays, replicated over all devices of all processes, without copying.
+
+    With several processes, what comes out of `pmap` is each process' own; checkpoints and compiled
+    functions take only what belongs to all.
+    """
+    if jax.process_count() == 1:
+        return tree
+    sharding = NamedSharding(_mesh(), P())
+    return jax.tree.map(
+        lambda x: jax.make_array_from_single_device_arrays(
+            x.shape, sharding, [shard.data for shard in x.addressable_shards]
+        ),
+        tree,
+    )
+
+
+def host_value(x: Any) -> np.ndarray:
+    """Returns the value of an array that is the same on all devices."""
+    return np.asarray(x.addressable_data(0) if isinstance(x, jax.Array) else x)
+
+
+@functools.cache
+def _mesh() -> Mesh:
+    return Mesh(np.asarray(jax.devices()), (AXIS,))

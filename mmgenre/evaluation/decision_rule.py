@@ -1,0 +1,117 @@
+"""From logits to genres: a temperature and a threshold for each genre.
+
+A run directory may hold `thresholds.json`, fitted on the validation split
+(`mmgenre.evaluation.calibration`).
+Whatever turns logits into answers (evaluation, prediction, report, export) takes a `DecisionRule`
+from here, so that all give the same answer; without the file, temperatures are 1 and thresholds
+0.5. NumPy only.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+import numpy as np
+from etils import epath
+
+from mmgenre import schema
+from mmgenre.errors import UserError
+
+FILE_NAME: Final = "thresholds.json"
+DEFAULT_THRESHOLD: Final = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class DecisionRule:
+    """When a genre is predicted.
+
+    Attributes:
+      thresholds: for each genre, in the order of `schema.GENRES`: predicted when its probability is
+        at least this; in [0, 1].
+      temperatures: for each genre: its logit is divided by this; above 0.
+      global_threshold: the best single threshold for all genres, for comparison; in [0, 1].
+      chosen_on: what they were fitted on, for readers of a report; empty where nothing was fitted.
+    """
+
+    thresholds: tuple[float, ...] = (DEFAULT_THRESHOLD,) * schema.NUM_GENRES
+    temperatures: tuple[float, ...] = (1.0,) * schema.NUM_GENRES
+    global_threshold: float = DEFAULT_THRESHOLD
+    chosen_on: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where a value is missing or out of range."""
+        if not len(self.thresholds) == len(self.temperatures) == schema.NUM_GENRES:
+            raise ValueError(f"there must be one value for each of {schema.NUM_GENRES} genres")
+        if not all(0 <= value <= 1 for value in (*self.thresholds, self.global_threshold)):
+            raise ValueError("thresholds must be in [0, 1]")
+        if not all(0 < value < np.inf for value in self.temperatures):
+            raise ValueError("temperatures must be above 0")
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Returns the probabilities <float32>[..., 18] of logits <float32>[..., 18]."""
+        scaled = logits.astype(np.float64) / np.asarray(self.temperatures)
+        # Through tanh, which does not overflow: sigmoid(x) = (1 + tanh(x / 2)) / 2.
+        return (0.5 * (1 + np.tanh(0.5 * scaled))).astype(np.float32)
+
+    def decide(self, probabilities: np.ndarray) -> np.ndarray:
+        """Returns <bool>[..., 18]: which genres are predicted."""
+        return probabilities >= np.asarray(self.thresholds)
+
+    def genres(self, probabilities: Sequence[float] | np.ndarray) -> list[str]:
+        """Returns the predicted genres of one movie's probabilities [18], the surest first."""
+        values = np.asarray(probabilities)
+        predicted = np.flatnonzero(self.decide(values))
+        return [schema.GENRES[g] for g in sorted(predicted, key=lambda g: -values[g])]
+
+    def to_json(self) -> str:
+        """The text of `thresholds.json`; `from_json` reads it."""
+        per_genre = {
+            genre: {"threshold": threshold, "temperature": temperature}
+            for genre, threshold, temperature in zip(
+                schema.GENRES, self.thresholds, self.temperatures, strict=True
+            )
+        }
+        fields = {
+            "chosen_on": self.chosen_on,
+            "global_threshold": self.global_threshold,
+            "genres": per_genre,
+        }
+        return json.dumps(fields, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Raises ValueError, KeyError or TypeError where `text` is not what `to_json` writes."""
+        fields: dict[str, Any] = json.loads(text)
+        per_genre = [fields["genres"][genre] for genre in schema.GENRES]
+        return cls(
+            thresholds=tuple(float(values["threshold"]) for values in per_genre),
+            temperatures=tuple(float(values["temperature"]) for values in per_genre),
+            global_threshold=float(fields["global_threshold"]),
+            chosen_on=str(fields["chosen_on"]),
+        )
+
+    def save(self, folder: epath.PathLike) -> None:
+        """Writes `thresholds.json` into a folder, whole or not at all."""
+        path = epath.Path(folder) / FILE_NAME
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(self.to_json())
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, folder: epath.PathLike) -> Self:
+        """Reads a folder's rule; the default one where it has none.
+
+        Raises:
+          UserError: the file is damaged.
+        """
+        path = epath.Path(folder) / FILE_NAME
+        if not path.exists():
+            return cls()
+        try:
+            return cls.from_json(path.read_text())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path} is damaged ({error}); restore it, or delete it to use threshold "
+                f"{DEFAULT_THRESHOLD} for all genres"
+            ) from error

@@ -1,0 +1,126 @@
+"""A model's answers for every movie of a split, each exactly once, on all devices."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from mmgenre import schema
+from mmgenre.config import Config
+from mmgenre.dataset.batch_plan import plan_evaluation
+from mmgenre.dataset.pipeline import MovieSource, read_has_poster, read_texts
+from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.distributed import device_mapping
+from mmgenre.errors import UserError
+from mmgenre.evaluation import metrics
+from mmgenre.evaluation.split_record import SplitRecord
+from mmgenre.models import fusion, views
+from mmgenre.runs.best_params import load_best_params
+from mmgenre.runs.directory import RunDirectory
+
+_VALIDATION_METRICS = ("precision", "recall", "f1", "roc_auc", "average_precision")
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitPredictions:
+    """What a model says about every movie of a split, in the order of the records.
+
+    Attributes:
+      logits: <float32>[movies, 18], or [movies, views, 18].
+      labels: <uint8>[movies, 18].
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+
+
+def predict_split(
+    eval_step: Callable[..., Any], params: Any, source: MovieSource, config: Config
+) -> SplitPredictions:
+    """Runs a model over every movie of a split, each exactly once, on all devices.
+
+    Args:
+      eval_step: `steps.eval_step` or `views.eval_views_step`, by `device_mapping.jit_eval_step`.
+      params: the model's parameters, on all devices.
+      source: the movies.
+      config: its batch size is rounded up to a multiple of the devices.
+    """
+    batch_size = -(-config.batch_size // jax.device_count()) * jax.device_count()
+    plan = plan_evaluation(
+        source.num_tokens, batch_size=batch_size, bucket_lengths=config.data.bucket_lengths
+    )
+    num_movies = len(source.num_tokens)
+    logits: np.ndarray | None = None  # Its shape is the step's to decide.
+    labels = np.zeros((num_movies, schema.NUM_GENRES), np.uint8)
+
+    def collect(movies: np.ndarray, results: tuple[jax.Array, jax.Array]) -> None:
+        nonlocal logits
+        real = movies >= 0
+        if logits is None:
+            logits = np.zeros((num_movies, *results[0].shape[1:]), np.float32)
+        logits[movies[real]], labels[movies[real]] = (np.asarray(x)[real] for x in results)
+
+    pending = None
+    batches = source.batches(plan, rows=device_mapping.local_rows(batch_size))
+    for movies, batch in zip(plan.movies, batches, strict=True):
+        results = eval_step(params, batch)
+        if pending is not None:  # One step late: the host prepares while the device computes.
+            collect(*pending)
+        pending = (movies, results)
+    if pending is not None:
+        collect(*pending)
+    assert logits is not None, "a split has at least one movie"
+    return SplitPredictions(logits, labels)
+
+
+def record_split(run: RunDirectory, dataset: PreparedDataset, split: str) -> SplitRecord:
+    """Asks a run's best checkpoint about every movie of a split, whole and with a half withheld.
+
+    Raises:
+      UserError: no checkpoint yet, no such split, or the data set has another tokenizer.
+    """
+    config = run.load_config()
+    trained_on, _ = run.load_dataset_info()
+    if dataset.info.tokenizer_sha256 != trained_on.tokenizer_sha256:
+        raise UserError(
+            f"{dataset.path} was prepared with another tokenizer than {run.path} was trained with; "
+            f"prepare it with --tokenizer {run.tokenizer_file}"
+        )
+    source = MovieSource(dataset, split, config.data)
+    model = fusion.build(config.model)
+    params, step = load_best_params(run, model)
+    predictions = predict_split(compiled_views(model), params, source, config)
+    both, poster, overview = np.moveaxis(predictions.logits, 1, 0)
+    return SplitRecord(
+        step=step,
+        dataset_name=dataset.info.name,
+        fingerprint=dataset.info.fingerprint,
+        ids=np.asarray(read_texts(dataset, split, schema.ID)),
+        titles=np.asarray(read_texts(dataset, split, schema.TITLE)),
+        labels=predictions.labels,
+        logits=both,
+        poster_logits=poster,
+        overview_logits=overview,
+        has_poster=read_has_poster(dataset, split),
+        num_tokens=source.num_tokens,
+    )
+
+
+@functools.cache
+def compiled_views(model: fusion.FusionModel) -> Callable[..., Any]:
+    """Returns `views.eval_views_step` for `predict_split`: once for all the splits of a run."""
+    return device_mapping.jit_eval_step(functools.partial(views.eval_views_step, model=model))
+
+
+def validation_scalars(predictions: SplitPredictions) -> dict[str, float]:
+    """Returns the metrics of a row, "validation/...", those left out that are not defined."""
+    report = metrics.evaluate_probabilities(predictions.labels, metrics.sigmoid(predictions.logits))
+    scalars = {
+        "loss": metrics.log_loss(predictions.logits, predictions.labels),
+        "accuracy": report["accuracy"],
+        **{f"{m}/{a}": report[m][a] for m in _VALIDATION_METRICS for a in ("micro", "macro")},
+    }
+    return {f"validation/{name}": float(x) for name, x in scalars.items() if x is not None}

@@ -1,0 +1,39 @@
+"""Fills the HTML templates: pages of one file that ask the network for nothing."""
+
+import importlib.resources
+from typing import Any
+
+import jinja2
+
+import mmgenre
+
+
+def render(template: str, **values: Any) -> str:
+    """Returns a page: `template` of the folder `templates`, filled with `values`.
+
+    All text is escaped; a value that the template asks for and does not get is an error.
+    """
+    folder = importlib.resources.files("mmgenre.html") / "templates"
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text("utf-8")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    environment.filters["percent"] = lambda value: "-" if value is None else f"{value:.0%}"
+    return environment.get_template(template).render(version=mmgenre.__version__, **values)
+
+
+def render_text(template: str, **values: Any) -> str:
+    """Returns a text that is no HTML, so that nothing is escaped: `template` filled in."""
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
+    environment.filters["number"] = _number
+    return environment.from_string(template).render(version=mmgenre.__version__, **values) + "\n"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,57 @@
+"""What a command prints while it works: to standard error, and to a run's `log.txt`."""
+
+import logging
+import sys
+
+from absl import logging as absl_logging
+from etils import epath
+from tqdm import tqdm
+
+from mmgenre.machine import files
+
+_FORMAT = logging.Formatter("%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+
+
+def log_to_stderr() -> None:
+    """Shows this program's messages of level INFO, and other libraries' warnings."""
+    handler = _ProgressBarHandler()
+    handler.setFormatter(_FORMAT)
+    handler.addFilter(_is_wanted)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    absl_logging.set_verbosity(absl_logging.INFO)
+
+
+def only_warnings() -> None:
+    """Leaves the messages of level INFO to the first of several processes."""
+    logging.getLogger().setLevel(logging.WARNING)
+
+
+def log_to_file(path: epath.Path) -> None:
+    """Writes the same messages to a file, after what is there already."""
+    logging.raiseExceptions = False  # A full disk shall end the run with its own, single message.
+    handler = logging.StreamHandler(files.open_append(path))
+    handler.setFormatter(_FORMAT)
+    handler.addFilter(_is_wanted)
+    logging.getLogger().addHandler(handler)
+
+
+def quiet_libraries() -> None:
+    """Lets libraries speak of errors only, for commands whose answer is all that is wanted."""
+    absl_logging.set_verbosity(absl_logging.ERROR)
+
+
+class _ProgressBarHandler(logging.Handler):
+    """Prints a line above a progress bar instead of through it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    """CLU's writers and Orbax both log through absl; only the former say something to users."""
+    if "orbax" in record.pathname:
+        # What it cannot do it also raises; `mmgenre.runs.checkpoints` says it in a line.
+        return record.levelno >= logging.ERROR and not record.exc_info
+    if record.levelno >= logging.WARNING or record.name.startswith(("mmgenre", "data_prep")):
+        return True
+    return record.name == "__main__" or "metric_writers" in record.pathname

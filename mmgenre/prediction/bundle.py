@@ -1,0 +1,107 @@
+"""An exported model as a folder: what is in it, and how to open one. No TensorFlow, no Orbax.
+
+bundle.json       version, genres, thresholds, checksums of the other files
+model.stablehlo   the model, its parameters in it
+tokenizer.json  thresholds.json  MODEL_CARD.md  example.py
+"""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+
+from mmgenre import schema
+from mmgenre.errors import UserError
+from mmgenre.evaluation.decision_rule import DecisionRule
+from mmgenre.inputs.tokenizer import OverviewTokenizer
+
+FORMAT_VERSION: Final = 1
+"""Raised whenever an older reader would misread a newer bundle."""
+
+MANIFEST: Final = "bundle.json"
+MODEL: Final = "model.stablehlo"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+    """An opened bundle.
+
+    Attributes:
+      exported: `jax.export.Exported`: posters, tokens and lengths to probabilities.
+      tokenizer: of the overviews.
+      rule: its thresholds; the temperatures are in the model already.
+      max_tokens: words that the model reads.
+    """
+
+    exported: Any
+    tokenizer: OverviewTokenizer
+    rule: DecisionRule
+    max_tokens: int
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Opens a bundle, checking all of it.
+
+        Raises:
+          UserError: `folder` is no bundle, a file is missing or damaged, or it is of another format
+            than this program reads.
+        """
+        from jax import export
+
+        manifest = read_manifest(folder)
+        try:
+            exported = export.deserialize(bytearray((folder / MODEL).read_bytes()))
+        except Exception as error:  # The library raises what its reader meets.
+            raise UserError(
+                f"{folder / MODEL} was written by a version of JAX that this one cannot read: "
+                f"{(str(error).splitlines() or [''])[0]}"
+            ) from error
+        return cls(
+            exported=exported,
+            tokenizer=OverviewTokenizer.load(folder / "tokenizer.json"),
+            rule=DecisionRule.load(folder),
+            max_tokens=int(manifest["max_tokens"]),
+        )
+
+    def probabilities(self, posters: np.ndarray, tokens: list[np.ndarray]) -> np.ndarray:
+        """Returns <float32>[movies, 18] for posters <uint8>[movies, 64, 64, 3] and their words."""
+        words = np.full((len(tokens), self.max_tokens), schema.PAD_ID, np.int32)
+        lengths = np.ones(len(tokens), np.int32)
+        for row, ids in enumerate(tokens):
+            ids = ids[: self.max_tokens]
+            words[row, : len(ids)] = ids
+            lengths[row] = max(1, len(ids))
+        return np.asarray(self.exported.call(posters, words, lengths))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Reads a bundle's manifest and checks the other files against it; raises UserError."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+        version, files = int(manifest["format_version"]), dict(manifest["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = "missing" if not path.exists() else "damaged"
+        raise UserError(f"{folder} is no bundle: {MANIFEST} is {reason}") from error
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"the bundle {folder} has format {version}, but this program reads {FORMAT_VERSION}; "
+            "update mmgenre, or export the run again"
+        )
+    if tuple(manifest.get("genres", ())) != schema.GENRES:
+        raise UserError(f"the bundle {folder} is for other genres than this program's")
+    for name, digest in files.items():
+        file = folder / Path(name).name
+        if not file.is_file():
+            raise UserError(f"the bundle {folder} is incomplete: {name} is missing")
+        if file_digest(file) != digest:
+            raise UserError(f"the bundle {folder} is damaged: {name} is not what was exported")
+    return manifest
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,125 @@
+"""Exports a run as a folder that predicts without mmgenre."""
+
+import functools
+import importlib.resources
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mmgenre import schema
+from mmgenre.errors import UserError
+
+if TYPE_CHECKING:
+    from mmgenre.prediction.predictor import GenrePredictor
+
+PLATFORMS: Final = ("cpu", "cuda")
+
+
+def export_run(run: str, out: Path) -> None:
+    """Writes the bundle of a run's best checkpoint into a new folder, whole or not at all.
+
+    Raises:
+      UserError: no such run, no checkpoint yet, a damaged file, or `out` exists or cannot be made.
+    """
+    if out.exists():
+        raise UserError(f"{out} exists; remove it or choose another --out")
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"cannot write {out}: there is no folder {out.absolute().parent}")
+    from mmgenre.prediction import bundle
+    from mmgenre.prediction.predictor import GenrePredictor
+
+    predictor = GenrePredictor.load(run)
+    staged = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        staged.mkdir()
+        (staged / bundle.MODEL).write_bytes(serialize_model(predictor))
+        predictor.tokenizer.save(staged / "tokenizer.json")
+        predictor.rule.save(staged)
+        (staged / "MODEL_CARD.md").write_text(model_card(run, predictor), "utf-8")
+        files = importlib.resources.files("mmgenre.prediction.bundle_files")
+        (staged / "example.py").write_text((files / "example.py").read_text("utf-8"), "utf-8")
+        manifest = {
+            "format_version": bundle.FORMAT_VERSION,
+            "name": predictor.name,
+            "step": predictor.step,
+            "genres": schema.GENRES,
+            "thresholds": predictor.rule.thresholds,
+            "max_tokens": predictor.bucket_lengths[-1],
+            "platforms": PLATFORMS,
+            "files": {path.name: bundle.file_digest(path) for path in sorted(staged.iterdir())},
+        }
+        (staged / bundle.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+        staged.replace(out)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def serialize_model(predictor: "GenrePredictor") -> bytes:
+    """Returns the model as StableHLO, for any batch size, on each of `PLATFORMS`.
+
+    A function of posters <uint8>[b, 64, 64, 3], tokens <int32>[b, max_tokens] and lengths
+    <int32>[b] to probabilities <float32>[b, 18]; parameters and temperatures are inside.
+    """
+    import jax
+    import jax.numpy as jnp
+    from jax import export
+
+    from mmgenre.kernels import plain_kernels
+    from mmgenre.training import steps
+
+    temperatures = jnp.asarray(predictor.rule.temperatures, jnp.float32)
+    predict = functools.partial(steps.predict_step, model=predictor.model)
+
+    def probabilities(posters: jax.Array, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
+        batch = {
+            schema.POSTER: posters,
+            schema.TOKENS: tokens,
+            schema.LENGTH: lengths,
+            schema.ROW: jnp.zeros_like(lengths),  # Places matter to dropout alone.
+        }
+        return jax.nn.sigmoid(predict(predictor.params, batch) / temperatures[None])
+
+    (size,) = export.symbolic_shape("b")
+    arguments = (
+        jax.ShapeDtypeStruct((size, *schema.POSTER_SHAPE), jnp.uint8),
+        jax.ShapeDtypeStruct((size, predictor.bucket_lengths[-1]), jnp.int32),
+        jax.ShapeDtypeStruct((size,), jnp.int32),
+    )
+    with plain_kernels.kernels():  # The fast ones are for this machine's processor.
+        exported = export.export(jax.jit(probabilities), platforms=PLATFORMS)(*arguments)
+    return bytes(exported.serialize())
+
+
+def model_card(run: str, predictor: "GenrePredictor") -> str:
+    """Returns the model card of a run as Markdown."""
+    import jax
+
+    from mmgenre.evaluation import metrics, split_record
+    from mmgenre.evaluation.split_record import SplitRecord
+    from mmgenre.html.pages import render_text
+    from mmgenre.report.contents import metric_table
+    from mmgenre.runs.directory import RunDirectory
+
+    directory = RunDirectory.open(run)
+    report: dict[str, Any] | None = None
+    predictions = split_record.predictions_file(directory, schema.TEST)
+    if predictions.exists():
+        record = SplitRecord.load(predictions)
+        report = metrics.evaluate_probabilities(
+            record.labels, predictor.rule.probabilities(record.logits), predictor.rule.thresholds
+        )
+    template = importlib.resources.files("mmgenre.prediction.bundle_files") / "MODEL_CARD.md.j2"
+    return render_text(
+        template.read_text("utf-8"),
+        name=predictor.name,
+        step=predictor.step,
+        max_tokens=predictor.bucket_lengths[-1],
+        num_parameters=sum(x.size for x in jax.tree.leaves(predictor.params)),
+        dataset=directory.load_dataset_info()[0],
+        report=report,
+        overall=[] if report is None else metric_table({predictor.name: report}),
+    )

@@ -1,0 +1,241 @@
+"""Predicts the genres of movies with a trained run: the model, the tokenizer and the thresholds.
+
+    predictor = GenrePredictor.load("runs/model1")
+    predictor.predict(posters=["poster.jpg"], overviews=["A boy finds a map ..."])
+
+Posters and overviews pass through the code that prepared the training data. No TensorFlow.
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+import jax
+import numpy as np
+
+from mmgenre import schema
+from mmgenre.errors import UserError
+from mmgenre.evaluation.decision_rule import DecisionRule
+from mmgenre.inputs import overview_text
+from mmgenre.inputs.poster_decoder import PosterError, decode_poster
+from mmgenre.inputs.poster_source import read_poster
+from mmgenre.inputs.tokenizer import OverviewTokenizer
+from mmgenre.kernels import plain_kernels
+from mmgenre.models import fusion
+from mmgenre.runs.best_params import load_best_params
+from mmgenre.runs.directory import RunDirectory
+from mmgenre.training import steps
+
+_BATCH_SIZES: Final = (1, 8, 64)
+"""Batches are padded to one of these, since each size is compiled."""
+
+_FEW: Final = 8
+"""Up to so many movies the plain kernels compile and run faster than those for batches."""
+
+Poster = str | os.PathLike[str] | bytes | np.ndarray
+"""A file's path, a URL, an image file's bytes, or decoded pixels <uint8>[64, 64, 3]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """The answer for one movie.
+
+    Attributes:
+      genres: the predicted ones, the surest first.
+      probabilities: of every genre, in the order of `schema.GENRES`.
+      thresholds: of every genre: it is predicted when its probability is at least this.
+      has_poster: whether the answer takes a poster into account.
+      has_overview: whether it takes an overview into account.
+    """
+
+    genres: list[str]
+    probabilities: dict[str, float]
+    thresholds: dict[str, float]
+    has_poster: bool
+    has_overview: bool
+
+    @property
+    def missing(self) -> str | None:
+        """The half that the answer had to do without, "poster" or "overview"; None for neither."""
+        if not self.has_poster:
+            return schema.POSTER
+        return None if self.has_overview else schema.OVERVIEW
+
+
+class GenrePredictor:
+    """A trained model that answers; made by `load`. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        *,
+        model: fusion.FusionModel,
+        params: Any,
+        tokenizer: OverviewTokenizer,
+        rule: DecisionRule,
+        bucket_lengths: tuple[int, ...],
+        name: str,
+        step: int,
+    ):
+        """Places the parameters on the first device; compiles at the first prediction."""
+        self.model = model
+        self.params = jax.device_put(jax.device_get(params), jax.local_devices()[0])
+        self.tokenizer = tokenizer
+        self.rule = rule
+        self.bucket_lengths = bucket_lengths
+        self.name = name
+        self.step = step
+        self._predict_step = jax.jit(functools.partial(_predict_step, model=model))
+
+    @classmethod
+    def load(cls, run: str | os.PathLike[str]) -> Self:
+        """Loads the best checkpoint of a run.
+
+        Raises:
+          UserError: `run` is no run, has no checkpoint yet, or one of its files is damaged.
+        """
+        directory = RunDirectory.open(run)
+        config = directory.load_config()
+        model = fusion.build(config.model)
+        tokenizer = OverviewTokenizer.load(directory.tokenizer_file)
+        params, step = load_best_params(directory, model)
+        return cls(
+            model=model,
+            params=params,
+            tokenizer=tokenizer,
+            rule=DecisionRule.load(directory.path),
+            bucket_lengths=config.data.bucket_lengths,
+            name=directory.path.name,
+            step=step,
+        )
+
+    def predict(
+        self,
+        posters: Sequence[Poster | None] | None = None,
+        overviews: Sequence[str | None] | None = None,
+    ) -> list[Prediction]:
+        """Predicts the genres of movies.
+
+        Args:
+          posters: of each movie; None for those without, or instead of the whole list.
+          overviews: of each movie; None or blank for those without, or None instead of the list.
+
+        Raises:
+          UserError: a poster cannot be read, an overview is too long, a movie has neither, or the
+            lists differ in length.
+        """
+        for name, values in (("posters", posters), ("overviews", overviews)):
+            if isinstance(values, str | bytes | os.PathLike):
+                raise UserError(f"{name} is to be a list with an entry for each movie")
+        count = len(posters if posters is not None else overviews or [])
+        posters = [None] * count if posters is None else posters
+        overviews = [None] * count if overviews is None else overviews
+        if len(posters) != len(overviews):
+            raise UserError(f"there are {len(posters)} posters but {len(overviews)} overviews")
+        pixels = [None if poster is None else load_poster(poster) for poster in posters]
+        tokens = [self.encode(overview) for overview in overviews]
+        for number, (poster, words) in enumerate(zip(pixels, tokens, strict=True)):
+            if poster is None and not len(words):
+                movie = "the movie" if count == 1 else f"movie {number}"
+                said = overviews[number] and " (its overview says nothing)" * (
+                    not overviews[number].isspace()
+                )
+                raise UserError(
+                    f"{movie} has neither a poster nor an overview{said or ''}; give at least one"
+                )
+        probabilities = self.rule.probabilities(self.logits(pixels, tokens))
+        return [
+            self.answer(row, has_poster=poster is not None, has_overview=bool(len(words)))
+            for row, poster, words in zip(probabilities, pixels, tokens, strict=True)
+        ]
+
+    def answer(
+        self, probabilities: np.ndarray, *, has_poster: bool, has_overview: bool
+    ) -> Prediction:
+        """Returns the answer that the probabilities <float32>[18] of a movie make."""
+        return Prediction(
+            genres=self.rule.genres(probabilities),
+            probabilities=dict(zip(schema.GENRES, map(float, probabilities), strict=True)),
+            thresholds=dict(zip(schema.GENRES, self.rule.thresholds, strict=True)),
+            has_poster=has_poster,
+            has_overview=has_overview,
+        )
+
+    def encode(self, overview: str | None) -> np.ndarray:
+        """Returns the tokens <int32>[n] of an overview, at most as many as the model reads.
+
+        None where there is no overview to read: "No overview found." says as little as "".
+
+        Raises:
+          UserError: it is longer than `overview_text.MAX_CHARACTERS`.
+        """
+        if overview is not None and len(overview) > overview_text.MAX_CHARACTERS:
+            raise UserError(
+                f"the overview is too long: {len(overview):,} characters, at most "
+                f"{overview_text.MAX_CHARACTERS:,} are read"
+            )
+        return self.tokenizer.encode(overview_text.known(overview))[: self.bucket_lengths[-1]]
+
+    def logits(
+        self, posters: Sequence[np.ndarray | None], tokens: Sequence[np.ndarray]
+    ) -> np.ndarray:
+        """Returns the logits <float32>[movies, 18].
+
+        Args:
+          posters: <uint8>[64, 64, 3] of each movie, or None.
+          tokens: <int32>[n] of each movie, maybe none; cut to what the model reads.
+        """
+        logits = np.zeros((len(posters), schema.NUM_GENRES), np.float32)
+        order = np.argsort([len(words) for words in tokens], kind="stable")
+        for start in range(0, len(order), _BATCH_SIZES[-1]):
+            movies = order[start : start + _BATCH_SIZES[-1]]
+            batch = self.batch([posters[m] for m in movies], [tokens[m] for m in movies])
+            result = self._predict_step(self.params, batch)
+            logits[movies] = np.asarray(result)[: len(movies)]
+        return logits
+
+    def batch(
+        self, posters: Sequence[np.ndarray | None], tokens: Sequence[np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Puts at most 64 movies into a batch of a size and a length that is compiled for."""
+        size = next(size for size in _BATCH_SIZES if size >= len(posters))
+        longest = max(len(words) for words in tokens)
+        length = next((b for b in self.bucket_lengths if b >= longest), self.bucket_lengths[-1])
+        pixels = np.zeros((size, *schema.POSTER_SHAPE), np.uint8)
+        words = np.full((size, length), schema.PAD_ID, np.int32)
+        lengths = np.ones(size, np.int32)
+        for row, (poster, ids) in enumerate(zip(posters, tokens, strict=True)):
+            if poster is not None:
+                pixels[row] = poster
+            words[row, : len(ids)] = ids[:length]
+            lengths[row] = max(1, min(len(ids), length))
+        return {
+            schema.POSTER: pixels,
+            schema.TOKENS: words,
+            schema.LENGTH: lengths,
+            schema.ROW: np.arange(size, dtype=np.int32),
+        }
+
+
+def _predict_step(params: Any, batch: steps.Batch, *, model: fusion.FusionModel) -> jax.Array:
+    """As `steps.predict_step`, with the kernels that suit the batch."""
+    if len(batch[schema.ROW]) > _FEW:
+        return steps.predict_step(params, batch, model=model)
+    with plain_kernels.kernels():
+        return steps.predict_step(params, batch, model=model)
+
+
+def load_poster(poster: Poster) -> np.ndarray:
+    """Returns a poster's pixels <uint8>[64, 64, 3]; raises UserError with its name in it."""
+    if isinstance(poster, np.ndarray):
+        if poster.shape != schema.POSTER_SHAPE or poster.dtype != np.uint8:
+            raise UserError(f"a decoded poster is uint8 {schema.POSTER_SHAPE}, not {poster.shape}")
+        return poster
+    if isinstance(poster, bytes):
+        return decode_poster(poster)
+    data = read_poster(poster)
+    try:
+        return decode_poster(data)
+    except PosterError as error:
+        raise UserError(f"the poster {poster} cannot be used: {error}") from error

@@ -1,0 +1,194 @@
+"""The folder of a run: everything that resuming, evaluating and predicting need, in one place.
+
+    config.json       the experiment's settings
+    dataset.json      the data set it is trained on: name, counts, fingerprints, folder
+    tokenizer.json    the data set's tokenizer
+    checkpoints/      the latest ones and the best one (`mmgenre.runs.checkpoints`)
+    metrics.jsonl     a row of metrics a line; TensorBoard's copy is in tensorboard/
+    log.txt           what the run printed
+    evaluation-<split>.json
+    non_finite_loss.json      where training broke down, if it did
+    lock                      held while a run writes here (`mmgenre.runs.lock`)
+
+Nothing in it names a place outside it, except the data set's folder, which only training needs:
+move the folder to another machine and predict. No JAX, no TensorFlow.
+"""
+
+import dataclasses
+import json
+from typing import Any, Final, Self
+
+from etils import epath
+
+from mmgenre.config import Config
+from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset
+from mmgenre.errors import UserError
+
+_COMPARED: Final = (
+    "model",
+    "data",
+    "seed",
+    "batch_size",
+    "learning_rate",
+    "embedding_learning_rate",
+    "learning_rate_schedule",
+    "ngram_learning_rate",
+    "weight_decay",
+    "branch_loss",
+    "clip_norm",
+    "selection_metric",
+)
+"""The settings that a resumed run cannot change; others, such as the log interval, may."""
+
+_HARMLESS: Final = ("data.dir", "data.mode", "model.lstm_kernel")
+"""Among them, those that change no result: the fingerprint tells whether it is the same data."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDirectory:
+    """Paths in a run's folder, and what is read from it."""
+
+    path: epath.Path
+
+    @property
+    def config_file(self) -> epath.Path:
+        """The experiment's settings."""
+        return self.path / "config.json"
+
+    @property
+    def dataset_file(self) -> epath.Path:
+        """The data set that the run is trained on."""
+        return self.path / "dataset.json"
+
+    @property
+    def tokenizer_file(self) -> epath.Path:
+        """The tokenizer."""
+        return self.path / "tokenizer.json"
+
+    @property
+    def checkpoints(self) -> epath.Path:
+        """Orbax's folder."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics_file(self) -> epath.Path:
+        """A JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> epath.Path:
+        """TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def non_finite_file(self) -> epath.Path:
+        """The step and the movies at which the loss stopped being finite."""
+        return self.path / "non_finite_loss.json"
+
+    @property
+    def log_file(self) -> epath.Path:
+        """What the run printed."""
+        return self.path / "log.txt"
+
+    def evaluation_file(self, split: str) -> epath.Path:
+        """The metrics on a split."""
+        return self.path / f"evaluation-{split}.json"
+
+    def load_config(self) -> Config:
+        """Reads the experiment's settings; raises UserError where they are damaged."""
+        try:
+            return Config.from_json(self.config_file.read_text())
+        except UserError as error:
+            raise UserError(f"{self.config_file}: {error}") from error
+
+    def load_dataset_info(self) -> tuple[DatasetInfo, str]:
+        """Reads what the run is trained on: the data set's info and its folder at that time."""
+        try:
+            fields = json.loads(self.dataset_file.read_text())
+            return DatasetInfo.from_json(json.dumps(fields["info"])), fields["path"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{self.dataset_file} is missing or damaged: {error}") from error
+
+    @classmethod
+    def open(cls, path: epath.PathLike) -> Self:
+        """Opens the folder of an earlier run; raises UserError where `path` is none."""
+        run = cls(epath.Path(path))
+        if not run.config_file.exists():
+            reason = "no config.json in it" if run.path.exists() else "no such folder"
+            raise UserError(
+                f"{path} is not a run ({reason}); train one with: "
+                "python -m mmgenre.main --config configs/model1.py --workdir <folder>"
+            )
+        return run
+
+    @classmethod
+    def start(cls, path: epath.PathLike, config: Config, dataset: PreparedDataset) -> Self:
+        """Makes the folder of a new run, or opens that of the same run to resume it.
+
+        Raises:
+          UserError: the folder cannot be written, or holds a run of other settings or other data.
+        """
+        run = cls(epath.Path(path))
+        info = {"path": str(dataset.path), "info": dataclasses.asdict(dataset.info)}
+        try:
+            if run.config_file.exists():
+                run.check_same(config, dataset.info)
+            for folder in (run.path, run.checkpoints, run.tensorboard):
+                folder.mkdir(parents=True, exist_ok=True)
+            # The config comes last: a folder with a config is a run.
+            write_text(run.tokenizer_file, dataset.tokenizer_path.read_text())
+            write_text(run.dataset_file, json.dumps(info, indent=2) + "\n")
+            write_text(run.config_file, config.to_json())
+        except OSError as error:
+            raise UserError(f"cannot write the run directory {path}: {error}") from error
+        return run
+
+    def check_same(self, config: Config, info: DatasetInfo) -> None:
+        """Raises UserError unless this run can go on with these settings and this data set."""
+        old, new = (dataclasses.asdict(c) for c in (self.load_config(), config))
+        # A schedule ends with the last epoch, so that other epochs are another schedule.
+        by_epoch = () if config.learning_rate_schedule == "constant" else ("epochs",)
+        for setting in (*_COMPARED, *by_epoch):
+            for name, before, after in _differences(setting, old[setting], new[setting]):
+                if name in _HARMLESS:
+                    continue
+                raise UserError(
+                    f"{self.path} holds a run with config.{name} = {before!r}, now it is "
+                    f"{after!r}; resume with the same value, or choose another --workdir"
+                )
+        before, _ = self.load_dataset_info()
+        if before.genres != info.genres:
+            changed = sorted(set(before.genres) ^ set(info.genres)) or ["their order"]
+            raise UserError(
+                f"{self.path} holds a run on {len(before.genres)} genres, {info.name!r} has "
+                f"{len(info.genres)}; they differ in {', '.join(changed)}; choose another --workdir"
+            )
+        if before.tokenizer_sha256 != info.tokenizer_sha256:
+            raise UserError(
+                f"{self.path} holds a run with another tokenizer than that of {info.name!r}; "
+                f"prepare the data set with --tokenizer {self.tokenizer_file}, or choose another "
+                "--workdir"
+            )
+        if before.fingerprint != info.fingerprint:
+            raise UserError(
+                f"{self.path} holds a run on the data set {before.name!r} with other contents than "
+                f"{info.name!r} has now; choose another --workdir"
+            )
+
+
+def write_json(path: epath.Path, value: Any) -> None:
+    """Writes a JSON file that is either whole or not there."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: epath.Path, text: str) -> None:
+    """Writes a file that is either whole or not there."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _differences(name: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:
+    if isinstance(old, dict):
+        return [d for key in old for d in _differences(f"{name}.{key}", old[key], new[key])]
+    return [(name, old, new)] if old != new else []

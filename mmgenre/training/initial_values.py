@@ -1,0 +1,124 @@
+"""Parameters that start from data instead of at random: genre frequencies, word weights, vectors.
+
+Everything here comes from the train split and from files that the user names; nothing from
+validation or test.
+"""
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+from etils import epath
+
+from mmgenre import schema
+from mmgenre.config import Config
+from mmgenre.dataset import pipeline
+from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.errors import UserError
+from mmgenre.inputs.tokenizer import OverviewTokenizer
+from mmgenre.models import ngram_logits
+from mmgenre.training import cooccurrence
+
+_log = logging.getLogger(__name__)
+
+_EMBEDDING_SCALE = 0.1
+"""Root mean square of the word vectors: what random embeddings of such models have."""
+
+
+def from_data(config: Config, dataset: PreparedDataset) -> dict[tuple[str, ...], np.ndarray]:
+    """Returns parameters by their path in the tree, <float32>, for `TrainState.create`.
+
+    Raises:
+      UserError: the file of word vectors cannot be read or does not fit the model.
+    """
+    given: dict[tuple[str, ...], np.ndarray] = {}
+    model = config.model
+    if model.fusion == "sum":
+        given["head", "bias"] = genre_log_odds(dataset)
+    if model.ngram_buckets or (model.use_overview and model.word_vectors == cooccurrence.NAME):
+        tokens, lengths = pipeline.read_tokens(dataset, schema.TRAIN, config.data.max_tokens)
+    if model.ngram_buckets:
+        given["ngram_logits", "idf"] = ngram_logits.inverse_document_frequency(
+            tokens, lengths, model.vocabulary_size, model.ngram_buckets
+        )
+    if model.word_vectors and model.use_overview:
+        if model.word_vectors == cooccurrence.NAME:
+            rows = cooccurrence.word_vectors(
+                tokens, lengths, model.vocabulary_size, model.embedding_size
+            )
+            vectors = {number: row for number, row in enumerate(rows) if row.any()}
+        else:
+            words = OverviewTokenizer.load(dataset.tokenizer_path).words
+            vectors = read_word_vectors(model.word_vectors, words, model.embedding_size)
+        _log.info("word vectors (%s): %d words have one", model.word_vectors, len(vectors))
+        if vectors:
+            given["overview_lstm", "embedding", "embedding"] = embedding_of(
+                vectors, model.vocabulary_size, model.embedding_size, config.seed
+            )
+    return given
+
+
+def genre_log_odds(dataset: PreparedDataset) -> np.ndarray:
+    """Returns the log-odds of each genre in the train split, <float32>[18]; finite always."""
+    train = dataset.split(schema.TRAIN)
+    counts = np.asarray(train.genre_counts, np.float64)
+    return np.log((counts + 0.5) / (train.num_movies - counts + 0.5)).astype(np.float32)
+
+
+def read_word_vectors(
+    path: epath.PathLike, words: tuple[str, ...], size: int
+) -> dict[int, np.ndarray]:
+    """Reads the vectors of known words from a file in word2vec's or GloVe's text format.
+
+    A line is a word and its values, with blanks between; word2vec's first line, which counts words
+    and values, is skipped.
+
+    Args:
+      path: the file.
+      words: the word of each id.
+      size: values that a vector must have.
+
+    Returns:
+      <float32>[size] by word id.
+
+    Raises:
+      UserError: no such file, a line of another length or with no number, or no known word at all.
+    """
+    ids = {word: number for number, word in enumerate(words)}
+    vectors: dict[int, np.ndarray] = {}
+    try:
+        with epath.Path(path).open("r") as file:
+            for number, line in enumerate(file, start=1):
+                word, *values = line.rstrip().split(" ")
+                if number == 1 and len(values) == 1:
+                    continue
+                if word not in ids:
+                    continue
+                if len(values) != size:
+                    raise UserError(
+                        f"{path}, line {number}: {len(values)} values, but "
+                        f"config.model.embedding_size is {size}; set it to the size of the vectors"
+                    )
+                vectors[ids[word]] = np.asarray(values, np.float32)
+    except OSError as error:
+        raise UserError(
+            f"config.model.word_vectors: {path} cannot be read ({error.strerror or error})"
+        ) from error
+    except ValueError as error:  # Not a number, or not text.
+        raise UserError(
+            f"config.model.word_vectors: {path} is no text file of word vectors ({error})"
+        ) from error
+    if not vectors:
+        raise UserError(f"config.model.word_vectors: {path} has none of the tokenizer's words")
+    return vectors
+
+
+def embedding_of(
+    vectors: Mapping[int, np.ndarray], vocabulary_size: int, size: int, seed: int
+) -> np.ndarray:
+    """Returns an embedding <float32>[vocabulary_size, size]: the vectors, random where none is."""
+    generator = np.random.default_rng(seed)
+    embedding = generator.normal(0, _EMBEDDING_SCALE, (vocabulary_size, size)).astype(np.float32)
+    rows = np.stack(list(vectors.values()))
+    embedding[list(vectors)] = rows * (_EMBEDDING_SCALE / np.sqrt((rows**2).mean()))
+    return embedding

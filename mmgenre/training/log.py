@@ -1,0 +1,105 @@
+"""The rows of training metrics: what is summed over steps, and when it is written."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from clu.metric_writers.interface import MetricWriter
+
+from mmgenre.config import Config
+from mmgenre.evaluation import metrics
+
+
+class NonFiniteLoss(Exception):
+    """The loss, or the norm of its gradient, is infinite or not a number.
+
+    Attributes:
+      step: the number of the step.
+      loss: mean over the batch's movies and genres.
+      grad_norm: of the global gradient.
+    """
+
+    def __init__(self, step: int, loss: float, grad_norm: float):
+        super().__init__(f"loss {loss}, gradient norm {grad_norm} at step {step}")
+        self.step, self.loss, self.grad_norm = step, loss, grad_norm
+
+
+class TrainingLog:
+    """Adds up the sums of training steps and writes a row at fixed steps.
+
+    Rows end at multiples of `log_every_steps` and at the end of an epoch: at the same steps whether
+    or not the run was interrupted. What is summed up between two rows is part of a checkpoint
+    (`partial`), so that the rows, too, are the same.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        writer: MetricWriter,
+        *,
+        last_step: int,
+        partial: Mapping[str, Any] | None = None,
+    ):
+        """Starts an epoch that ends with `last_step`, or goes on with what `partial` returned."""
+        self._config = config
+        self._writer = writer
+        self._last_step = last_step
+        self._reset()
+        if partial:
+            self._sums = dict(partial["sums"])
+            self._steps, self._grad_norm = partial["steps"], partial["grad_norm"]
+            self._untimed_steps = self._steps
+
+    def timed(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Yields the batches, counting the time spent waiting for them."""
+        iterator = iter(batches)
+        while True:
+            start = time.perf_counter()
+            batch = next(iterator, None)
+            self._waited += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch
+
+    def add(self, step: int, sums: Mapping[str, jax.Array]) -> None:
+        """Adds the sums of the step that ended as number `step`; waits for that step.
+
+        Raises:
+          NonFiniteLoss: its loss or gradient is not finite; the state after it is of no use.
+        """
+        values = {name: float(value) for name, value in sums.items()}
+        grad_norm = values.pop("grad_norm")
+        if not (np.isfinite(values["loss"]) and np.isfinite(grad_norm)):
+            mean_loss = metrics.summarize_counts(values)["loss"]
+            raise NonFiniteLoss(step, mean_loss, grad_norm)
+        self._steps += 1
+        self._grad_norm += grad_norm
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        if step % self._config.log_every_steps == 0 or step == self._last_step:
+            self._write(step)
+
+    def partial(self) -> dict[str, Any] | None:
+        """Returns what was added since the last row, as JSON; None if that is nothing."""
+        if not self._steps:
+            return None
+        # A copy: it is written in the background, while the next steps are added.
+        return {"sums": dict(self._sums), "steps": self._steps, "grad_norm": self._grad_norm}
+
+    def _write(self, step: int) -> None:
+        seconds = time.perf_counter() - self._start
+        timed_steps = self._steps - self._untimed_steps
+        scalars = metrics.summarize_counts(self._sums)
+        scalars["grad_norm"] = self._grad_norm / self._steps
+        scalars["learning_rate"] = self._config.learning_rate
+        scalars["movies_per_second"] = timed_steps * self._config.batch_size / seconds
+        scalars["input_wait_share"] = self._waited / seconds
+        self._writer.write_scalars(step, {f"train/{k}": v for k, v in scalars.items()})
+        self._reset()
+
+    def _reset(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._steps, self._untimed_steps, self._grad_norm, self._waited = 0, 0, 0.0, 0.0
+        self._start = time.perf_counter()

@@ -1,0 +1,85 @@
+"""The steps of a device on one batch: pure functions, mapped by `mmgenre.distributed`.
+
+They run once per device, on its rows of the global batch, inside a mapped axis called `AXIS`.
+"""
+
+from typing import Any, Final
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mmgenre import schema
+from mmgenre.evaluation.metrics import batch_counts
+from mmgenre.models.fusion import FusionModel
+from mmgenre.training import losses
+from mmgenre.training.state import TrainState
+
+AXIS: Final = "batch"
+"""The name of the mapped axis: the devices that share a global batch."""
+
+Batch = dict[str, jax.Array]
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    model: FusionModel,
+    optimizer: optax.GradientTransformation,
+    dropout_key: jax.Array,
+    branch_loss: float = 0.0,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Does one step of training.
+
+    Args:
+      state: the same on all devices.
+      batch: this device's rows of the global batch; see `mmgenre.schema`.
+      model: computes the logits.
+      optimizer: turns gradients into updates.
+      dropout_key: the key of the dropout stream, the same on all devices.
+      branch_loss: weight of the loss of each branch's own logits, which the gradient gets and the
+        reported loss does not.
+
+    Returns:
+      The next state and the sums of `metrics.batch_counts` over the global batch, with the
+      "grad_norm" <float32>[] of the global gradient; all the same on all devices.
+    """
+    step_key = jax.random.fold_in(dropout_key, state.step)
+    num_labels = jax.lax.psum(batch[schema.MASK].sum(), AXIS) * schema.NUM_GENRES
+
+    def loss_share(params: Any) -> tuple[jax.Array, jax.Array]:
+        logits, terms = model.apply(
+            {"params": params},
+            batch,
+            deterministic=False,
+            rngs={"dropout": step_key},
+            method=model.logits_and_terms,
+        )
+        labels = batch[schema.LABELS].astype(logits.dtype)
+        loss_sum = losses.sigmoid_cross_entropy_sum(logits, labels, batch[schema.MASK])
+        for term in terms if branch_loss else ():
+            term_sum = losses.sigmoid_cross_entropy_sum(term, labels, batch[schema.MASK])
+            loss_sum += branch_loss * term_sum
+        # Divided by the global count, the devices' shares add up to the mean of the global batch.
+        return loss_sum / jnp.maximum(num_labels, 1), logits
+
+    (_, logits), grads = jax.value_and_grad(loss_share, has_aux=True)(state.params)
+    grads = jax.lax.psum(grads, AXIS)
+    sums = jax.lax.psum(batch_counts(logits, batch), AXIS)
+    sums["grad_norm"] = optax.tree.norm(grads)
+    return state.apply_gradients(grads, optimizer), sums
+
+
+def predict_step(params: Any, batch: Batch, *, model: FusionModel) -> jax.Array:
+    """Returns the logits <float32>[batch, 18] of this device's rows, without dropout."""
+    return model.apply({"params": params}, batch, deterministic=True)
+
+
+def eval_step(params: Any, batch: Batch, *, model: FusionModel) -> tuple[jax.Array, jax.Array]:
+    """Returns logits <float32>[global batch, 18] and labels <uint8>[global batch, 18], everywhere.
+
+    Gathered over the devices, so that each process has the answers for all movies.
+    """
+    rows = predict_step(params, batch, model=model), batch[schema.LABELS]
+    return jax.lax.all_gather(rows, AXIS, tiled=True)

@@ -1,0 +1,226 @@
+"""Training: epochs of pmap'd steps, validation after each, checkpoints, and when to stop."""
+
+import logging
+import time
+from typing import Any
+
+import jax
+import numpy as np
+from clu.metric_writers.interface import MetricWriter
+from tqdm import tqdm
+
+from mmgenre import schema
+from mmgenre.config import Config
+from mmgenre.dataset import record_reader
+from mmgenre.dataset.batch_plan import BatchPlan, epoch_plan
+from mmgenre.dataset.pipeline import MovieSource
+from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.distributed import cluster, device_mapping
+from mmgenre.errors import RunError
+from mmgenre.evaluation.evaluate_run import evaluate_and_write, fit_thresholds, write_record
+from mmgenre.evaluation.predict_split import predict_split, record_split, validation_scalars
+from mmgenre.machine import signals
+from mmgenre.runs import sessions
+from mmgenre.runs.checkpoints import RunCheckpoints
+from mmgenre.runs.damaged_checkpoints import set_damaged_aside
+from mmgenre.runs.directory import RunDirectory, write_json
+from mmgenre.training import feeds, initial_values, metric_writers
+from mmgenre.training.compiled_programs import Programs
+from mmgenre.training.log import NonFiniteLoss, TrainingLog
+from mmgenre.training.state import TrainState
+
+_log = logging.getLogger(__name__)
+
+
+def train_and_evaluate(
+    config: Config,
+    dataset: PreparedDataset,
+    run: RunDirectory,
+    programs: Programs | None = None,
+) -> dict[str, Any]:
+    """Trains to the end, from the latest checkpoint on where there is one, and evaluates on test.
+
+    Args:
+      config: the experiment.
+      dataset: what to train on.
+      run: the folder of the run.
+      programs: of this config and data set, where they are there already.
+
+    Returns:
+      The report of `evaluation.evaluate_run` on the test split.
+
+    Raises:
+      UserError: settings and data do not fit together, or files cannot be read or written.
+      RunError: the loss is not finite, or a checkpoint cannot be saved.
+      Interrupted: by a signal, after everything was saved.
+    """
+    record_reader.check_share(dataset, jax.process_index(), jax.process_count())
+    with sessions.recorded(run):
+        trainer = Trainer(config, dataset, run, programs)
+        with signals.graceful():
+            trainer.train()
+    validation = record_split(run, dataset, schema.VALIDATION)
+    write_record(run, dataset, schema.VALIDATION, validation)
+    fit_thresholds(run, validation)
+    return evaluate_and_write(run, dataset, schema.TEST)
+
+
+class Trainer:
+    """One training run: what stays the same from step to step."""
+
+    def __init__(
+        self,
+        config: Config,
+        dataset: PreparedDataset,
+        run: RunDirectory,
+        programs: Programs | None = None,
+    ):
+        """Opens the splits; see `train_and_evaluate`."""
+        programs = programs or Programs(config, dataset)
+        self.config, self.run = config, run
+        self.train_source = MovieSource(dataset, schema.TRAIN, config.data)
+        validation = feeds.validation_data(config.data)
+        self.validation_source = MovieSource(dataset, schema.VALIDATION, validation)
+        self.steps_per_epoch = programs.steps_per_epoch
+        self._dataset, self._programs = dataset, programs
+        self._feed = feeds.open_feed(config, self.train_source, programs)
+
+    def train(self) -> None:
+        """Trains until the epochs are done or validation has stopped improving."""
+        like = self._programs.like
+        cluster.on_first_process(lambda: set_damaged_aside(self.run.checkpoints, like))
+        with RunCheckpoints(self.run.checkpoints) as checkpoints:
+            state, partial = self._restore_or_create(checkpoints, like)
+            step = int(state.step)
+            writer = metric_writers.create_writer(self.run, resume_step=step)
+            for epoch in range(step // self.steps_per_epoch, self.config.epochs):
+                if self._has_stopped_improving(checkpoints, epoch):
+                    break
+                state = self._train_epoch(state, epoch, checkpoints, writer, partial)
+                partial, step = None, (epoch + 1) * self.steps_per_epoch
+                score = self._validate(state, step, writer)
+                writer.flush()  # Before the checkpoint: no checkpoint without the rows before it.
+                checkpoints.save(step, state, score)
+                if signum := cluster.largest(signals.requested()):
+                    checkpoints.wait()
+                    raise signals.saved(signum, step)
+            writer.close()
+
+    def _restore_or_create(self, checkpoints: RunCheckpoints, like: Any) -> tuple[TrainState, Any]:
+        """Returns the state to go on from, and what the log had summed up by then."""
+        step = checkpoints.latest_step()
+        if step is None:
+            given = cluster.of_first_process(initial_values.from_data(self.config, self._dataset))
+            return self._programs.initial_state(given), None
+        _log.info("resuming from the checkpoint of step %d in %s", step, self.run.path)
+        restored = checkpoints.restore(step, like)
+        return restored.state, restored.extra
+
+    def _train_epoch(
+        self,
+        state: TrainState,
+        epoch: int,
+        checkpoints: RunCheckpoints,
+        writer: MetricWriter,
+        partial: Any,
+    ) -> TrainState:
+        config = self.config
+        plan = epoch_plan(config, self.train_source.num_tokens, epoch)
+        step, first_step = int(state.step), epoch * self.steps_per_epoch
+        last_step = first_step + self.steps_per_epoch
+        start = step - first_step  # Not 0 where a run was interrupted in an epoch.
+        log = TrainingLog(config, writer, last_step=last_step, partial=partial)
+        bar = tqdm(
+            total=self.steps_per_epoch * config.batch_size,
+            initial=start * config.batch_size,
+            desc=f"epoch {epoch + 1}/{config.epochs}",
+            unit="movie",
+            disable=None if jax.process_index() == 0 else True,  # None: only in a terminal.
+            leave=False,
+        )
+
+        def finish(step: int, count: int, sums: dict[str, jax.Array]) -> int:
+            """Waits for the steps up to `step`; returns a signal that some process got, or 0."""
+            done, signum = feeds.sums_per_step(sums, count)
+            for number, values in enumerate(done, start=step - count + 1):
+                try:
+                    log.add(number, values)
+                except NonFiniteLoss as error:
+                    raise self._non_finite(error, plan, number - first_step - 1) from error
+            bar.update(count * config.batch_size)
+            return signum
+
+        with bar:
+            pending, signum = None, 0
+            ends = feeds.dispatch_ends(config, first_step, start, self.steps_per_epoch)
+            for dispatch in log.timed(self._feed.dispatches(plan, start, ends)):
+                if pending is not None and not self._feed.has_run(dispatch):
+                    # Compiling takes seconds; rows that are due do not wait for it.
+                    signum, pending = finish(*pending), None
+                state, sums = self._feed.run(state, dispatch, signals.requested())
+                if pending is not None:  # One late, so that the host never stalls the device.
+                    signum = finish(*pending)
+                step += dispatch.count
+                pending = (step, dispatch.count, sums)
+                due = config.checkpoint_every_steps and step % config.checkpoint_every_steps == 0
+                if step < last_step and (signum or due):
+                    signum = finish(*pending) or signum
+                    pending = None
+                    writer.flush()
+                    checkpoints.save(step, state, extra=log.partial())
+                if signum and step < last_step:
+                    checkpoints.wait()
+                    raise signals.saved(signum, step)
+            if pending is not None:
+                finish(*pending)
+        return state
+
+    def _non_finite(self, error: NonFiniteLoss, plan: BatchPlan, batch: int) -> RunError:
+        """Writes down what is needed to look into it; returns the error to raise."""
+        if jax.process_index() == 0:
+            record = {
+                "step": error.step,
+                "loss": str(error.loss),
+                "gradient_norm": str(error.grad_norm),
+                "learning_rate": self.config.learning_rate,
+                "movie_ids": self.train_source.read_ids(plan.movies[batch]),
+            }
+            write_json(self.run.non_finite_file, record)
+        return RunError(
+            f"the loss is not finite ({error}, learning rate {self.config.learning_rate}); "
+            f"{self.run.non_finite_file} lists the movies of its batch, the checkpoints before it "
+            "are untouched. Look at the movies, lower config.learning_rate, or set "
+            "config.clip_norm, with another --workdir"
+        )
+
+    def _validate(self, state: TrainState, step: int, writer: MetricWriter) -> float:
+        """Writes the validation metrics and returns the one that chooses, higher is better."""
+        start = time.perf_counter()
+        predictions = predict_split(
+            self._programs.eval_step,
+            device_mapping.as_global(state.params),
+            self.validation_source,
+            self.config,
+        )
+        # Computed once, so that all processes choose and stop alike to the last bit.
+        scalars = cluster.on_first_process(lambda: validation_scalars(predictions))
+        selected = scalars.get(f"validation/{self.config.selection_metric}", -np.inf)
+        scalars["validation/seconds"] = time.perf_counter() - start
+        writer.write_scalars(step, scalars)
+        return -selected if self.config.selection_metric == "loss" else selected
+
+    def _has_stopped_improving(self, checkpoints: RunCheckpoints, epoch: int) -> bool:
+        best = checkpoints.best()
+        if best is None or not self.config.patience:
+            return False
+        best_epoch = best[0] // self.steps_per_epoch
+        if epoch - best_epoch < self.config.patience:
+            return False
+        _log.info(
+            "stopping: %s has not improved for %d epochs; best after epoch %d (step %d)",
+            self.config.selection_metric,
+            epoch - best_epoch,
+            best_epoch,
+            best[0],
+        )
+        return True

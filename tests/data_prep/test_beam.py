@@ -1,0 +1,65 @@
+"""Apache Beam writes the data set of the single-machine path."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_prep.prepare import PrepareConfig, prepare
+from data_prep.verify import verify
+from mmgenre.dataset.prepared import open_dataset
+from mmgenre.errors import UserError
+from tests import movie_files
+from tests.poster_server import PosterServer, serve
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_without_beam_the_error_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    files = movie_files.make(tmp_path, 5)
+    with pytest.raises(UserError, match=r"mmgenre\[beam\]"):
+        prepare(PrepareConfig(*files, tmp_path / "out", runner="DirectRunner", progress="none"))
+
+
+def _compare(tmp_path, num_movies, posters, mode, all_to=None):
+    metadata, folder = movie_files.make(tmp_path, num_movies, range(1, num_movies - 5))
+    posters = posters or folder
+    options = {"name": "x", "num_shards": 3, "all_to": all_to, "progress": "none"}
+    ours = prepare(PrepareConfig(metadata, folder, tmp_path / "ours", **options))
+    command = [
+        *(sys.executable, "-m", "data_prep.prepare", "--metadata", str(metadata)),
+        *("--posters", str(posters), "--out", str(tmp_path / "beam"), "--name", "x"),
+        *("--num-shards", "3", "--progress", "none", "--runner", "DirectRunner"),
+        *(f"--direct_running_mode={mode}", "--direct_num_workers=2", "--backoff", "0.01"),
+    ]
+    command += ["--all-to", all_to] if all_to else []
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    beam = open_dataset(tmp_path / "beam")
+    # The fingerprint is over all records' contents, in order; the map of features in an Example
+    # may be in another order, so the files' bytes need not be equal.
+    assert beam.info.fingerprint == ours.info.fingerprint
+    assert {n: (s.num_movies, s.genre_counts) for n, s in beam.info.splits.items()} == {
+        n: (s.num_movies, s.genre_counts) for n, s in ours.info.splits.items()
+    }
+    assert [p.name for s in ours.info.splits for p in ours.shard_paths(s)] == [
+        p.name for s in beam.info.splits for p in beam.shard_paths(s)
+    ]
+    assert verify(beam.path) == []
+
+
+def test_beam_in_threads_writes_the_same_data_set(tmp_path):
+    """One split only, and so one pipeline of TFDS's: they take seconds each."""
+    _compare(tmp_path, 40, None, "multi_threading", all_to="train")
+
+
+@pytest.mark.slow
+def test_beam_in_processes_writes_the_same_data_set(tmp_path):
+    """More than one part, so that several workers have something to do; posters from a server."""
+    served = tmp_path / "posters"
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "w154").symlink_to(served)
+    with serve(PosterServer(tmp_path / "served", fault_share=0.1, stall=0.0)) as server:
+        _compare(tmp_path, 1200, server.base, "multi_processing")

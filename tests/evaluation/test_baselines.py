@@ -1,0 +1,79 @@
+"""The baselines: what they learn, and their command."""
+
+import json
+
+import numpy as np
+
+from mmgenre import schema
+from mmgenre.evaluation.baseline_models import Movies, PosterModel, TfidfModel, poster_features
+from tests.commands import run_module, run_several
+
+
+def movies(num_movies: int, seed: int = 0) -> Movies:
+    """Action is said in words, Comedy shown by bright posters, every third has no poster."""
+    generator = np.random.default_rng(seed)
+    labels = np.zeros((num_movies, schema.NUM_GENRES), np.uint8)
+    labels[:, :2] = generator.random((num_movies, 2)) < 0.4
+    has_poster = np.arange(num_movies) % 3 > 0
+    posters = np.zeros((num_movies, *schema.POSTER_SHAPE), np.uint8)
+    posters[:] = (60 + 90 * labels[:, 1])[:, None, None, None]
+    posters += generator.integers(0, 60, posters.shape, np.uint8)
+    posters[~has_poster] = 0
+    words = np.where(labels[:, 0], "a loud chase", "a quiet walk")
+    return Movies([f"{text} home" for text in words], posters, has_poster, labels)
+
+
+def test_they_learn_what_there_is_to_learn():
+    train, test = movies(300), movies(90, seed=1)
+    text, poster = TfidfModel(train).logits(test), PosterModel(train).logits(test)
+    np.testing.assert_array_equal(text[:, 0] > 0, test.labels[:, 0] == 1)
+    seen = test.has_poster
+    np.testing.assert_array_equal(poster[seen, 1] > 0, test.labels[seen, 1] == 1)
+    # Without a poster: the log-odds of the genre among the movies that have one.
+    frequency = train.labels[train.has_poster, 1].mean()
+    np.testing.assert_allclose(poster[~seen, 1], np.log(frequency / (1 - frequency)))
+    # A genre that no movie has is never predicted.
+    assert (text[:, 5] < 0).all() and (poster[:, 5] < 0).all()
+
+
+def test_poster_features_by_hand():
+    poster = np.zeros((1, *schema.POSTER_SHAPE), np.uint8)
+    poster[0, :, 32:, 0] = 255  # The right half is red.
+    features = poster_features(poster)
+    assert features.shape == (1, 408)
+    colours = features[0, :192].reshape(8, 8, 3)
+    np.testing.assert_array_equal(colours[:, 4:, 0], 1)
+    np.testing.assert_array_equal(colours[:, :4], 0)
+    histogram = features[0, 192:216].reshape(8, 3)
+    np.testing.assert_array_equal(histogram[:, 0], [0.5, 0, 0, 0, 0, 0, 0, 0.5])
+    horizontal = features[0, 280:344].reshape(8, 8)
+    assert (horizontal[:, 3:5] > 0).all() and horizontal[:, :3].sum() == 0
+
+
+def test_the_command(tiny_dataset, tmp_path):
+    out = tmp_path / "baselines.json"
+    process = run_module("mmgenre.baselines", "--data", tiny_dataset.path, "--out", out)
+    assert process.returncode == 0, process.stderr
+    assert "average_precision micro" in process.stdout
+    reports = json.loads(out.read_text())
+    assert reports["nothing"]["f1"]["micro"] == 0
+    points = reports["tfidf_and_poster_features"]["operating_points"]
+    assert points["0.5"]["thresholds"] == 0.5 and len(points["per genre"]["thresholds"]) == 18
+    low, high = reports["tfidf_and_poster_features"]["confidence_intervals"]["f1 micro"]
+    shown = f"{points['per genre']['f1']['micro']:.3f} ({low:.3f}-{high:.3f})"
+    assert shown in process.stdout
+    both = reports["most_common_genres"]
+    assert both["with_poster"]["num_movies"] < both["num_movies"]
+
+
+def test_mistakes(tiny_dataset, tmp_path):
+    data = ["--data", tiny_dataset.path]
+    cases = [
+        (["--data", tmp_path], "is not a prepared data set"),
+        ([*data, "--split", "dev"], "invalid choice: 'dev'"),
+        ([*data, "--out", tmp_path / "no" / "file.json"], "cannot write"),
+    ]
+    results = run_several("mmgenre.baselines", [arguments for arguments, _ in cases])
+    for (_, message), (code, _, error) in zip(cases, results, strict=True):
+        assert code == 2
+        assert message in error.splitlines()[-1]

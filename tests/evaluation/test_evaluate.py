@@ -1,0 +1,142 @@
+"""Evaluation on held-out shards: every movie once, by the same numbers, with clear errors."""
+
+import dataclasses
+import functools
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from data_prep.prepare import PrepareConfig, prepare
+from mmgenre import schema
+from mmgenre.dataset.batch_plan import plan_evaluation
+from mmgenre.dataset.pipeline import MovieSource, read_labels
+from mmgenre.dataset.prepared import RecordIndex, open_dataset
+from mmgenre.distributed import device_mapping
+from mmgenre.errors import UserError
+from mmgenre.evaluation import evaluate_run, predict_split
+from mmgenre.models import fusion
+from mmgenre.runs import best_params
+from mmgenre.training import steps
+from tests.commands import run_module, run_several
+
+
+@pytest.fixture(scope="module")
+def held_out(demo_corpus, tiny_run, tmp_path_factory):
+    """Another data set for evaluation alone, made with the run's tokenizer."""
+    return prepare(
+        PrepareConfig(
+            metadata=demo_corpus / "movies_metadata.csv",
+            posters=demo_corpus / "posters",
+            out=tmp_path_factory.mktemp("held_out") / "held-out",
+            tokenizer=tiny_run.tokenizer_file,
+            all_to=schema.TEST,
+            num_shards=2,
+            processes=1,
+            progress="none",
+        )
+    )
+
+
+def test_evaluation_never_drops_a_movie(tiny_run, tiny_dataset):
+    assert jax.device_count() == 4
+    config = dataclasses.replace(tiny_run.load_config(), batch_size=8)
+    source = MovieSource(tiny_dataset, schema.TRAIN, config.data)
+    prime = max(n for n in range(len(source.num_tokens)) if all(n % d for d in range(2, n)))
+    fields = dataclasses.astuple(source._index)
+    source._index = RecordIndex(*(field[:prime] for field in fields))
+    assert prime % 4
+    model = fusion.build(config.model)
+    params, _ = best_params.load_best_params(tiny_run, model)
+    eval_step = device_mapping.jit_eval_step(functools.partial(steps.eval_step, model=model))
+    predictions = predict_split.predict_split(eval_step, params, source, config)
+    np.testing.assert_array_equal(
+        predictions.labels, read_labels(tiny_dataset, schema.TRAIN)[:prime]
+    )
+    # The same movies one by one, on one device, without any batch to pad.
+    plan = plan_evaluation(
+        source.num_tokens, batch_size=1, bucket_lengths=config.data.bucket_lengths
+    )
+    predict = jax.jit(functools.partial(steps.predict_step, model=model))
+    host_params = jax.device_get(params)
+    for (number,), batch in zip(plan.movies, source.batches(plan), strict=True):
+        np.testing.assert_allclose(
+            predictions.logits[number], predict(host_params, batch)[0], atol=1e-5
+        )
+
+
+def test_the_command_on_shards_prepared_elsewhere(tiny_run, held_out, tmp_path):
+    out = tmp_path / "report.json"
+    process = run_module(
+        "mmgenre.evaluate", "--run", tiny_run.path, "--data", held_out.path, "--out", out
+    )
+    assert process.returncode == 0, process.stderr
+    report = json.loads(out.read_text())
+    assert report["num_movies"] == held_out.split(schema.TEST).num_movies
+    for metric in ("accuracy", "exact_match", "hamming_loss", "loss"):
+        assert 0 <= report[metric] <= 1
+    for metric in ("precision", "recall", "f1"):
+        assert set(report[metric]) == {"micro", "macro", "weighted", "samples"}
+    assert set(report["roc_auc"]) == {"micro", "macro", "weighted"}
+    assert set(report["average_precision"]) == {"micro", "macro", "weighted", "samples"}
+    assert list(report["per_genre"]) == list(schema.GENRES)
+    assert report["baselines"]["nothing"]["f1"]["micro"] == 0
+    assert "tfidf_logistic_regression" in report["baselines"]
+    assert set(report["operating_points"]) == {"0.5", "global", "per genre"}
+    low, high = report["confidence_intervals"]["f1 micro"]
+    assert low <= report["operating_points"]["per genre"]["f1"]["micro"] <= high
+    assert report["operating_points"]["0.5"]["f1"] == report["f1"]
+    assert report["with_poster"]["num_movies"] < report["num_movies"]
+    assert "average_precision macro" in process.stdout
+    assert "Science Fiction" in process.stdout
+
+
+def test_evaluating_again_gives_the_same_report(tiny_run, tiny_dataset):
+    report = evaluate_run.evaluate_run(tiny_run, tiny_dataset, schema.TEST)
+    first = json.loads(tiny_run.evaluation_file(schema.TEST).read_text())
+    for key in ("accuracy", "f1", "roc_auc", "average_precision", "per_genre", "step"):
+        assert report[key] == first[key]
+
+
+def test_another_tokenizer_is_refused(demo_corpus, tiny_run, tmp_path):
+    other = prepare(
+        PrepareConfig(
+            metadata=demo_corpus / "movies_metadata.csv",
+            posters=demo_corpus / "posters",
+            out=tmp_path / "other",
+            vocabulary_size=50,
+            num_shards=1,
+            processes=1,
+            progress="none",
+        )
+    )
+    with pytest.raises(UserError, match=r"another tokenizer than .* --tokenizer"):
+        evaluate_run.evaluate_run(tiny_run, open_dataset(other.path), schema.TEST)
+
+
+def test_mistakes(tiny_run, tiny_dataset, tmp_path):
+    run, data = ["--run", tiny_run.path], ["--data", tiny_dataset.path]
+    cases = [
+        (["--run", tmp_path / "none", *data], "is not a run (no such folder)"),
+        (["--run", tmp_path, *data], "is not a run (no config.json in it)"),
+        ([*run, "--data", tmp_path], "is not a prepared data set"),
+        ([*run, *data, "--split", "dev"], "invalid choice: 'dev'"),
+        ([*run, *data, "--out", tmp_path / "no" / "file.json"], "there is no folder"),
+        (run, "--data"),
+    ]
+    results = run_several("mmgenre.evaluate", [arguments for arguments, _ in cases])
+    for (_, message), (code, _, error) in zip(cases, results, strict=True):
+        assert code == 2
+        assert message in error.splitlines()[-1]
+
+
+def test_baselines_by_hand(tiny_dataset):
+    from mmgenre.evaluation.baselines import most_common_logits
+
+    logits = most_common_logits(tiny_dataset.info)
+    counts = np.asarray(tiny_dataset.split(schema.TRAIN).genre_counts)
+    num_predicted = round(counts.sum() / tiny_dataset.split(schema.TRAIN).num_movies)
+    assert set(np.flatnonzero(logits >= 0)) >= set(
+        np.argsort(-counts, kind="stable")[:num_predicted]
+    )

@@ -1,0 +1,184 @@
+"""One decoder for every kind of image file."""
+
+import contextlib
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmgenre import schema
+from mmgenre.inputs import poster_decoder
+from mmgenre.inputs.poster_decoder import PosterError, decode_poster
+
+
+def _picture(width=120, height=180) -> Image.Image:
+    """Four smooth, different corners, so that turning and mirroring show."""
+    y, x = np.mgrid[0:height, 0:width]
+    red, green = 255 * x / (width - 1), 255 * y / (height - 1)
+    blue = 255 - (red + green) / 2
+    return Image.fromarray(np.stack([red, green, blue], -1).astype(np.uint8))
+
+
+def _file(image: Image.Image, kind: str, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+EXPECTED = np.asarray(_picture().resize((64, 64), Image.Resampling.LANCZOS)).astype(int)
+
+
+def _close(pixels, expected=EXPECTED, tolerance=6) -> bool:
+    assert pixels.shape == schema.POSTER_SHAPE and pixels.dtype == np.uint8
+    return float(np.abs(pixels.astype(int) - expected).mean()) <= tolerance
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _file(_picture(), "JPEG", quality=95),
+        _file(_picture(), "JPEG", quality=95, progressive=True),
+        _file(_picture(), "PNG"),
+        _file(_picture(), "WEBP", quality=95),
+        _file(_picture(), "WEBP", lossless=True),
+        _file(_picture(), "BMP"),
+        _file(_picture(), "TIFF"),
+        _file(_picture(1200, 1800), "JPEG", quality=95),
+        _file(_picture().convert("RGBA"), "PNG"),
+        _file(_picture().convert("CMYK"), "JPEG", quality=95),
+        _file(_picture().convert("CMYK"), "TIFF"),
+    ],
+)
+def test_the_same_picture_from_every_kind(data):
+    assert _close(decode_poster(data))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG"])
+def test_palettes(kind):
+    assert _close(decode_poster(_file(_picture().quantize(256), kind)), tolerance=16)
+
+
+def test_the_first_frame_of_an_animation():
+    other = Image.new("RGB", (120, 180))
+    data = _file(_picture().quantize(256), "GIF", save_all=True, append_images=[other])
+    assert _close(decode_poster(data), tolerance=16)
+
+
+@pytest.mark.parametrize("mode, kind", [("L", "JPEG"), ("L", "PNG"), ("1", "PNG")])
+def test_grey(mode, kind):
+    pixels = decode_poster(_file(_picture().convert("L").convert(mode), kind))
+    assert np.array_equal(pixels[..., 0], pixels[..., 1])
+    expected = np.asarray(_picture().convert("L").resize((64, 64), Image.Resampling.LANCZOS))
+    assert _close(pixels, expected[..., None].astype(int), tolerance=40 if mode == "1" else 6)
+
+
+def test_16_bit_grey_is_scaled_not_cut():
+    ramp = np.tile(np.linspace(0, 65535, 128).astype(np.uint16), (128, 1))
+    pixels = decode_poster(_file(Image.fromarray(ramp), "PNG"))
+    assert pixels[32, 0, 0] < 8 and 120 < pixels[32, 32, 0] < 136 and pixels[32, 63, 0] > 247
+
+
+def test_dark_16_bit_grey_stays_dark():
+    dark = np.full((64, 64), 200, np.uint16)
+    assert decode_poster(_file(Image.fromarray(dark), "PNG")).max() <= 1
+
+
+def test_16_bit_colour():
+    """Pillow writes none, so the PNG is put together here: 48 bits a pixel, big-endian."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        crc = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + crc
+
+    values = np.asarray(_picture()).astype(">u2") * 257
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    data = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 120, 180, 16, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+    assert _close(decode_poster(data))
+
+
+def test_transparency_is_laid_on_white():
+    image = Image.new("RGBA", (50, 80), (255, 0, 0, 0))
+    assert (decode_poster(_file(image, "PNG")) == 255).all()
+    palette = Image.new("P", (50, 80), 3)
+    assert (decode_poster(_file(palette, "GIF", transparency=3)) == 255).all()
+    grey = Image.new("LA", (50, 80), (0, 255))
+    assert (decode_poster(_file(grey, "PNG")) == 0).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(orientation):
+    """A picture stored turned comes out upright, as Pillow's own transposition has it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = _file(_picture(), "JPEG", quality=95, exif=exif)
+    from PIL import ImageOps
+
+    with Image.open(io.BytesIO(data)) as image:
+        upright = ImageOps.exif_transpose(image).resize((64, 64), Image.Resampling.LANCZOS)
+    assert _close(decode_poster(data), np.asarray(upright).astype(int), tolerance=2)
+
+
+def test_fine_patterns_are_antialiased():
+    """A checkerboard of single pixels becomes even grey, not a moiré."""
+    board = (np.indices((900, 600)).sum(0) % 2 * 255).astype(np.uint8)
+    for kind in ("PNG", "JPEG"):
+        pixels = decode_poster(_file(Image.fromarray(board), kind)).astype(int)
+        assert abs(pixels.mean() - 127.5) < 4 and pixels.std() < 10
+
+
+def test_draft_decoding_is_close_to_decoding_whole():
+    rng = np.random.default_rng(0)
+    noise = np.kron(rng.integers(0, 256, (75, 50, 3), np.uint8), np.ones((12, 12, 1), np.uint8))
+    data = _file(Image.fromarray(noise), "JPEG", quality=90)
+    whole = Image.open(io.BytesIO(data)).convert("RGB").resize((64, 64), Image.Resampling.LANCZOS)
+    assert _close(decode_poster(data), np.asarray(whole).astype(int), tolerance=4)
+
+
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (b"", "empty file"),
+        (b"<html><body>404", "a web page"),
+        (b'{"error": 1}', "JSON"),
+        (b"hello" * 100, "not an image"),
+        (_file(_picture(), "JPEG")[:-300], "truncated"),
+        (_file(_picture(), "PNG")[:-300], "truncated|damaged"),
+        (_file(_picture(), "GIF")[:1500], "truncated|damaged"),
+        (_file(_picture(), "WEBP")[:-50], "not an image|damaged|truncated"),
+        (b"\xff\xd8\xff" + b"\0" * 500, "not an image|damaged"),
+    ],
+)
+def test_what_is_no_image(data, reason):
+    with pytest.raises(PosterError, match=reason) as caught:
+        decode_poster(data)
+    assert "\n" not in str(caught.value)
+
+
+def test_bombs_are_refused_before_they_unfold(monkeypatch):
+    bomb = _file(Image.new("1", (30_000, 30_000)), "PNG")
+    assert len(bomb) < 500_000
+    with pytest.raises(PosterError, match="too many pixels"):
+        decode_poster(bomb)
+    monkeypatch.setattr(poster_decoder, "MAX_BYTES", 100)
+    with pytest.raises(PosterError, match="too large"):
+        decode_poster(_file(_picture(), "PNG"))
+
+
+def test_damaged_bytes_never_raise_anything_else():
+    rng = np.random.default_rng(0)
+    for kind in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"):
+        whole = bytearray(_file(_picture(40, 60), kind))
+        for _ in range(40):
+            data = bytearray(whole)
+            for place in rng.integers(0, len(data), 8):
+                data[place] = rng.integers(0, 256)
+            with contextlib.suppress(PosterError):
+                assert decode_poster(bytes(data)).shape == schema.POSTER_SHAPE

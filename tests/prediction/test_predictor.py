@@ -1,0 +1,130 @@
+"""Prediction: it equals evaluation, answers for half a movie, and needs no TensorFlow."""
+
+import csv
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mmgenre import schema
+from mmgenre.errors import UserError
+from mmgenre.evaluation import split_record
+from mmgenre.evaluation.split_record import SplitRecord
+from mmgenre.prediction.predictor import GenrePredictor
+from tests.commands import ROOT, environment
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_run):
+    return GenrePredictor.load(tiny_run.path)
+
+
+@pytest.fixture(scope="module")
+def test_movies(demo_corpus, tiny_run):
+    """The test split's record, and the poster file and overview of each of its movies, as raw."""
+    record = SplitRecord.load(split_record.predictions_file(tiny_run, schema.TEST))
+    with (demo_corpus / "movies_metadata.csv").open() as file:
+        rows = {row["id"]: row for row in csv.DictReader(file)}
+    posters, overviews = [], []
+    for number, movie in enumerate(record.ids):
+        row = rows[str(movie)]
+        poster = demo_corpus / "posters" / row["poster_path"].lstrip("/")
+        posters.append(poster if record.has_poster[number] else None)
+        overviews.append(row["overview"] if record.num_tokens[number] else None)
+    return record, posters, overviews
+
+
+def test_predictions_equal_evaluation(predictor, test_movies):
+    record, posters, overviews = test_movies
+    assert any(poster is None for poster in posters)
+    predictions = predictor.predict(posters=posters, overviews=overviews)
+    found = np.array([list(p.probabilities.values()) for p in predictions])
+    np.testing.assert_allclose(found, predictor.rule.probabilities(record.logits), atol=1e-5)
+
+
+def test_a_withheld_half_equals_the_recorded_one(predictor, test_movies):
+    record, posters, overviews = test_movies
+    both = [n for n, p in enumerate(posters) if p and overviews[n]][:5]
+    alone = predictor.predict(posters=[posters[n] for n in both])
+    found = np.array([list(p.probabilities.values()) for p in alone])
+    np.testing.assert_allclose(
+        found, predictor.rule.probabilities(record.poster_logits[both]), atol=1e-5
+    )
+    assert all(p.missing == "overview" for p in alone)
+    alone = predictor.predict(overviews=[overviews[n] for n in both])
+    found = np.array([list(p.probabilities.values()) for p in alone])
+    np.testing.assert_allclose(
+        found, predictor.rule.probabilities(record.overview_logits[both]), atol=1e-5
+    )
+    assert all(p.missing == "poster" for p in alone)
+
+
+def test_the_company_of_other_movies_changes_nothing(predictor, test_movies):
+    _, posters, overviews = test_movies
+    together = predictor.predict(posters=posters[:9], overviews=overviews[:9])
+    for poster, overview, expected in zip(posters, overviews, together, strict=False):
+        (single,) = predictor.predict(posters=[poster], overviews=[overview])
+        np.testing.assert_allclose(
+            list(single.probabilities.values()), list(expected.probabilities.values()), atol=1e-5
+        )
+
+
+TEXTS = {
+    "japanese": "子供が地図を見つける。",
+    "russian": "Мальчик находит карту",
+    "emoji": "a ghost 👻🎃 " * 30,
+    "dirt": "a\ud800\x00b",
+    "one long word": "a" * 99_999,
+}
+
+
+@pytest.mark.parametrize("overview", TEXTS.values(), ids=TEXTS)
+def test_any_text_is_read(overview, predictor):
+    (prediction,) = predictor.predict(overviews=[overview])
+    assert np.isfinite([*prediction.probabilities.values()]).all()
+
+
+def test_an_overview_that_says_nothing_is_none(predictor, demo_corpus):
+    """As in preparation, which never showed the model "No overview found."."""
+    poster = sorted((demo_corpus / "posters").iterdir())[0]
+    alone, *others = predictor.predict(
+        posters=[poster] * 3, overviews=[None, "No overview found.", "[{'id': 1}]"]
+    )
+    for other in others:
+        assert other == alone and other.missing == "overview"
+
+
+def test_mistakes(predictor):
+    for arguments, message in (
+        ({"posters": [None], "overviews": [" \n"]}, "neither a poster nor an overview; give"),
+        ({"overviews": ["No overview found."]}, r"nor an overview \(its overview says nothing\)"),
+        ({"overviews": ["a boy", "👻🎃"]}, r"movie 1 has neither"),
+        ({"overviews": ["word " * 2_000_000]}, "too long: 10,000,000 characters"),
+        ({"posters": ["a", "b"], "overviews": ["c"]}, "2 posters but 1 overviews"),
+        ({"overviews": "one text"}, "a list"),
+        ({"posters": [b"x"]}, "not an image"),
+        ({"posters": [np.zeros((3, 3, 3), np.uint8)]}, "decoded poster"),
+        ({"posters": ["ftp://example.org/p.jpg"]}, "only http and https"),
+        ({"posters": ["file:///etc/hostname"]}, "only http and https"),
+    ):
+        with pytest.raises(UserError, match=message):
+            predictor.predict(**arguments)
+
+
+def test_prediction_imports_no_tensorflow(tiny_run):
+    code = (
+        "import sys; from mmgenre.prediction.predictor import GenrePredictor; "
+        f"GenrePredictor.load({str(tiny_run.path)!r}).predict(overviews=['a boy']); "
+        "heavy = {'tensorflow', 'sklearn', 'clu', 'matplotlib', 'tensorflow_datasets'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.stdout.strip() == "[]", process.stderr

@@ -1,0 +1,183 @@
+"""The report: whole, self-contained, readable in a browser; comparisons; mistakes."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from mmgenre import schema
+from mmgenre.evaluation import curves
+from mmgenre.evaluation.decision_rule import DecisionRule
+from mmgenre.report import against_baselines, contents
+from mmgenre.report.page import write_report
+from mmgenre.report.run_data import RunData
+from tests import browser
+from tests.commands import run_module, run_several
+
+
+@pytest.fixture(scope="module")
+def reported_run(tiny_run, tmp_path_factory):
+    """A copy of the run, with fitted thresholds and a report."""
+    folder = tmp_path_factory.mktemp("report") / "with-thresholds"
+    shutil.copytree(tiny_run.path, folder)
+    thresholds = tuple(np.linspace(0.1, 0.4, schema.NUM_GENRES))
+    DecisionRule(thresholds=thresholds, chosen_on="validation").save(folder)
+    process = run_module("mmgenre.report", "--run", folder)
+    assert process.returncode == 0, process.stderr
+    assert "report.html" in process.stdout
+    return folder
+
+
+def test_the_page_says_all(reported_run):
+    page = (reported_run / "report.html").read_text()
+    for genre in schema.GENRES:
+        assert f"<td>{genre}</td>" in page
+    for words in ("Calibration", "Confusion matrices", "TF-IDF", "most wrong", "jax 0.", "Seed"):
+        assert words in page
+    figures = {path.stem for path in (reported_run / "report-figures").glob("*.png")}
+    assert figures >= {
+        "curve-accuracy", "curve-loss", "curve-f1", "common-genres", "confusion", "per-genre",
+        "precision-recall", "roc", "f1-threshold", "calibration", "together", "confused",
+        "branches", "modality-shares", "baselines",
+    }  # fmt: skip
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+    assert str(reported_run.parent) not in page
+
+
+def test_a_report_needs_the_run_directory_alone(reported_run, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(reported_run, moved)
+    shutil.rmtree(moved / "checkpoints")
+    (moved / "predictions-validation.npz").unlink()
+    (moved / "sessions.jsonl").unlink()
+    evaluation = json.loads((moved / "evaluation-test.json").read_text())
+    for report in (evaluation, *evaluation["baselines"].values()):  # As older programs wrote it.
+        del report["operating_points"], report["confidence_intervals"]
+    (moved / "evaluation-test.json").write_text(json.dumps(evaluation))
+    page = write_report([moved], tmp_path / "page.html")
+    assert "Science Fiction" in page.read_text()
+    assert len(list((tmp_path / "page-figures").iterdir())) == 15
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_the_model_and_its_baselines_have_thresholds_chosen_alike(tiny_run, reported_run, changed):
+    data = RunData.load(reported_run if changed else tiny_run.path)
+    model, *baselines = against_baselines.rows(against_baselines.columns(data))
+    report = contents.scores(data)  # At the thresholds in use.
+    compared = [report[metric]["macro"] for metric in ("f1", "roc_auc", "average_precision")]
+    assert [value for value, _ in model["compared"]] == pytest.approx(
+        [report["f1"]["micro"], *compared]
+    )
+    assert model["f1"][-1] == pytest.approx((report["f1"]["micro"], report["f1"]["macro"]))
+    assert all(low <= value <= high for value, (low, high) in model["compared"][:2])
+    stored = data.evaluation["baselines"].values()
+    for row, baseline in zip(baselines, stored, strict=True):
+        fitted = baseline["operating_points"]["per genre"]["f1"]
+        assert row["compared"][0][0] == fitted["micro"] and row["f1"][-1][1] == fitted["macro"]
+        assert row["f1"][0] == (baseline["f1"]["micro"], baseline["f1"]["macro"])
+
+
+def check_in_browser(page):
+    with browser.chromium() as chromium:
+        for width in (1280, 390):
+            browser.resize(chromium, width)
+            browser.requested_urls(chromium)
+            chromium.get(page.as_uri())
+            assert browser.console_errors(chromium) == []
+            urls = {u for u in browser.requested_urls(chromium) if not u.startswith("chrome:")}
+            assert {u for u in urls if not u.startswith("data:")} == {page.as_uri()}
+            sizes = chromium.execute_script(
+                "return [...document.images].map(i => [i.complete && i.naturalWidth, i.alt,"
+                " i.getBoundingClientRect().width])"
+            )
+            assert sizes
+            for natural, alt, shown in sizes:
+                assert natural and alt
+                assert shown >= 80
+            # Nothing sticks out sideways: what is wider scrolls within its own box.
+            assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
+            smallest = chromium.execute_script(
+                "return Math.min(...[...document.querySelectorAll('p,td,th,h1,h2,h3,figcaption,a')]"
+                ".filter(e => e.offsetParent).map(e => parseFloat(getComputedStyle(e).fontSize)))"
+            )
+            assert smallest >= 11
+
+
+def test_the_page_in_a_browser(reported_run):
+    check_in_browser(reported_run / "report.html")
+
+
+def test_a_comparison_in_a_browser(reported_run, tiny_run, tmp_path):
+    page = write_report([tiny_run.path, reported_run], tmp_path / "both.html")
+    text = page.read_text()
+    assert "with-thresholds against tiny" in text
+    assert "paired bootstrap" in text
+    check_in_browser(page)
+
+
+def test_mistakes(reported_run, tiny_run, tmp_path):
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    for file in ("config.json", "dataset.json", "tokenizer.json"):
+        (fresh / file).write_bytes((tiny_run.path / file).read_bytes())
+    unevaluated = tmp_path / "unevaluated"
+    shutil.copytree(tiny_run.path, unevaluated)
+    (unevaluated / "evaluation-test.json").unlink()
+    damaged = tmp_path / "damaged"
+    shutil.copytree(tiny_run.path, damaged)
+    (damaged / "predictions-test.npz").write_bytes(b"PK\x03\x04")
+    there = tmp_path / "there.html"
+    there.write_text("mine")
+    before = sorted(tmp_path.iterdir())
+    cases = [
+        (["--run", tmp_path / "none"], "no such folder"),
+        (["--run", fresh], "has no checkpoint yet"),
+        (["--run", unevaluated], "has not been evaluated yet"),
+        (["--run", damaged], "predictions-test.npz is damaged"),
+        (["--run", reported_run, "--run", tmp_path / "none"], "no such folder"),
+        (["--run", reported_run, "--out", there], "there.html exists"),
+        ([], "--run"),
+    ]
+    results = run_several("mmgenre.report", [arguments for arguments, _ in cases])
+    for (arguments, message), (code, out, error) in zip(cases, results, strict=True):
+        assert code == 2 and out == "", (arguments, error)
+        assert message in error.strip().splitlines()[-1], (arguments, error)
+    assert sorted(tmp_path.iterdir()) == before
+    assert there.read_text() == "mine"
+
+
+def test_curves_by_hand():
+    labels = np.array([True, False, True, False])
+    probabilities = np.array([0.9, 0.8, 0.8, 0.1])
+    curve = curves.ranked_curve(labels, probabilities)
+    np.testing.assert_array_equal(curve.predicted, [0, 1, 3, 4])
+    np.testing.assert_array_equal(curve.true_positives, [0, 1, 2, 2])
+    np.testing.assert_allclose(curve.f1, [0, 2 / 3, 4 / 5, 2 / 3])
+    assert curves.point_at(curve, 0.95) == 0
+    assert curves.point_at(curve, 0.8) == 2
+    assert curves.average_precision(labels, probabilities) == pytest.approx(0.5 + 0.5 * 2 / 3)
+    assert curves.roc_auc(labels, probabilities) == pytest.approx(0.875)
+
+
+def test_curves_equal_scikit_learns():
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    generator = np.random.default_rng(0)
+    labels = generator.random(300) < 0.2
+    probabilities = np.round(generator.random(300), 2)  # With ties.
+    assert curves.average_precision(labels, probabilities) == pytest.approx(
+        average_precision_score(labels, probabilities)
+    )
+    assert curves.roc_auc(labels, probabilities) == pytest.approx(
+        roc_auc_score(labels, probabilities)
+    )
+
+
+def test_calibration_by_hand():
+    labels = np.array([0, 1, 1, 1])
+    means, shares, counts = curves.calibration(labels, np.array([0.05, 0.05, 0.95, 1.0]))
+    np.testing.assert_allclose(means, [0.05, 0.975])
+    np.testing.assert_allclose(shares, [0.5, 1])
+    np.testing.assert_array_equal(counts, [2, 2])

@@ -1,0 +1,34 @@
+"""What TensorBoard is given: scalars, settings, confusion matrices, PR curves."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from mmgenre import schema
+from mmgenre.report.tensorboard import write_test_evaluation
+from mmgenre.runs.directory import RunDirectory
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_everything_is_there(tiny_run, tmp_path):
+    from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
+
+    shutil.copytree(tiny_run.path, tmp_path / "run")
+    run = RunDirectory.open(tmp_path / "run")
+    write_test_evaluation(run)
+    events = EventMultiplexer().AddRunsFromDirectory(str(run.tensorboard))
+    events.Reload()
+    (name,) = events.Runs()
+    tags = events.Runs()[name]
+    tensors = set(tags["tensors"])
+    assert "train/loss" in tensors and "validation/f1/micro" in tensors
+    assert "test/confusion" in tensors
+    assert {f"test/{genre}/pr_curves" for genre in schema.GENRES} <= tensors
+    assert "_hparams_/session_start_info" in str(events.PluginRunToTagToContent("hparams"))
+    (event,) = events.Tensors(name, "test/all genres/pr_curves")
+    curve = np.frombuffer(event.tensor_proto.tensor_content, np.float32).reshape(6, -1)
+    true_positives, false_positives, true_negatives, false_negatives, precision, recall = curve
+    total = true_positives + false_positives + true_negatives + false_negatives
+    assert (total == total[0]).all() and recall[0] == 1
+    assert (np.diff(recall) <= 0).all() and ((precision >= 0) & (precision <= 1)).all()

@@ -1,0 +1,145 @@
+"""Checkpoints and metric rows: what is saved is what was, and damage is noticed."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from etils import epath
+
+from mmgenre.distributed import device_mapping
+from mmgenre.errors import UserError
+from mmgenre.runs.checkpoints import RunCheckpoints
+from mmgenre.runs.damaged_checkpoints import set_damaged_aside
+from mmgenre.runs.directory import RunDirectory
+from mmgenre.runs.metric_rows import read_rows
+from mmgenre.training import metric_writers, steps
+
+
+def state(value: float) -> dict:
+    return {"w": jnp.arange(3000.0) + value, "b": {"step": jnp.array(int(value))}}
+
+
+def like() -> dict:
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state(0)
+    )
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved") / "checkpoints"
+    with RunCheckpoints(folder) as checkpoints:
+        for step in (1, 2, 3):
+            checkpoints.save(step, state(step), score=1 / step, extra={"step": step})
+    return folder
+
+
+def test_what_is_saved_is_not_what_donation_makes_of_it(tmp_path):
+    """The state is donated to the next step while Orbax still writes it."""
+
+    def train_step(state, batch):
+        return jax.tree.map(lambda x: x + jax.lax.psum(batch["x"].sum(), steps.AXIS), state), {}
+
+    step = device_mapping.pmap_train_step(train_step)
+    batch = {"x": np.ones(jax.local_device_count(), np.float32)}
+    current = {"w": jnp.zeros((1000, 1000))}
+    with RunCheckpoints(tmp_path / "checkpoints") as checkpoints:
+        for number in range(1, 13):
+            current, _ = step(current, batch)
+            if number % 4 == 0:
+                checkpoints.save(number, current)
+    with RunCheckpoints(tmp_path / "checkpoints") as checkpoints:
+        target = {"w": jax.ShapeDtypeStruct((1000, 1000), jnp.float32)}
+        for number in (8, 12):
+            values = np.asarray(checkpoints.restore(number, target).state["w"])
+            np.testing.assert_array_equal(values, number * jax.local_device_count())
+
+
+@pytest.mark.parametrize("how", ["delete", "empty", "truncate"])
+def test_damage_to_any_file_is_noticed(saved, tmp_path, how):
+    for file in [f.relative_to(saved) for f in sorted((saved / "3").rglob("*")) if f.is_file()]:
+        if file.name == "files.json" and how == "delete":
+            continue  # As after a kill right after saving: the values prove themselves.
+        folder = tmp_path / "copy" / "checkpoints"
+        shutil.copytree(saved, folder)
+        content = (folder / file).read_bytes()
+        if how == "delete":
+            (folder / file).unlink()
+        else:
+            (folder / file).write_bytes(content[: len(content) // 2 if how == "truncate" else 0])
+        set_damaged_aside(epath.Path(folder), like())
+        kept = sorted(path.name for path in folder.iterdir())
+        assert kept == ["1", "2"], file
+        assert (folder.parent / "damaged-checkpoints" / "3").exists()
+        shutil.rmtree(folder.parent)
+
+
+def test_the_checkpoint_before_is_restored(saved, tmp_path):
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(saved, folder)
+    (folder / "3" / "files.json").unlink()
+    data = max(
+        (f for f in (folder / "3").rglob("*") if f.is_file()), key=lambda f: f.stat().st_size
+    )
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    data.write_bytes(content)
+    set_damaged_aside(epath.Path(folder), like())
+    with RunCheckpoints(folder) as checkpoints:
+        assert checkpoints.latest_step() == 2
+        assert checkpoints.best() == (1, 1.0)
+        restored = checkpoints.restore(2, like())
+        assert restored.extra == {"step": 2}
+        jax.tree.map(np.testing.assert_array_equal, restored.state, state(2))
+        checkpoints.save(3, state(3), score=0.1)
+
+
+def test_without_a_whole_checkpoint_nothing_is_started_anew(saved, tmp_path):
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(saved, folder)
+    for step in (1, 2, 3):
+        (folder / str(step) / "_CHECKPOINT_METADATA").write_text("")
+    with pytest.raises(UserError, match="all checkpoints in"):
+        set_damaged_aside(epath.Path(folder), like())
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "2", "3"]
+
+
+def test_another_versions_checkpoint_is_not_called_damaged(saved, tmp_path):
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(saved, folder)
+    for written in ({"format": 2}, {}):  # The first versions wrote nothing here.
+        for step in ("1", "2", "3"):
+            (folder / step / "files.json").unlink(missing_ok=True)
+            path = folder / step / "_CHECKPOINT_METADATA"
+            fields = json.loads(path.read_text())
+            path.write_text(json.dumps({**fields, "custom_metadata": written}))
+        with pytest.raises(UserError, match="was written by another version of mmgenre"):
+            set_damaged_aside(epath.Path(folder), like())
+        with (
+            RunCheckpoints(folder, read_only=True) as checkpoints,
+            pytest.raises(UserError, match="was written by another version of mmgenre"),
+        ):
+            checkpoints.restore(3, like())
+    assert not (tmp_path / "damaged-checkpoints").exists()
+
+
+def test_rows_after_the_checkpoint_are_dropped_everywhere(tmp_path):
+    run = RunDirectory(epath.Path(tmp_path))
+    for resume_step, last in ((0, 6), (3, 5)):
+        writer = metric_writers.create_writer(run, resume_step=resume_step)
+        for step in range(resume_step + 1, last + 1):
+            writer.write_scalars(step, {"train/loss": step / 10})
+        writer.flush()
+        writer.close()
+    expected = [1, 2, 3, 4, 5]
+    assert [row["step"] for row in read_rows(run.metrics_file)] == expected
+    events = [
+        event.step
+        for path in sorted(run.tensorboard.glob("events.*"))
+        for event in metric_writers.read_events(path)
+        if event.summary.value
+    ]
+    assert sorted(events) == expected
