@@ -13,6 +13,7 @@ demo: setup  ## Trains Model 1 on the built-in demo corpus and evaluates it.
 test: setup  ## Lint, format, types and the tests that do not take minutes each.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slow: setup  ## The tests that take minutes each.

@@ -23,7 +23,7 @@ from mmgenre.kernels import conv, pallas_lstm
 from mmgenre.kernels.lstm import lstm_stack
 from mmgenre.kernels.lstm_choice import require_kernel
 from mmgenre.models import fusion
-from mmgenre.training import optimizer, steps
+from mmgenre.training import optimizer, train_step
 from mmgenre.training.resident_feed import ResidentFeed
 from mmgenre.training.state import TrainState
 
@@ -35,8 +35,8 @@ def epoch_runner(
     model = dataclasses.replace(model, compute_dtype=case.dtype, lstm_kernel=case.lstm)
     config = Config(batch_size=case.batch_size, model=model)
     built, tx = fusion.build(model), optimizer.build(config)
-    train_step = functools.partial(
-        steps.train_step,
+    step = functools.partial(
+        train_step.train_step,
         model=built,
         optimizer=tx,
         dropout_key=random_streams.stream_key(config.seed, random_streams.DROPOUT),
@@ -51,7 +51,7 @@ def epoch_runner(
             require_kernel(model)
             state = device_mapping.jit_replicated(create, random_streams.init_key(config.seed))
             make = resident_epoch if case.mode == "resident" else host_epoch
-            start_steps = make(case, train_step, movies, plan)
+            start_steps = make(case, step, movies, plan)
             jax.block_until_ready(state)
         start = time.perf_counter()
         state, sums = start_steps(state)
@@ -64,13 +64,13 @@ def epoch_runner(
     return run_epoch
 
 
-def resident_epoch(case: Case, train_step: Any, movies: dict[str, np.ndarray], plan: BatchPlan):
+def resident_epoch(case: Case, step: Any, movies: dict[str, np.ndarray], plan: BatchPlan):
     """An epoch on movies that lie on the device."""
     arrays = {name: array for name, array in movies.items() if name != "num_tokens"}
     feed = ResidentFeed(
         arrays,
         movies["num_tokens"],
-        train_step,
+        step,
         batch_size=case.batch_size,
         bucket_lengths=tuple(sorted(set(plan.lengths.tolist()))),
         steps_per_dispatch=case.steps_per_dispatch,
@@ -87,10 +87,10 @@ def resident_epoch(case: Case, train_step: Any, movies: dict[str, np.ndarray], p
     return epoch
 
 
-def host_epoch(case: Case, train_step: Any, movies: dict[str, np.ndarray], plan: BatchPlan):
+def host_epoch(case: Case, step: Any, movies: dict[str, np.ndarray], plan: BatchPlan):
     """An epoch of batches that are gathered by NumPy and sent, a step a dispatch."""
     del case
-    step = device_mapping.pmap_train_step(train_step)
+    mapped = device_mapping.pmap_train_step(step)
 
     def epoch(state: Any) -> tuple[Any, list[Any]]:
         sums = []
@@ -104,7 +104,7 @@ def host_epoch(case: Case, train_step: Any, movies: dict[str, np.ndarray], plan:
                 schema.ROW: np.arange(len(chosen), dtype=np.int32),
                 schema.MASK: np.ones(len(chosen), np.float32),
             }
-            state, one = step(state, batch)
+            state, one = mapped(state, batch)
             sums.append(one)
         return state, sums
 

@@ -10,7 +10,7 @@ from benchmarks import roofline
 from mmgenre.config import ModelConfig
 
 if TYPE_CHECKING:
-    from benchmarks.gpu import Worker
+    from benchmarks.gpu_worker import Worker
 
 
 def summarize(workers: "list[Worker]", model: ModelConfig, plans: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@
 
 Runs the real command in a process of its own and looks at it twice a second. "start" is until the
 first step's row, an epoch until its validation's row, "end" the evaluation and the report. Memory
-is kept in huge pages and not given back (`mmgenre/processor.py`), so that peaks last.
+is kept in huge pages and not given back (`mmgenre/machine/cpu.py`), so that peaks last.
 """
 
 import argparse

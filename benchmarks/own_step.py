@@ -20,7 +20,7 @@ def main() -> None:
     from mmgenre.dataset import random_streams
     from mmgenre.distributed import device_mapping
     from mmgenre.models import fusion
-    from mmgenre.training import optimizer, steps
+    from mmgenre.training import optimizer, train_step
     from mmgenre.training.state import TrainState
 
     model, tx = fusion.build(config.model), optimizer.build(config)
@@ -28,7 +28,7 @@ def main() -> None:
     state = device_mapping.jit_replicated(create, random_streams.init_key(config.seed))
     dropout_key = random_streams.stream_key(config.seed, random_streams.DROPOUT)
     train_step = device_mapping.pmap_train_step(
-        functools.partial(steps.train_step, model=model, optimizer=tx, dropout_key=dropout_key)
+        functools.partial(train_step.train_step, model=model, optimizer=tx, dropout_key=dropout_key)
     )
     measured = {}
     for path in sorted(folder.glob("batch-*.npz")):

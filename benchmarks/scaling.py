@@ -104,6 +104,7 @@ def measure(args: argparse.Namespace, *, num_processes: int, process_id: int, po
     """Trains `args.steps` steps as one of the processes of a layout."""
     from mmgenre.distributed.cluster import Cluster
     from mmgenre.distributed.process_place import Membership
+    from mmgenre.training import train_step
 
     place = (f"localhost:{port}", num_processes, process_id)
     with Cluster(Membership.detect(*place, {})):
@@ -116,7 +117,7 @@ def measure(args: argparse.Namespace, *, num_processes: int, process_id: int, po
         from mmgenre.dataset.prepared import open_dataset
         from mmgenre.distributed import device_mapping
         from mmgenre.models import fusion
-        from mmgenre.training import optimizer, steps
+        from mmgenre.training import optimizer
         from mmgenre.training.state import TrainState
 
         config = load_config(args.config)
@@ -137,7 +138,7 @@ def measure(args: argparse.Namespace, *, num_processes: int, process_id: int, po
         dropout_key = random_streams.stream_key(config.seed, random_streams.DROPOUT)
         step = device_mapping.pmap_train_step(
             functools.partial(
-                steps.train_step,
+                train_step.train_step,
                 model=model,
                 optimizer=tx,
                 dropout_key=dropout_key,

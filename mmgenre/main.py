@@ -114,7 +114,7 @@ def _run(config: Config, workdir: epath.Path, until_end: contextlib.ExitStack) -
     from mmgenre.runs.directory import RunDirectory
 
     if not config.data.dir:
-        from data_prep.demo.prepared import ensure_demo_dataset
+        from data_prep.demo_dataset import ensure_demo_dataset
 
         _log.info("data set: none given with --config.data.dir, so the built-in demo corpus")
         folder = cluster.on_first_process(lambda: str(ensure_demo_dataset()))

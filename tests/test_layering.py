@@ -1,68 +1,70 @@
-"""Who may import whom: the design's import order, left never imports right."""
+"""Who may import whom. A room imports only rooms that stand before it; inside a room no circle."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent.parent / "mmgenre"
+import pytest
 
-LAYERS = (
-    {"curves", "environment", "errors", "overview_text", "schema"},
-    {
-        "compiled_cache",
-        "config_values",
-        "interruption",
-        "membership",
-        "metric_rows",
-        "peers",
-        "processor",
-        "remote",
-    },
-    {"cluster", "config", "prepared_dataset", "run_lock"},
-    {"kernels", "posters", "random_streams"},
-    {
-        "bootstrap",
-        "bundle_files",
-        "cooccurrence",
-        "pages",
-        "predictions_table",
-        "thresholds",
-        "tokenizer",
-    },
-    {"batch_plan", "bundle", "losses", "models", "optimizer", "poster_source"},
-    {"run_directory", "run_log", "shard_reader"},
-    {"evaluation_record", "input_pipeline", "metrics", "report_tables", "training_session"},
-    {
-        "baseline_models",
-        "calibration",
-        "initial_values",
-        "modality",
-        "operating_points",
-        "train_state",
-    },
-    {"report", "steps"},
-    {"branches", "parallel"},
-    {"attribution", "baselines", "checkpoint_files", "device_resident", "metric_log", "programs"},
-    {"checkpoint", "training_feed", "training_log"},
-    {"best_params", "damaged_checkpoints"},
-    {"predictor", "split_predictions"},
-    {"evaluation"},
-    {"batch_prediction", "explain", "export"},
-    {"demo", "evaluate", "predict", "tensorboard_figures", "train"},
-    {"main"},
-    {"sweep"},
-)
-IMPORTS_TENSORFLOW = {
-    "input_pipeline",
-    "metric_log",
-    "tensorboard_figures",
-    "train",
-    "training_log",
+ROOT = Path(__file__).parent.parent
+
+ROOMS = {
+    "mmgenre": (
+        "shared",  # schema, errors, config: what all rooms share
+        "machine",  # this computer: processor, files, signals, logs
+        "html",  # pages without a network
+        "inputs",  # one movie as bytes and text
+        "dataset",  # a prepared data set, and batches of it
+        "kernels",  # convolution and LSTM, fast and plain
+        "models",  # the network
+        "distributed",  # processes and devices
+        "runs",  # what a run leaves on disk
+        "evaluation",  # how good the answers are
+        "training",  # how a network learns
+        "report",  # what people look at
+        "prediction",  # a finished model at work
+        "sweep",  # many runs
+        "commands",  # parse, one late import, call
+    ),
+    "data_prep": (
+        "shared",  # options
+        "workspace",  # results of stages on disk, workers, progress
+        "metadata",  # rows to movies
+        "posters",  # fetch and decode
+        "splits",  # duplicates, splits, vocabulary
+        "shards",  # records, shards, index, audit
+        "beam",  # decoding and writing on Apache Beam
+        "demo",  # the demo corpus
+        "commands",  # prepare, verify, the demo corpus
+    ),
+    "benchmarks": ("commands",),
+}
+SHARED = {"__init__", "schema", "errors", "config", "config_values", "options"}
+SIBLINGS = {"training", "report", "prediction"}
+"""None of these imports another, in whatever order they stand."""
+
+LARGEST_ROOM = 18
+"""Modules that one can still take in at a glance."""
+
+MAY_IMPORT_DATA_PREP = {"main.py", "prediction/web_page.py"}  # Both show the demo corpus.
+MAY_IMPORT_TENSORFLOW = {
+    "dataset/pipeline.py",
+    "report/tensorboard.py",
+    "training/log.py",
+    "training/metric_writers.py",
+    "training/trainer.py",
 }
 """The modules that may import TensorFlow, or CLU's writers, which do."""
+MAY_IMPORT_ORBAX = {"runs/checkpoints.py"}
+SHARED_WITH_DATA_PREP = {"schema", "errors", "machine", "inputs", "dataset"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
 
 
 def imports(path: Path) -> set[str]:
-    """The modules that a file imports anywhere, with dots."""
+    """The modules and names that a file imports anywhere, with dots."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -72,57 +74,99 @@ def imports(path: Path) -> set[str]:
     return names
 
 
-def part(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def place(path: Path) -> str:
+    """Where a module stands in its package, such as "runs/lock.py"."""
+    return str(Path(*path.relative_to(ROOT).parts[1:]))
 
 
-def modules() -> list[Path]:
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__init__.py"]
+def room(path: Path) -> str:
+    """The room of a module; one at the top, or the command of a room, is no part of a room."""
+    parts = path.relative_to(ROOT).parts[1:]
+    if len(parts) > 1 and path.name != "__main__.py":
+        return parts[0]
+    return "shared" if path.stem in SHARED else "commands"
 
 
-def test_every_module_has_a_layer():
-    assert {part(path) for path in modules()} == set.union(*LAYERS)
+def find(package: str, name: str) -> Path | None:
+    """The file of an imported name, such as "mmgenre.runs.lock.held"; None for another package."""
+    parts = name.split(".")
+    if parts[0] != package:
+        return None
+    for length in range(len(parts), 0, -1):
+        path = ROOT.joinpath(*parts[:length])
+        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+            if candidate.exists():
+                return candidate
+    return None
 
 
-def test_no_module_imports_a_later_layer():
-    rank = {name: number for number, layer in enumerate(LAYERS) for name in layer}
-    for path in modules():
-        for name in imports(path):
-            if name.startswith("mmgenre."):
-                imported = name.split(".")[1]
-                if imported not in (part(path), "__version__"):
-                    assert rank[imported] < rank[part(path)], f"{path.name} imports {name}"
+def imported_files(package: str, path: Path) -> Iterator[Path]:
+    for name in imports(path):
+        target = find(package, name)
+        if target is not None and target != path:
+            yield target
 
 
-def test_only_main_imports_the_preparation():
-    importers = {
-        part(path)
-        for path in modules()
-        if any(name.split(".")[0] == "data_prep" for name in imports(path))
+@pytest.mark.parametrize("package", ROOMS)
+def test_a_room_imports_only_rooms_before_it(package: str):
+    rank = {name: number for number, name in enumerate(ROOMS[package])}
+    for path in modules(package):
+        mine = "commands" if package == "benchmarks" else room(path)
+        for target in imported_files(package, path):
+            other = "commands" if package == "benchmarks" else room(target)
+            message = f"{place(path)} imports {place(target)}"
+            assert rank[other] <= rank[mine], message
+            assert other == mine or not {other, mine} <= SIBLINGS, message
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_no_modules_import_each_other_in_a_circle(package: str):
+    targets = {path: set(imported_files(package, path)) for path in modules(package)}
+    done: set[Path] = set()
+
+    def walk(path: Path, above: tuple[Path, ...]) -> None:
+        assert path not in above, " -> ".join(place(p) for p in (*above, path))
+        if path not in done:
+            for target in targets[path]:
+                walk(target, (*above, path))
+            done.add(path)
+
+    for path in targets:
+        walk(path, ())
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_a_room_can_be_taken_in_at_a_glance(package: str):
+    if package == "benchmarks":
+        return
+    for name in ROOMS[package]:
+        folder = ROOT / package / name
+        count = len([path for path in folder.glob("*.py") if path.name != "__init__.py"])
+        assert count <= LARGEST_ROOM, folder
+
+
+def importers_of(*packages: str) -> set[str]:
+    return {
+        place(path)
+        for path in modules("mmgenre")
+        if {name.split(".")[0] for name in imports(path)} & set(packages)
     }
-    assert importers == {"demo", "main"}  # Both show the demo corpus.
 
 
-def test_only_the_input_imports_tensorflow():
-    heavy = {"tensorflow", "tensorflow_datasets", "clu"}
-    importers = {
-        part(path) for path in modules() if {n.split(".")[0] for n in imports(path)} & heavy
-    }
-    assert importers <= IMPORTS_TENSORFLOW
+def test_only_two_modules_import_the_preparation():
+    assert importers_of("data_prep") == MAY_IMPORT_DATA_PREP
+
+
+def test_only_the_input_and_the_logs_import_tensorflow():
+    assert importers_of("tensorflow", "tensorflow_datasets", "clu") <= MAY_IMPORT_TENSORFLOW
 
 
 def test_only_the_checkpoints_import_orbax():
-    importers = {
-        part(path)
-        for path in modules()
-        if any(name.split(".")[0] == "orbax" for name in imports(path))
-    }
-    assert importers == {"checkpoint"}
+    assert importers_of("orbax") == MAY_IMPORT_ORBAX
 
 
-def test_preparation_imports_only_the_shared_modules():
-    shared = {"schema", "overview_text", "tokenizer", "posters", "prepared_dataset", "errors"}
-    for path in sorted((PACKAGE.parent / "data_prep").glob("*.py")):
+def test_the_preparation_imports_only_what_is_shared_with_it():
+    for path in modules("data_prep"):
         for name in imports(path):
             if name.startswith("mmgenre."):
-                assert name.split(".")[1] in shared, f"{path.name} imports {name}"
+                assert name.split(".")[1] in SHARED_WITH_DATA_PREP, f"{place(path)}: {name}"

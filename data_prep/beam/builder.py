@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_prep.beam import pipeline
+from data_prep.beam.part_records import part_records
 from data_prep.shards import index
 from data_prep.splits import split
 from data_prep.workspace import pixel_parts
@@ -45,6 +45,5 @@ class MoviesBuilder(tfds.core.GeneratorBasedBuilder):
         return (
             f"Parts of {self._split}" >> beam.Create(range(num_parts))
             | "Spread" >> beam.Reshuffle()
-            | "Read"
-            >> beam.FlatMap(pipeline.part_records, self._workspace, self._split, self._max_tokens)
+            | "Read" >> beam.FlatMap(part_records, self._workspace, self._split, self._max_tokens)
         )

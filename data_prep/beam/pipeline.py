@@ -7,10 +7,8 @@ paths make the same shards.
 """
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any, Final
 
-import numpy as np
 from etils import epath
 
 from data_prep.options import PrepareConfig
@@ -156,20 +154,6 @@ def _build_split(
         )
     )
     return epath.Path(builder.data_dir)
-
-
-def part_records(
-    number: int, workspace: str, split_name: str, max_tokens: int
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields (id, features) of the movies of one part that are in a split, on a worker."""
-    with (epath.Path(workspace) / split.SPLIT_FILE).open("rb") as file:
-        assignment = np.load(file)
-    numbers = np.arange(
-        number * pixel_parts.PART, min((number + 1) * pixel_parts.PART, len(assignment))
-    )
-    chosen = numbers[assignment[numbers] == schema.SPLITS.index(split_name)]
-    for record in local_write.iter_records(workspace, chosen.tolist(), max_tokens):
-        yield record.id, record.to_features()
 
 
 def _options(config: PrepareConfig) -> Any:

@@ -16,7 +16,10 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from mmgenre.errors import UserError
-from mmgenre.training.steps import AXIS, Batch
+from mmgenre.models.fusion import Batch
+
+AXIS: Final = "batch"
+"""The name of the mapped axis: the devices that share a global batch."""
 
 VOTE: Final = "vote"
 """The name of the processes' vote among the sums of a training step."""

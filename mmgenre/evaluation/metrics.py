@@ -1,7 +1,4 @@
-"""Multi-label classification metrics: sums on the device, the rest on the host.
-
-On the device, counts that can be added up over devices and batches. On the host, once, from all the
-probabilities: what a run reports, by scikit-learn where it ranks.
+"""Multi-label classification metrics, computed once, on the host, from all the probabilities.
 
 Averages: "micro" pools all decisions, "macro" is the mean over genres, "weighted" the mean weighted
 by the genres' frequency, "samples" the mean over movies. A ratio without a denominator is 0 (as in
@@ -11,49 +8,12 @@ movies have cannot be ranked, is left out of the means and reported as null.
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mmgenre import schema
-from mmgenre.training import losses
 
 THRESHOLD = 0.5
 """A genre is predicted when its probability is at least this, unless told otherwise."""
-
-
-def batch_counts(logits: jax.Array, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    """Returns what can be added up over batches, each <float32>[].
-
-    "num_labels" decisions, "loss" summed over them, "correct" decisions at threshold 0.5,
-    "true_positives", "predicted" and "actual" positives.
-
-    Args:
-      logits: <float32>[batch, 18].
-      batch: "labels" [batch, 18] and "mask" <float32>[batch].
-    """
-    mask = batch[schema.MASK]
-    labels = batch[schema.LABELS].astype(jnp.float32)
-    predicted = (logits >= 0).astype(jnp.float32)
-    weight = jnp.broadcast_to(mask[:, None], logits.shape)
-    return {
-        "num_labels": weight.sum(),
-        "loss": losses.sigmoid_cross_entropy_sum(logits, labels, mask),
-        "correct": ((predicted == labels) * weight).sum(),
-        "true_positives": (predicted * labels * weight).sum(),
-        "predicted": (predicted * weight).sum(),
-        "actual": (labels * weight).sum(),
-    }
-
-
-def summarize_counts(counts: dict[str, Any]) -> dict[str, float]:
-    """Turns summed `batch_counts` into "loss", "accuracy" and micro "f1"."""
-    positives = counts["predicted"] + counts["actual"]
-    return {
-        "loss": float(counts["loss"] / counts["num_labels"]),
-        "accuracy": float(counts["correct"] / counts["num_labels"]),
-        "f1": float(2 * counts["true_positives"] / positives) if positives else 0.0,
-    }
 
 
 def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -15,9 +15,9 @@ from mmgenre.dataset.pipeline import MovieSource, read_has_poster, read_texts
 from mmgenre.dataset.prepared import PreparedDataset
 from mmgenre.distributed import device_mapping
 from mmgenre.errors import UserError
-from mmgenre.evaluation import metrics
+from mmgenre.evaluation import eval_steps, metrics
 from mmgenre.evaluation.split_record import SplitRecord
-from mmgenre.models import fusion, views
+from mmgenre.models import fusion
 from mmgenre.runs.best_params import load_best_params
 from mmgenre.runs.directory import RunDirectory
 
@@ -43,7 +43,7 @@ def predict_split(
     """Runs a model over every movie of a split, each exactly once, on all devices.
 
     Args:
-      eval_step: `steps.eval_step` or `views.eval_views_step`, by `device_mapping.jit_eval_step`.
+      eval_step: of `mmgenre.evaluation.eval_steps`, by `device_mapping.jit_eval_step`.
       params: the model's parameters, on all devices.
       source: the movies.
       config: its batch size is rounded up to a multiple of the devices.
@@ -111,8 +111,8 @@ def record_split(run: RunDirectory, dataset: PreparedDataset, split: str) -> Spl
 
 @functools.cache
 def compiled_views(model: fusion.FusionModel) -> Callable[..., Any]:
-    """Returns `views.eval_views_step` for `predict_split`: once for all the splits of a run."""
-    return device_mapping.jit_eval_step(functools.partial(views.eval_views_step, model=model))
+    """Returns `eval_views_step` for `predict_split`: once for all the splits of a run."""
+    return device_mapping.jit_eval_step(functools.partial(eval_steps.eval_views_step, model=model))
 
 
 def validation_scalars(predictions: SplitPredictions) -> dict[str, float]:

@@ -11,6 +11,9 @@ from mmgenre.models.ngram_logits import NGramLogits
 from mmgenre.models.overview_lstm import OverviewLSTM
 from mmgenre.models.poster_cnn import PosterCNN, normalize_posters
 
+Batch = dict[str, jax.Array]
+"""A batch by the names of its features: see `mmgenre.schema` for shapes and dtypes."""
+
 
 class FusionModel(nn.Module):
     """Genre logits from a poster and an overview.
@@ -27,7 +30,7 @@ class FusionModel(nn.Module):
     head: "DenseHead | SumHead"
     ngram_logits: NGramLogits | None = None
 
-    def __call__(self, batch: dict[str, jax.Array], *, deterministic: bool) -> jax.Array:
+    def __call__(self, batch: Batch, *, deterministic: bool) -> jax.Array:
         """Returns the logits <float32>[batch, 18].
 
         Args:
@@ -38,7 +41,7 @@ class FusionModel(nn.Module):
         return self.logits_and_terms(batch, deterministic=deterministic)[0]
 
     def logits_and_terms(
-        self, batch: dict[str, jax.Array], *, deterministic: bool
+        self, batch: Batch, *, deterministic: bool
     ) -> tuple[jax.Array, list[jax.Array]]:
         """Returns the logits, and those of each branch alone <float32>[batch, 18] if it has any."""
         rows, features = batch[schema.ROW], []
@@ -168,7 +171,7 @@ def build(config: ModelConfig) -> FusionModel:
     )
 
 
-def example_batch(batch_size: int = 1, num_tokens: int = 1) -> dict[str, jax.Array]:
+def example_batch(batch_size: int = 1, num_tokens: int = 1) -> Batch:
     """Returns a batch of empty movies, of the types that batches have: see `mmgenre.schema`."""
     return {
         schema.POSTER: jnp.zeros((batch_size, *schema.POSTER_SHAPE), jnp.uint8),

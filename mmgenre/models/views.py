@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from mmgenre import schema
-from mmgenre.models.fusion import FusionModel
+from mmgenre.models.fusion import Batch, FusionModel
 from mmgenre.models.poster_cnn import normalize_posters
-from mmgenre.training.steps import AXIS, Batch
 
 BOTH: Final = "both"
 POSTER_ALONE: Final = "poster alone"
@@ -103,9 +102,3 @@ def view_logits(model: FusionModel, params: Any, batch: Batch) -> jax.Array:
         head_logits(model, params, repeat + overview) + words,
     )
     return jnp.stack(views, axis=1)
-
-
-def eval_views_step(params: Any, batch: Batch, *, model: FusionModel) -> tuple[Any, Any]:
-    """As `steps.eval_step`, but the logits are `view_logits` <float32>[global batch, 3, 18]."""
-    rows = view_logits(model, params, batch), batch[schema.LABELS]
-    return jax.lax.all_gather(rows, AXIS, tiled=True)

@@ -19,9 +19,8 @@ import numpy as np
 from mmgenre import schema
 from mmgenre.kernels import plain_kernels
 from mmgenre.models import views
-from mmgenre.models.fusion import FusionModel
+from mmgenre.models.fusion import Batch, FusionModel
 from mmgenre.models.poster_cnn import normalize_posters
-from mmgenre.training.steps import Batch
 
 _CHUNK: Final = 16
 """Steps of the path that are computed at once."""

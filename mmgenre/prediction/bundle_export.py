@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmgenre import schema
 from mmgenre.errors import UserError
+from mmgenre.models import predict_step
 
 if TYPE_CHECKING:
     from mmgenre.prediction.predictor import GenrePredictor
@@ -69,10 +70,9 @@ def serialize_model(predictor: "GenrePredictor") -> bytes:
     from jax import export
 
     from mmgenre.kernels import plain_kernels
-    from mmgenre.training import steps
 
     temperatures = jnp.asarray(predictor.rule.temperatures, jnp.float32)
-    predict = functools.partial(steps.predict_step, model=predictor.model)
+    predict = functools.partial(predict_step.predict_step, model=predictor.model)
 
     def probabilities(posters: jax.Array, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
         batch = {

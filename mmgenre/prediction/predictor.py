@@ -23,10 +23,9 @@ from mmgenre.inputs.poster_decoder import PosterError, decode_poster
 from mmgenre.inputs.poster_source import read_poster
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 from mmgenre.kernels import plain_kernels
-from mmgenre.models import fusion
+from mmgenre.models import fusion, predict_step
 from mmgenre.runs.best_params import load_best_params
 from mmgenre.runs.directory import RunDirectory
-from mmgenre.training import steps
 
 _BATCH_SIZES: Final = (1, 8, 64)
 """Batches are padded to one of these, since each size is compiled."""
@@ -218,12 +217,12 @@ class GenrePredictor:
         }
 
 
-def _predict_step(params: Any, batch: steps.Batch, *, model: fusion.FusionModel) -> jax.Array:
-    """As `steps.predict_step`, with the kernels that suit the batch."""
+def _predict_step(params: Any, batch: fusion.Batch, *, model: fusion.FusionModel) -> jax.Array:
+    """As `predict_step.predict_step`, with the kernels that suit the batch."""
     if len(batch[schema.ROW]) > _FEW:
-        return steps.predict_step(params, batch, model=model)
+        return predict_step.predict_step(params, batch, model=model)
     with plain_kernels.kernels():
-        return steps.predict_step(params, batch, model=model)
+        return predict_step.predict_step(params, batch, model=model)
 
 
 def load_poster(poster: Poster) -> np.ndarray:

@@ -19,9 +19,10 @@ from mmgenre.dataset.batch_plan import epoch_plan
 from mmgenre.dataset.prepared import PreparedDataset
 from mmgenre.distributed import device_mapping
 from mmgenre.errors import UserError
+from mmgenre.evaluation import eval_steps
 from mmgenre.kernels.lstm_choice import require_kernel
 from mmgenre.models import fusion
-from mmgenre.training import optimizer, steps
+from mmgenre.training import optimizer, train_step
 from mmgenre.training.state import TrainState
 
 
@@ -58,14 +59,14 @@ class Programs:
         model = fusion.build(config.model)
         tx = optimizer.build(config, config.epochs * self.steps_per_epoch)
         self.train_step = functools.partial(
-            steps.train_step,
+            train_step.train_step,
             model=model,
             optimizer=tx,
             dropout_key=random_streams.stream_key(config.seed, random_streams.DROPOUT),
             branch_loss=config.branch_loss,
         )
         self.eval_step = device_mapping.jit_eval_step(
-            functools.partial(steps.eval_step, model=model)
+            functools.partial(eval_steps.eval_step, model=model)
         )
         self._config = config
         self._mapped = device_mapping.pmap_train_step(self.train_step)

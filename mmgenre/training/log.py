@@ -9,7 +9,7 @@ import numpy as np
 from clu.metric_writers.interface import MetricWriter
 
 from mmgenre.config import Config
-from mmgenre.evaluation import metrics
+from mmgenre.training import losses
 
 
 class NonFiniteLoss(Exception):
@@ -72,7 +72,7 @@ class TrainingLog:
         values = {name: float(value) for name, value in sums.items()}
         grad_norm = values.pop("grad_norm")
         if not (np.isfinite(values["loss"]) and np.isfinite(grad_norm)):
-            mean_loss = metrics.summarize_counts(values)["loss"]
+            mean_loss = losses.summarize_counts(values)["loss"]
             raise NonFiniteLoss(step, mean_loss, grad_norm)
         self._steps += 1
         self._grad_norm += grad_norm
@@ -91,7 +91,7 @@ class TrainingLog:
     def _write(self, step: int) -> None:
         seconds = time.perf_counter() - self._start
         timed_steps = self._steps - self._untimed_steps
-        scalars = metrics.summarize_counts(self._sums)
+        scalars = losses.summarize_counts(self._sums)
         scalars["grad_norm"] = self._grad_norm / self._steps
         scalars["learning_rate"] = self._config.learning_rate
         scalars["movies_per_second"] = timed_steps * self._config.batch_size / seconds

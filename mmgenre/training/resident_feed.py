@@ -20,8 +20,9 @@ import numpy as np
 from mmgenre import schema
 from mmgenre.dataset.batch_plan import BatchPlan
 from mmgenre.distributed import device_mapping
+from mmgenre.distributed.device_mapping import AXIS
 from mmgenre.errors import UserError
-from mmgenre.training.steps import AXIS, Batch
+from mmgenre.models.fusion import Batch
 
 NUM_TOKENS: Final = "num_tokens"
 

@@ -8,9 +8,10 @@ import pytest
 
 from benchmarks.scaling import load_config
 from mmgenre.dataset import random_streams
+from mmgenre.distributed import device_mapping
 from mmgenre.models import fusion
 from mmgenre.models.fusion import example_batch
-from mmgenre.training import optimizer, steps
+from mmgenre.training import optimizer, train_step
 from mmgenre.training.state import TrainState
 from tests.commands import ROOT
 
@@ -22,13 +23,13 @@ def test_bytes_of_a_step(name):
     create = functools.partial(TrainState.create, model, tx)
     state = jax.eval_shape(create, random_streams.init_key(0))
     step = functools.partial(
-        steps.train_step,
+        train_step.train_step,
         model=model,
         optimizer=tx,
         dropout_key=jax.random.key(0),
         branch_loss=config.branch_loss,
     )
-    jaxpr = jax.make_jaxpr(step, axis_env=[(steps.AXIS, 2)])(state, example_batch(2, 8))
+    jaxpr = jax.make_jaxpr(step, axis_env=[(device_mapping.AXIS, 2)])(state, example_batch(2, 8))
     parameters = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(state.params))
     reduced = sum(
         4 * int(np.prod(variable.aval.shape))

@@ -64,7 +64,7 @@ def test_killed_in_the_middle_of_each_file(raw_movies, prepared_movies, tmp_path
     code = f"""
 import os, sys
 from etils import epath
-from data_prep import storage
+from data_prep.workspace import storage
 from data_prep.prepare import prepare, PrepareConfig
 names = {{"read": "movies.jsonl", "decode": ".npz", "split": "split.npy", "tokenise":
           "tokenise.json", "write": "mmgenre-test", "index": "dataset.json"}}

@@ -1,6 +1,7 @@
 """Processes of the real command that find each other by themselves.
 
-Under Slurm: tests/test_slurm.py. What is detected from which variables: tests/test_processes.py.
+Under Slurm: tests/distributed/test_slurm.py. What is detected from which variables:
+tests/distributed/test_processes.py.
 """
 
 import os

@@ -15,10 +15,9 @@ from mmgenre.dataset.pipeline import MovieSource, read_labels
 from mmgenre.dataset.prepared import RecordIndex, open_dataset
 from mmgenre.distributed import device_mapping
 from mmgenre.errors import UserError
-from mmgenre.evaluation import evaluate_run, predict_split
-from mmgenre.models import fusion
+from mmgenre.evaluation import eval_steps, evaluate_run, predict_split
+from mmgenre.models import fusion, predict_step
 from mmgenre.runs import best_params
-from mmgenre.training import steps
 from tests.commands import run_module, run_several
 
 
@@ -49,7 +48,7 @@ def test_evaluation_never_drops_a_movie(tiny_run, tiny_dataset):
     assert prime % 4
     model = fusion.build(config.model)
     params, _ = best_params.load_best_params(tiny_run, model)
-    eval_step = device_mapping.jit_eval_step(functools.partial(steps.eval_step, model=model))
+    eval_step = device_mapping.jit_eval_step(functools.partial(eval_steps.eval_step, model=model))
     predictions = predict_split.predict_split(eval_step, params, source, config)
     np.testing.assert_array_equal(
         predictions.labels, read_labels(tiny_dataset, schema.TRAIN)[:prime]
@@ -58,7 +57,7 @@ def test_evaluation_never_drops_a_movie(tiny_run, tiny_dataset):
     plan = plan_evaluation(
         source.num_tokens, batch_size=1, bucket_lengths=config.data.bucket_lengths
     )
-    predict = jax.jit(functools.partial(steps.predict_step, model=model))
+    predict = jax.jit(functools.partial(predict_step.predict_step, model=model))
     host_params = jax.device_get(params)
     for (number,), batch in zip(plan.movies, source.batches(plan), strict=True):
         np.testing.assert_allclose(

@@ -6,6 +6,7 @@ import pytest
 
 from mmgenre import schema
 from mmgenre.evaluation import metrics
+from mmgenre.training import losses
 
 NUM = schema.NUM_GENRES
 
@@ -99,8 +100,8 @@ def test_counts_on_the_device_agree_with_the_host_and_leave_padding_out():
     labels = (generator.random((6, NUM)) < 0.2).astype(np.uint8)
     mask = np.array([1, 1, 1, 1, 0, 0], np.float32)
     batch = {schema.LABELS: jnp.asarray(labels), schema.MASK: jnp.asarray(mask)}
-    counts = metrics.batch_counts(jnp.asarray(logits), batch)
-    summary = metrics.summarize_counts({name: float(value) for name, value in counts.items()})
+    counts = losses.batch_counts(jnp.asarray(logits), batch)
+    summary = losses.summarize_counts({name: float(value) for name, value in counts.items()})
     report = metrics.evaluate_probabilities(labels[:4], metrics.sigmoid(logits[:4]))
     assert summary["accuracy"] == pytest.approx(report["accuracy"])
     assert summary["f1"] == pytest.approx(report["f1"]["micro"])

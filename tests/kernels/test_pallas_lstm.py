@@ -14,7 +14,7 @@ from mmgenre.errors import UserError
 from mmgenre.kernels import cudnn_lstm, lstm_choice, pallas_lstm, plain_kernels
 from mmgenre.kernels.lstm import lstm_stack
 from mmgenre.models import fusion
-from tests.test_lstm import make_inputs, make_layers
+from tests.kernels.test_lstm import make_inputs, make_layers
 
 UNITS = 16
 KERNEL = pallas_lstm.layer  # A test puts something else into its place.

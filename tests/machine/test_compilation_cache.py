@@ -12,8 +12,8 @@ from mmgenre.machine import compilation_cache
 from tests.commands import ROOT, environment
 
 _CHILD = """
-from mmgenre import compiled_cache
-compiled_cache.enable()
+from mmgenre.machine import compilation_cache
+compilation_cache.enable()
 import jax, jax.numpy as jnp
 compiled = []
 jax.monitoring.register_event_listener(lambda event, **_: compiled.append(event))

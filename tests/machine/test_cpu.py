@@ -56,9 +56,9 @@ def test_cores_beyond_the_devices_help_them(monkeypatch):
 
 _CHILD = """
 import json, resource, sys
-from mmgenre import processor
+from mmgenre.machine import cpu
 if sys.argv[1] == "tuned":
-    processor.use_all_cores(256)
+    cpu.use_all_cores(256)
 import jax, numpy as np
 def faults_of_one_more():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -15,7 +15,7 @@ from mmgenre.runs.checkpoints import RunCheckpoints
 from mmgenre.runs.damaged_checkpoints import set_damaged_aside
 from mmgenre.runs.directory import RunDirectory
 from mmgenre.runs.metric_rows import read_rows
-from mmgenre.training import metric_writers, steps
+from mmgenre.training import metric_writers
 
 
 def state(value: float) -> dict:
@@ -41,7 +41,9 @@ def test_what_is_saved_is_not_what_donation_makes_of_it(tmp_path):
     """The state is donated to the next step while Orbax still writes it."""
 
     def train_step(state, batch):
-        return jax.tree.map(lambda x: x + jax.lax.psum(batch["x"].sum(), steps.AXIS), state), {}
+        return jax.tree.map(
+            lambda x: x + jax.lax.psum(batch["x"].sum(), device_mapping.AXIS), state
+        ), {}
 
     step = device_mapping.pmap_train_step(train_step)
     batch = {"x": np.ones(jax.local_device_count(), np.float32)}

@@ -10,8 +10,9 @@ from jax.sharding import PartitionSpec as P
 
 from mmgenre.config import Config, ModelConfig
 from mmgenre.dataset import random_streams
+from mmgenre.distributed import device_mapping
 from mmgenre.models import fusion
-from mmgenre.training import optimizer, steps
+from mmgenre.training import optimizer, train_step
 from mmgenre.training.state import TrainState
 
 TRITON = "__gpu$xla.gpu.triton"
@@ -25,14 +26,14 @@ def test_a_step_in_bfloat16_with_pallas_has_nothing_serial_in_it(monkeypatch):
     state = jax.eval_shape(create, random_streams.init_key(0))
     batch = jax.eval_shape(functools.partial(fusion.example_batch, 256, 64))
     step = functools.partial(
-        steps.train_step,
+        train_step.train_step,
         model=model,
         optimizer=tx,
         dropout_key=random_streams.stream_key(0, random_streams.DROPOUT),
     )
-    mesh = Mesh(np.asarray(jax.devices()[:1]), (steps.AXIS,))
+    mesh = Mesh(np.asarray(jax.devices()[:1]), (device_mapping.AXIS,))
     mapped = jax.shard_map(
-        step, mesh=mesh, in_specs=(P(), P(steps.AXIS)), out_specs=P(), check_vma=False
+        step, mesh=mesh, in_specs=(P(), P(device_mapping.AXIS)), out_specs=P(), check_vma=False
     )
     exported = jax.export.export(
         jax.jit(mapped),

@@ -127,7 +127,7 @@ def test_what_changes_no_result_may_be_changed_when_a_run_goes_on(trained, confi
 
 def test_an_interruption_loses_nothing(trained, config, tiny_dataset, tmp_path, monkeypatch):
     """A signal is a number that each dispatch takes along; it is known one dispatch later."""
-    monkeypatch.setattr(trainer.interruption, "requested", lambda: 15)
+    monkeypatch.setattr(trainer.signals, "requested", lambda: 15)
     with pytest.raises(Interrupted):
         run_trainer(resident(config, 4), tiny_dataset, tmp_path / "run")
     assert checkpoint_steps(tmp_path / "run") == [5]  # Dispatches end with steps 4, 5, 8, 10.

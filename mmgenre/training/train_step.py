@@ -1,24 +1,19 @@
-"""The steps of a device on one batch: pure functions, mapped by `mmgenre.distributed`.
+"""The training step: a pure function, mapped over the devices by `device_mapping`.
 
-They run once per device, on its rows of the global batch, inside a mapped axis called `AXIS`.
+It runs once per device, on its rows of the global batch, inside a mapped axis called `AXIS`.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from mmgenre import schema
-from mmgenre.evaluation.metrics import batch_counts
-from mmgenre.models.fusion import FusionModel
+from mmgenre.distributed.device_mapping import AXIS
+from mmgenre.models.fusion import Batch, FusionModel
 from mmgenre.training import losses
 from mmgenre.training.state import TrainState
-
-AXIS: Final = "batch"
-"""The name of the mapped axis: the devices that share a global batch."""
-
-Batch = dict[str, jax.Array]
 
 
 def train_step(
@@ -42,7 +37,7 @@ def train_step(
         reported loss does not.
 
     Returns:
-      The next state and the sums of `metrics.batch_counts` over the global batch, with the
+      The next state and the sums of `losses.batch_counts` over the global batch, with the
       "grad_norm" <float32>[] of the global gradient; all the same on all devices.
     """
     step_key = jax.random.fold_in(dropout_key, state.step)
@@ -66,20 +61,6 @@ def train_step(
 
     (_, logits), grads = jax.value_and_grad(loss_share, has_aux=True)(state.params)
     grads = jax.lax.psum(grads, AXIS)
-    sums = jax.lax.psum(batch_counts(logits, batch), AXIS)
+    sums = jax.lax.psum(losses.batch_counts(logits, batch), AXIS)
     sums["grad_norm"] = optax.tree.norm(grads)
     return state.apply_gradients(grads, optimizer), sums
-
-
-def predict_step(params: Any, batch: Batch, *, model: FusionModel) -> jax.Array:
-    """Returns the logits <float32>[batch, 18] of this device's rows, without dropout."""
-    return model.apply({"params": params}, batch, deterministic=True)
-
-
-def eval_step(params: Any, batch: Batch, *, model: FusionModel) -> tuple[jax.Array, jax.Array]:
-    """Returns logits <float32>[global batch, 18] and labels <uint8>[global batch, 18], everywhere.
-
-    Gathered over the devices, so that each process has the answers for all movies.
-    """
-    rows = predict_step(params, batch, model=model), batch[schema.LABELS]
-    return jax.lax.all_gather(rows, AXIS, tiled=True)

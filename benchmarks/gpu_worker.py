@@ -1,0 +1,55 @@
+"""The processes of `benchmarks.gpu`: each compiles its cases and measures one when told to."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu_cases import name_of
+from benchmarks.gpu_data import Case
+
+
+class Worker:
+    """A process that has compiled its cases and measures one when told to."""
+
+    def __init__(self, module: str, python: str, cases: list[Case], folder: Path, job: dict):
+        """Starts it and waits until it is ready."""
+        self.cases = {name_of(case): case for case in cases}
+        file = folder / f"{module}-{len(list(folder.iterdir()))}.json"
+        fields = {name: dataclasses.asdict(case) for name, case in self.cases.items()}
+        file.write_text(json.dumps({**job, "cases": fields}))
+        env = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        env["JAX_PLATFORMS"] = "cuda" if job["platform"] == "gpu" else "cpu"
+        self._process = subprocess.Popen(
+            [python, "-m", f"benchmarks.{module}", str(file)],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.report = self._receive()
+        self.ready: dict[str, Any] = self.report.pop("answer")
+        self.seconds: dict[str, list[float]] = {
+            name: [] for name, ready in self.ready.items() if "error" not in ready
+        }
+
+    def _receive(self) -> dict[str, Any]:
+        line = self._process.stdout.readline()
+        if not line:
+            sys.exit(f"error: a worker ended with code {self._process.wait()}; see above")
+        return json.loads(line)
+
+    def measure(self) -> None:
+        """Measures each case once."""
+        for name, seconds in self.seconds.items():
+            self._process.stdin.write(name + "\n")
+            self._process.stdin.flush()
+            seconds.append(self._receive()["answer"])
+
+    def close(self) -> None:
+        """Ends it."""
+        self._process.stdin.close()
+        self._process.wait()
