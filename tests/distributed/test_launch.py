@@ -61,7 +61,8 @@ def test_local_passes_a_mistake_on(tmp_path):
     assert "is not a prepared data set" in output
 
 
-def test_kubernetes_fits_the_schemas_of_the_api():
+@pytest.mark.parametrize("version", [f"1.{minor}.0" for minor in range(26, 38)])
+def test_kubernetes_fits_the_schemas_of_the_api(version):
     validate = pytest.importorskip("kubernetes_validate")
     documents = list(yaml.safe_load_all((LAUNCH / "kubernetes.yaml").read_text()))
     assert [document["kind"] for document in documents] == [
@@ -70,7 +71,7 @@ def test_kubernetes_fits_the_schemas_of_the_api():
         "Job",
     ]
     for document in documents:
-        validate.validate(document, validate.latest_version(), strict=True)
+        validate.validate(document, version, strict=True)
 
 
 def test_kubernetes_pods_find_each_other():
