@@ -1,4 +1,4 @@
-"""Evaluation reports as tables for a terminal."""
+"""Evaluation reports as tables: rows for pages and model cards, text for a terminal."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +13,17 @@ _AVERAGES = {
     "average_precision": ("micro", "macro", "weighted", "samples"),
 }
 
+_MAIN = (
+    ("F1, micro", "f1", "micro"),
+    ("F1, macro", "f1", "macro"),
+    ("Precision, micro", "precision", "micro"),
+    ("Recall, micro", "recall", "micro"),
+    ("ROC AUC, macro", "roc_auc", "macro"),
+    ("Average precision, macro", "average_precision", "macro"),
+    ("Accuracy", "accuracy", None),
+    ("Exact match", "exact_match", None),
+)
+"""What pages and model cards show first: title, metric, average."""
 
 _HEADLINE = (("f1", "micro"), ("f1", "macro"), ("roc_auc", "macro"), ("average_precision", "macro"))
 """What models are compared by."""
@@ -38,6 +49,17 @@ def evaluation_tables(report: Mapping[str, Any]) -> str:
     if report["warning"]:
         parts.append(f"note: {report['warning']}")
     return "\n" + "\n\n".join(parts)
+
+
+def metric_table(columns: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns rows {"metric", "values"} of the main metrics, a value for each column."""
+    return [
+        {
+            "metric": title,
+            "values": [c[name] if average is None else c[name][average] for c in columns.values()],
+        }
+        for title, name, average in _MAIN
+    ]
 
 
 def comparison_table(columns: Mapping[str, Mapping[str, Any]]) -> str:

@@ -98,10 +98,9 @@ def model_card(run: str, predictor: "GenrePredictor") -> str:
     """Returns the model card of a run as Markdown."""
     import jax
 
-    from mmgenre.evaluation import metrics, split_record
+    from mmgenre.evaluation import metrics, split_record, tables
     from mmgenre.evaluation.split_record import SplitRecord
     from mmgenre.html.pages import render_text
-    from mmgenre.report.contents import metric_table
     from mmgenre.runs.directory import RunDirectory
 
     directory = RunDirectory.open(run)
@@ -121,5 +120,5 @@ def model_card(run: str, predictor: "GenrePredictor") -> str:
         num_parameters=sum(x.size for x in jax.tree.leaves(predictor.params)),
         dataset=directory.load_dataset_info()[0],
         report=report,
-        overall=[] if report is None else metric_table({predictor.name: report}),
+        overall=[] if report is None else tables.metric_table({predictor.name: report}),
     )

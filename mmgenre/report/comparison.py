@@ -7,7 +7,8 @@ from typing import Any, Final
 import numpy as np
 
 from mmgenre import schema
-from mmgenre.report import contents, figures_overall, figures_training
+from mmgenre.evaluation import tables
+from mmgenre.report import figures_overall, figures_training
 from mmgenre.report.run_data import RunData
 from mmgenre.report.style import Figure
 
@@ -34,7 +35,7 @@ def warning(runs: Sequence[RunData]) -> str | None:
 
 def metric_rows(reports: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns rows {"metric", "values", "best"}; "best" is the number of the highest value."""
-    rows = contents.metric_table(dict(reports))
+    rows = tables.metric_table(reports)
     for row in rows:
         values = [-1.0 if value is None else value for value in row["values"]]
         row["best"] = int(np.argmax(values))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mmgenre import schema
-from mmgenre.evaluation import curves, metrics, poster_share
+from mmgenre.evaluation import curves, metrics, poster_share, tables
 from mmgenre.machine import environment
 from mmgenre.report import (
     figures_overall,
@@ -15,34 +15,10 @@ from mmgenre.report import (
 from mmgenre.report.run_data import RunData
 from mmgenre.report.style import Figure
 
-_METRICS = (
-    ("F1, micro", "f1", "micro"),
-    ("F1, macro", "f1", "macro"),
-    ("Precision, micro", "precision", "micro"),
-    ("Recall, micro", "recall", "micro"),
-    ("ROC AUC, macro", "roc_auc", "macro"),
-    ("Average precision, macro", "average_precision", "macro"),
-    ("Accuracy", "accuracy", None),
-    ("Exact match", "exact_match", None),
-)
-
 
 def scores(data: RunData) -> dict[str, Any]:
     """Returns `metrics.evaluate_probabilities` of the test split, at the thresholds in use."""
     return metrics.evaluate_probabilities(data.labels, data.probabilities, data.thresholds)
-
-
-def metric_value(report: dict[str, Any], name: str, average: str | None) -> float | None:
-    """Looks up a metric of an evaluation report."""
-    return report[name] if average is None else report[name][average]
-
-
-def metric_table(columns: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns rows {"metric", "values"} of the main metrics, a value for each column."""
-    return [
-        {"metric": title, "values": [metric_value(c, name, average) for c in columns.values()]}
-        for title, name, average in _METRICS
-    ]
 
 
 def build_figures(data: RunData, report: dict[str, Any]) -> dict[str, Figure]:
@@ -119,7 +95,7 @@ def branch_table(data: RunData) -> dict[str, Any] | None:
         )
         for name, logits in _views(data).items()
     }
-    return {"names": list(columns), "rows": metric_table(columns), "movies": int(both.sum())}
+    return {"names": list(columns), "rows": tables.metric_table(columns), "movies": int(both.sum())}
 
 
 def movie_cards(data: RunData, kind: str, count: int = 8) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from mmgenre import schema
 from mmgenre.errors import UserError
+from mmgenre.evaluation import tables
 from mmgenre.html.pages import render
 from mmgenre.report import against_baselines, comparison, contents
 from mmgenre.report.run_data import RunData
@@ -78,7 +79,7 @@ def _single(data: RunData) -> tuple[str, Mapping[str, Figure]]:
         name=data.name,
         num_movies=report["num_movies"],
         dataset=data.test.dataset_name,
-        headline=contents.metric_table({data.name: report}),
+        headline=tables.metric_table({data.name: report}),
         figures=figure_views(figures),
         genres=[{"genre": genre, **report["per_genre"][genre]} for genre in schema.GENRES],
         baselines=against_baselines.rows(compared),
