@@ -7,13 +7,13 @@ from typing import Any, Final
 import numpy as np
 from etils import epath
 
-from data_prep.shards import checksums, tfrecord
+from data_prep.shards import checksums
 from data_prep.shards.example import Example
 from data_prep.shards.records import record_digest
 from data_prep.workspace import storage, workers
 from data_prep.workspace.progress import Progress
 from mmgenre import schema
-from mmgenre.dataset import prepared
+from mmgenre.dataset import prepared, tfrecord
 from mmgenre.dataset.prepared import DatasetInfo, RecordIndex, SplitInfo
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 

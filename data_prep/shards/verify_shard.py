@@ -10,11 +10,11 @@ from etils import epath
 from google.protobuf.message import DecodeError
 
 from data_prep.metadata import clean_row
-from data_prep.shards import tfrecord
 from data_prep.shards.example import Example
 from data_prep.shards.records import record_digest
 from data_prep.workspace import pixel_parts
 from mmgenre import schema
+from mmgenre.dataset import tfrecord
 from mmgenre.errors import UserError
 from mmgenre.inputs import overview_text
 from mmgenre.inputs.tokenizer import OverviewTokenizer

@@ -10,14 +10,14 @@ from typing import Final
 import numpy as np
 from etils import epath
 
-from data_prep.shards import shard_order, tfrecord
+from data_prep.shards import shard_order
 from data_prep.shards.records import Record
 from data_prep.splits import split
 from data_prep.workspace import movie_file as movies
 from data_prep.workspace import pixel_parts, storage, workers
 from data_prep.workspace.progress import Progress
 from mmgenre import schema
-from mmgenre.dataset import prepared
+from mmgenre.dataset import prepared, tfrecord
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 
 STAGE: Final = "write"

@@ -1,15 +1,12 @@
-"""Reads records of a split by number, and proves that they are what was written."""
+"""Records of a split by number, proved to be what was written."""
 
-import google_crc32c
 import numpy as np
 from etils import epath
 
+from mmgenre.dataset import tfrecord
 from mmgenre.dataset.prepared import PreparedDataset, RecordIndex
 from mmgenre.errors import UserError
 from mmgenre.machine import files
-
-_CRC_BYTES = 4
-_CRC_MASK_DELTA = 0xA282EAD8
 
 
 class ShardReader:
@@ -37,9 +34,9 @@ class ShardReader:
     def _record(self, movie: int) -> bytes:
         shard, offset = int(self._index.shard[movie]), int(self._index.offset[movie])
         end = offset + int(self._index.num_bytes[movie])
-        stored = self._shards[shard][offset : end + _CRC_BYTES].tobytes()
+        stored = self._shards[shard][offset : end + tfrecord.FOOTER_BYTES].tobytes()
         record, crc = stored[: end - offset], stored[end - offset :]
-        if int.from_bytes(crc, "little") != _masked_crc(record):
+        if int.from_bytes(crc, "little") != tfrecord.masked_crc(record):
             raise UserError(
                 f"the shard {self._paths[shard]} is damaged: record {self._number_in_shard(movie)} "
                 f"at byte {offset} does not fit its checksum; restore the shard from a copy, or "
@@ -78,12 +75,3 @@ def _map(path: epath.Path) -> np.ndarray:
         return files.map_bytes(path)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the shard {path}: {error}") from error
-
-
-def _masked_crc(data: bytes) -> int:
-    """The CRC-32C as TFRecord stores it, rotated and shifted.
-
-    https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
-    """
-    crc = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + _CRC_MASK_DELTA) & 0xFFFFFFFF

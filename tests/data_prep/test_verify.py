@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from data_prep.prepare import PrepareConfig, prepare
-from data_prep.shards import tfrecord
 from data_prep.shards.example import Example
 from data_prep.verify import verify
+from mmgenre.dataset import tfrecord
 from mmgenre.errors import UserError
 from tests import movie_files
 

@@ -5,10 +5,10 @@ import os
 
 import numpy as np
 
-from data_prep.shards import tfrecord
 from data_prep.shards.example import Example
 from data_prep.shards.records import Record
 from mmgenre import schema
+from mmgenre.dataset import tfrecord
 from mmgenre.inputs.poster_decoder import decode_poster
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 from tests import movie_files
