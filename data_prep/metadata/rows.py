@@ -4,6 +4,7 @@ import contextlib
 import csv
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -29,6 +30,15 @@ _BINARY: Final = {
     b"BZh": "a bzip2 file",
     b"\xfd7zXZ": "an xz file",
 }
+
+
+_DAMAGE: Final = (
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)
+"""Of archives, besides OSErrors without a number, which bzip2 and gzip raise."""
 
 
 @contextlib.contextmanager
@@ -64,10 +74,16 @@ def open_text(path: epath.PathLike) -> Iterator[IO[str]]:
                 errors="replace",
                 newline="",
             )
-        except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
-            raise UserError(
-                f"{path} is a damaged or truncated archive ({error}); download it again"
-            ) from error
+        except OSError as error:
+            if error.errno is not None:  # Of the disk, or of whoever reads the rows.
+                raise
+            raise _damaged(path, error) from error
+        except _DAMAGE as error:
+            raise _damaged(path, error) from error
+
+
+def _damaged(path: epath.Path, error: Exception) -> UserError:
+    return UserError(f"{path} is a damaged or truncated archive ({error}); download it again")
 
 
 def _open_member(raw: IO[bytes], path: epath.Path) -> IO[bytes]:
@@ -98,7 +114,9 @@ def records(file: IO[str], name: str) -> Iterator[list[str]]:
 
     A quote that is never closed would swallow the rest of the file into one cell, and with it the
     movies in there. So quoting is checked strictly, and where a record breaks a rule its first line
-    comes back alone, as a `BrokenRecord`, and reading goes on with the line after it.
+    comes back alone, as a `BrokenRecord`, and reading goes on with the line after it. Each line is
+    read twice at most: what follows a line within quotes depends on the later lines alone, so that
+    a record which would run into lines that have failed already is broken, too.
 
     Raises:
       UserError: a line of more than `MAX_LINE` characters.
@@ -119,7 +137,10 @@ def records(file: IO[str], name: str) -> Iterator[list[str]]:
 
 
 class _Lines:
-    """An iterator of lines that can go back to the second line of the current record."""
+    """An iterator of lines that can go back to the second line of the current record.
+
+    Lines to read again have failed within quotes: a record may begin there, none may run into them.
+    """
 
     def __init__(self, file: IO[str], name: str):
         self._file = file
@@ -132,6 +153,8 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
+        if self._taken and self._pending:
+            raise csv.Error("an open quotation mark")
         line = self._pending.pop() if self._pending else self._file.readline(MAX_LINE)
         if not line:
             raise StopIteration

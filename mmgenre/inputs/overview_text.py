@@ -3,6 +3,7 @@
 Otherwise the model would be asked to read what preparation never showed it: "No overview found."
 """
 
+import itertools
 import re
 import unicodedata
 from typing import Final
@@ -24,6 +25,8 @@ NO_OVERVIEWS: Final = frozenset(" ".join(phrase.split()) for phrase in _PHRASES.
 """Texts that stand for a missing overview, as `normalise` writes them."""
 
 _LONGEST_PHRASE: Final = 64
+_MOST_MARKS: Final = 30  # In a row, of Unicode's Stream-Safe Text Format (UAX #15, section 13).
+_FEW: Final = 1_000  # Characters that are sorted quickly, whatever they are.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _NO_WORD: Final = re.compile(r"[\W_]+")
 
@@ -59,5 +62,15 @@ def known(overview: str | None) -> str:
 
 def normalise(text: str) -> str:
     """The letters and digits of a text, to tell copies: case, punctuation and spaces are gone."""
-    text = unicodedata.normalize("NFKC", text).casefold()
+    text = unicodedata.normalize("NFKC", _with_short_runs_of_marks(text)).casefold()
     return _NO_WORD.sub(" ", text).strip()
+
+
+def _with_short_runs_of_marks(text: str) -> str:
+    """Cuts runs of combining marks, which Unicode's normalisation takes quadratic time to sort."""
+    if len(text) <= _FEW or text.isascii():
+        return text
+    runs = itertools.groupby(text, lambda character: unicodedata.combining(character) > 0)
+    return "".join(
+        "".join(itertools.islice(run, _MOST_MARKS) if is_marks else run) for is_marks, run in runs
+    )
