@@ -69,7 +69,7 @@ def open_text(path: epath.PathLike) -> Iterator[IO[str]]:
                 raw = stack.enter_context(gzip.GzipFile(fileobj=raw))
             encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
             yield io.TextIOWrapper(
-                io.BufferedReader(raw, 1 << 20),  # type: ignore[type-var]
+                io.BufferedReader(raw, 1 << 20),
                 encoding=encoding,
                 errors="replace",
                 newline="",
