@@ -6,6 +6,7 @@ MPI and Kubernetes from the environment, elsewhere from `--coordinator`, `--num_
 """
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import logging
@@ -19,6 +20,7 @@ from typing import Any, Final, NoReturn, Self
 import jax
 import numpy as np
 
+from mmgenre.distributed.handshake import Invitation, is_loopback
 from mmgenre.distributed.peer_watch import PeerWatch
 from mmgenre.distributed.process_place import FINDS_COORDINATOR, Membership
 from mmgenre.errors import Interrupted, RunError, UserError, report
@@ -55,6 +57,7 @@ class Cluster:
                     member.coordinator,
                     member.num_processes,
                     member.process_id,
+                    coordinator_bind_address=_bind_address(member.coordinator),
                     cluster_detection_method="deactivate" if known else None,
                     initialization_timeout=2 * CONNECT_TIMEOUT_S,
                     heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT_S,
@@ -79,17 +82,17 @@ class Cluster:
 
     def _watch_peers(self) -> None:
         host = _state().coordinator_address.rpartition(":")[0].strip("[]")
-        port = on_first_process(lambda: self._peers.listen())
-        if jax.process_index() == 0:
-            return
+        count = jax.process_count()
         try:
-            self._peers.connect(host, port, jax.process_index())
+            invitation = on_first_process(lambda: _invitation(self._peers, host, count))
+            if invitation is None or jax.process_index() == 0:
+                return
+            self._peers.connect(host, Invitation(*invitation), jax.process_index())
         except OSError as error:
             _log.warning(
-                "no connection to process 0 at %s:%d (%s): a process that dies will be noticed "
-                "only by JAX, after %d seconds",
+                "no connection to process 0 at %s (%s): a process that dies will be noticed only "
+                "by JAX, after %d seconds",
                 host,
-                port,
                 error,
                 _HEARTBEAT_TIMEOUT_S,
             )
@@ -106,6 +109,21 @@ class Cluster:
             os._exit(code)
         self._peers.leave()
         jax.distributed.shutdown()
+
+
+def _invitation(peers: PeerWatch, host: str, num_processes: int) -> tuple[Any, ...] | None:
+    """Listens, as process 0; returns the fields of an invitation, None where it cannot."""
+    try:
+        return dataclasses.astuple(peers.listen(host, num_processes))
+    except OSError as error:
+        _log.warning("cannot listen for the other processes: %s", error)
+        return None
+
+
+def _bind_address(coordinator: str | None) -> str | None:
+    """Where JAX's own service listens: not beyond this machine where all processes are on it."""
+    host = (coordinator or "").rpartition(":")[0].strip("[]")
+    return coordinator if is_loopback(host) else None
 
 
 def _cannot_join(member: Membership) -> str:

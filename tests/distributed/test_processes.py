@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from mmgenre.distributed.process_place import Membership
 from mmgenre.errors import UserError
 from tests.commands import ROOT
+from tests.distributed.peers import leave, start_peers
 from tests.scale_helpers import ended, finish, free_port, rows, start_main, wait_for_step
 
 NONE = (None, None, None)
@@ -76,47 +76,6 @@ def test_the_command_says_what_is_missing(arguments, environ, message):
     assert message in line
 
 
-PEER = textwrap.dedent(
-    """
-    import sys, time
-    from mmgenre.distributed.peer_watch import PeerWatch
-    port, process_id = map(int, sys.argv[1:])
-    watch = PeerWatch()
-    if process_id == 0:
-        print(watch.listen(), flush=True)
-    else:
-        watch.connect("localhost", port, process_id)
-        print("connected", flush=True)
-    if sys.stdin.readline() == "leave\\n":
-        watch.leave()
-    else:
-        time.sleep(60)
-    """
-)
-
-
-def start_peers():
-    """Three processes that watch over each other, and do nothing else."""
-
-    def start(port, process_id):
-        return subprocess.Popen(
-            [sys.executable, "-c", PEER, str(port), str(process_id)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    first = start(0, 0)
-    port = int(first.stdout.readline())
-    others = [start(port, i) for i in (1, 2)]
-    for other in others:
-        assert other.stdout.readline() == "connected\n"
-    time.sleep(0.2)
-    return [first, *others]
-
-
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_lost_process_ends_the_others_at_once(lost):
     processes = start_peers()
@@ -134,12 +93,7 @@ def test_a_lost_process_ends_the_others_at_once(lost):
 def test_processes_that_leave_end_nobody():
     processes = start_peers()
     with ended(*processes):
-        for process in processes:
-            process.stdin.write("leave\n")
-            process.stdin.flush()
-        for process in processes:
-            _, errors = process.communicate(timeout=20)
-            assert (process.returncode, errors) == (0, "")
+        leave(processes)
 
 
 @pytest.mark.slow
