@@ -13,7 +13,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Iterator
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import tokenizers
@@ -42,6 +42,8 @@ _WORD_PATTERN: Final = "|".join(
 )
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _BATCH: Final = 1024
+_MAX_BYTES: Final = 1 << 28  # Of a file: several million words.
+_MAX_WORD: Final = 1 << 17  # Characters; no overview is longer.
 
 
 class OverviewTokenizer:
@@ -87,22 +89,39 @@ class OverviewTokenizer:
 
     @classmethod
     def load(cls, path: epath.PathLike) -> Self:
-        """Reads what `save` wrote; raises UserError where the file is missing or damaged."""
+        """Reads what `save` wrote.
+
+        Only the vocabulary is taken from the file, and the rest must be what `save` writes: in the
+        library's format a file can ask for endless padding, growing replacements and regular
+        expressions that take forever.
+
+        Raises:
+          UserError: the file is missing, damaged, or not written by this program.
+        """
         try:
-            tokenizer = tokenizers.Tokenizer.from_str(epath.Path(path).read_text("utf-8"))
+            with epath.Path(path).open("rb") as file:
+                data = file.read(_MAX_BYTES + 1)
         except OSError as error:
             raise UserError(f"the tokenizer {path} cannot be read ({error.strerror})") from error
-        except Exception as error:  # The library raises bare Exceptions.
+        if len(data) > _MAX_BYTES:
+            raise UserError(
+                f"{path} is no tokenizer of this program: it has over {_MAX_BYTES:,} bytes"
+            )
+        try:
+            form = json.loads(data)
+            vocabulary = form["model"].pop("vocab")
+            form["model"]["vocab"] = {}
+        except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{path} is no tokenizer file, or is damaged ({_first_line(error)}); give the "
                 "tokenizer.json of a prepared data set"
             ) from error
-        if any(tokenizer.token_to_id(word) != id_ for word, id_ in _SPECIAL_WORDS.items()):
+        if any(form.get(name) != part for name, part in _form().items()):
             raise UserError(
-                f"{path} is not a tokenizer of this program: its ids 0 and 1 are not "
-                f"{PAD_WORD} and {UNKNOWN_WORD}"
+                f"{path} is not a tokenizer of this program: it splits words in another way"
             )
-        return cls(tokenizer)
+        _check_vocabulary(path, vocabulary)
+        return cls(_tokenizer(vocabulary))
 
     def save(self, path: epath.PathLike) -> None:
         """Writes one JSON file, atomically; the same vocabulary gives the same bytes."""
@@ -162,6 +181,29 @@ def _tokenizer(vocabulary: dict[str, int]) -> tokenizers.Tokenizer:
         tokenizers.Regex(_WORD_PATTERN), behavior="removed", invert=True
     )
     return tokenizer
+
+
+def _form() -> dict[str, Any]:
+    """The file of a tokenizer without words."""
+    return json.loads(_tokenizer({}).to_str())
+
+
+def _check_vocabulary(path: epath.PathLike, vocabulary: Any) -> None:
+    if not (
+        isinstance(vocabulary, dict)
+        and all(type(id_) is int for id_ in vocabulary.values())
+        and all(len(word) <= _MAX_WORD for word in vocabulary)
+        and sorted(vocabulary.values()) == list(range(len(vocabulary)))
+    ):
+        raise UserError(
+            f"{path} is damaged: the ids of its words are not 0, 1, 2 and so on; give the "
+            "tokenizer.json of a prepared data set"
+        )
+    if any(vocabulary.get(word) != id_ for word, id_ in _SPECIAL_WORDS.items()):
+        raise UserError(
+            f"{path} is not a tokenizer of this program: its ids 0 and 1 are not "
+            f"{PAD_WORD} and {UNKNOWN_WORD}"
+        )
 
 
 def _without_surrogates(text: str) -> str:
