@@ -9,7 +9,6 @@ for each thing that is not, 2 when the folder is no prepared data set.
 import argparse
 import collections
 import hashlib
-import json
 from collections.abc import Iterator
 from typing import Final
 
@@ -24,6 +23,7 @@ from mmgenre import schema
 from mmgenre.dataset import prepared
 from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset
 from mmgenre.errors import UserError, run_command
+from mmgenre.machine.json_files import read_json
 
 _MAX_LINES: Final = 50
 
@@ -47,8 +47,8 @@ def verify(path: epath.PathLike, processes: int | None = None, progress: str = "
     path = epath.Path(path)
     problems = list(checksums.check(path))
     try:
-        info = DatasetInfo.from_json((path / prepared.INFO_FILE).read_text())
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        info = DatasetInfo.from_fields(read_json(path / prepared.INFO_FILE))
+    except (OSError, ValueError) as error:
         if problems:  # It was a data set; its description is damaged.
             return problems
         raise UserError(
@@ -57,7 +57,10 @@ def verify(path: epath.PathLike, processes: int | None = None, progress: str = "
     if info.schema_version != prepared.SCHEMA_VERSION:
         raise UserError(f"{path} has schema version {info.schema_version}; prepare it again")
     dataset = PreparedDataset(path, info)
-    tokenizer_ok = prepared.file_sha256(dataset.tokenizer_path) == info.tokenizer_sha256
+    try:
+        tokenizer_ok = prepared.file_sha256(dataset.tokenizer_path) == info.tokenizer_sha256
+    except OSError:
+        tokenizer_ok = False
     if not tokenizer_ok:
         problems.append("tokenizer.json is not the one that the data set was written with")
     problems += _check_files(dataset)
@@ -92,11 +95,11 @@ def _check_files(dataset: PreparedDataset) -> Iterator[str]:
         if found.name not in expected:
             yield f"{found.name} does not belong to the data set"
     try:
-        tfds_info = json.loads((dataset.path / "dataset_info.json").read_text())
+        tfds_info = read_json(dataset.path / "dataset_info.json")
         lengths = {
             split["name"]: sum(map(int, split["shardLengths"])) for split in tfds_info["splits"]
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         yield f"dataset_info.json is missing or damaged ({error})"
         return
     counts = {name: split.num_movies for name, split in dataset.info.splits.items()}

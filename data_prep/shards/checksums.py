@@ -3,7 +3,8 @@
 The shards are not among them: each of their records has CRCs of its own.
 """
 
-import hashlib
+import os
+import stat
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,6 +13,7 @@ from etils import epath
 from data_prep.workspace import storage
 
 FILE: Final = "SHA256SUMS"
+_MAX_BYTES: Final = 1 << 20
 
 
 def write(folder: epath.Path) -> None:
@@ -33,12 +35,26 @@ def check(folder: epath.Path) -> Iterator[str]:
     """Yields a line for each file that is gone or changed."""
     if not (folder / FILE).exists():
         return
-    for line in (folder / FILE).read_bytes().decode("utf-8", "replace").splitlines():
+    with (folder / FILE).open("rb") as file:
+        listed = file.read(_MAX_BYTES).decode("utf-8", "replace")
+    for line in listed.splitlines():
         digest, _, name = line.partition("  ")
+        if not _is_own_file(folder, name):
+            yield f"{name!r} is no file of the data set ({FILE} was changed)"
+            continue
         try:
-            actual = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            actual = storage.file_digest(folder / name)
         except (OSError, ValueError):
             yield f"{name}: missing or unreadable"
             continue
         if actual != digest:
             yield f"{name}: changed since it was written (or {FILE} was)"
+
+
+def _is_own_file(folder: epath.Path, name: str) -> bool:
+    """Whether a name is that of a plain file in the folder: no other place, device or link."""
+    if not name or name != name.strip() or {"/", "\\", "\0"} & set(name) or name in (".", ".."):
+        return False
+    path = folder / name
+    # A remote folder has no links and no devices.
+    return "://" in str(path) or not os.path.lexists(path) or stat.S_ISREG(os.lstat(path).st_mode)

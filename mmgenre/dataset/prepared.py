@@ -21,7 +21,7 @@ from etils import epath
 
 from mmgenre import schema
 from mmgenre.errors import UserError
-from mmgenre.machine import files
+from mmgenre.machine import array_files, files, json_files
 
 SCHEMA_VERSION: Final = 1
 """Raised whenever a reader of older data sets would misread newer ones."""
@@ -30,7 +30,14 @@ INFO_FILE: Final = "dataset.json"
 INDEX_FILE: Final = "record_index.npz"
 TOKENIZER_FILE: Final = "tokenizer.json"
 AUDIT_FILE: Final = "audit.json"
-_INDEX_FIELDS: Final = ("shard", "offset", "num_bytes", "num_tokens")
+_INDEX_FIELDS: Final[dict[str, np.dtype[Any]]] = {
+    "shard": np.dtype(np.int32),
+    "offset": np.dtype(np.int64),
+    "num_bytes": np.dtype(np.int32),
+    "num_tokens": np.dtype(np.int32),
+}
+_MIN_RECORD: Final = int(np.prod(schema.POSTER_SHAPE))  # Bytes: of its poster alone.
+_MAX_TOKENS: Final = 1 << 20  # Of an overview; it has at most 100,000 characters.
 
 
 def shard_name(split: str, shard: int, num_shards: int) -> str:
@@ -58,6 +65,15 @@ class RecordIndex:
     def __len__(self) -> int:
         return len(self.shard)
 
+    def fits(self, split: "SplitInfo") -> bool:
+        """Whether every record lies within its shard."""
+        if not ((self.shard >= 0) & (self.shard < len(split.shard_sizes))).all():
+            return False
+        sizes = np.asarray(split.shard_sizes, np.int64)[self.shard]
+        inside = (self.offset >= 0) & (self.num_bytes > 0) & (self.offset <= sizes)
+        inside &= self.num_bytes <= sizes - self.offset
+        return bool((inside & (self.num_tokens >= 0) & (self.num_tokens <= _MAX_TOKENS)).all())
+
 
 @dataclasses.dataclass(frozen=True)
 class SplitInfo:
@@ -72,6 +88,19 @@ class SplitInfo:
     num_movies: int
     shard_sizes: tuple[int, ...]
     genre_counts: tuple[int, ...]
+
+    @classmethod
+    def from_fields(cls, fields: Any) -> Self:
+        """Raises ValueError, LookupError or TypeError where `fields` are not those of a split."""
+        num_movies = fields["num_movies"]
+        split = cls(num_movies, tuple(fields["shard_sizes"]), tuple(fields["genre_counts"]))
+        counts = (num_movies, *split.shard_sizes, *split.genre_counts)
+        if not all(type(count) is int and count >= 0 for count in counts):
+            raise ValueError("a count is no whole number")
+        # Arrays of so many movies are made before a record is read.
+        if num_movies * _MIN_RECORD > sum(split.shard_sizes) or max(counts[1:]) > 1 << 48:
+            raise ValueError(f"{num_movies:,} movies do not fit into its shards")
+        return split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,17 +131,27 @@ class DatasetInfo:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Raises ValueError, KeyError or TypeError where `text` is not what `to_json` writes."""
-        fields: dict[str, Any] = json.loads(text)
-        splits = {
-            name: SplitInfo(
-                num_movies=int(split["num_movies"]),
-                shard_sizes=tuple(map(int, split["shard_sizes"])),
-                genre_counts=tuple(map(int, split["genre_counts"])),
-            )
-            for name, split in fields.pop("splits").items()
-        }
-        return cls(**{**fields, "genres": tuple(fields["genres"])}, splits=splits)
+        """Raises ValueError where `text` is not what `to_json` writes."""
+        return cls.from_fields(json_files.parse_json(text))
+
+    @classmethod
+    def from_fields(cls, fields: Any) -> Self:
+        """Raises ValueError where `fields` are not the JSON value of `to_json`."""
+        try:
+            splits = {name: SplitInfo.from_fields(f) for name, f in fields["splits"].items()}
+            info = cls(**{**fields, "genres": tuple(fields["genres"]), "splits": splits})
+        except (LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+        texts = (info.name, info.tokenizer_sha256, info.fingerprint, *info.genres)
+        numbers = (info.schema_version, info.vocabulary_size)
+        if not (
+            all(type(text) is str for text in texts)
+            and all(type(number) is int and number > 0 for number in numbers)
+            and splits.keys() <= set(schema.SPLITS)
+            and all(len(split.genre_counts) == len(info.genres) for split in splits.values())
+        ):
+            raise ValueError("a field is of the wrong type, or does not fit the others")
+        return info
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,17 +184,19 @@ class PreparedDataset:
         """Reads the record index of a split; raises UserError where it does not fit the shards."""
         info = self.split(split)
         path = self.path / INDEX_FILE
+        expected = {
+            f"{split}/{field}": (dtype, (info.num_movies,))
+            for field, dtype in _INDEX_FIELDS.items()
+        }
         try:
-            with path.open("rb") as file, np.load(file) as arrays:
-                index = RecordIndex(*(arrays[f"{split}/{field}"] for field in _INDEX_FIELDS))
-        except (OSError, KeyError, ValueError) as error:
+            index = RecordIndex(*array_files.read_arrays(path, expected).values())
+        except (OSError, ValueError) as error:
             raise UserError(
                 f"{path} is missing or damaged ({error}); prepare the data set again"
             ) from error
-        if len(index) != info.num_movies:
+        if not index.fits(info):
             raise UserError(
-                f"{path} lists {len(index)} movies in {split}, {INFO_FILE} {info.num_movies}; "
-                "prepare the data set again"
+                f"{path} does not fit the shards of {split}; prepare the data set again"
             )
         return index
 
@@ -185,9 +226,12 @@ def open_dataset(path: epath.PathLike) -> PreparedDataset:
     """
     path = files.path(path)
     try:
-        info = DatasetInfo.from_json((path / INFO_FILE).read_text())
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = "no such folder" if not path.exists() else f"no readable {INFO_FILE} in it"
+        info = DatasetInfo.from_fields(json_files.read_json(path / INFO_FILE))
+    except (OSError, ValueError) as error:
+        reason = "no such folder"
+        if path.exists():
+            is_there = not isinstance(error, FileNotFoundError)
+            reason = f"its {INFO_FILE} is damaged: {error}" if is_there else f"no {INFO_FILE} in it"
         raise UserError(
             f"{path} is not a prepared data set ({reason}). Prepare one with: "
             "python -m data_prep.prepare --metadata movies_metadata.csv --posters <folder> "

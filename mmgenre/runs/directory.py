@@ -23,6 +23,7 @@ from etils import epath
 from mmgenre.config import Config
 from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset
 from mmgenre.errors import UserError
+from mmgenre.machine.json_files import read_json
 
 _COMPARED: Final = (
     "model",
@@ -104,9 +105,9 @@ class RunDirectory:
     def load_dataset_info(self) -> tuple[DatasetInfo, str]:
         """Reads what the run is trained on: the data set's info and its folder at that time."""
         try:
-            fields = json.loads(self.dataset_file.read_text())
-            return DatasetInfo.from_json(json.dumps(fields["info"])), fields["path"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            fields = read_json(self.dataset_file)
+            return DatasetInfo.from_fields(fields["info"]), str(fields["path"])
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise UserError(f"{self.dataset_file} is missing or damaged: {error}") from error
 
     @classmethod
