@@ -1,10 +1,14 @@
 """Training as `mmgenre.main` does it, for benchmarks that time it."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.configs import load_config
 from mmgenre.config import Config
+
+if TYPE_CHECKING:
+    from mmgenre.training.dispatch import Dispatch, Feed
+    from mmgenre.training.state import TrainState
 
 
 def prepare_process(config_name: str) -> Config:
@@ -17,15 +21,14 @@ def prepare_process(config_name: str) -> Config:
     return config
 
 
-def run_dispatches(feed: Any, state: Any, dispatches: Iterable[Any]) -> Any:
-    """Runs dispatches of a `training_feed.Feed` to their end; returns the state after them."""
+def run_dispatches(feed: "Feed", state: "TrainState", dispatches: Iterable["Dispatch"]) -> Any:
+    """Runs dispatches to their end as training does; returns the state after them."""
     import jax
 
-    pending = None
+    from mmgenre.training.dispatch import StepsUnderWay
+
+    steps = StepsUnderWay(feed, state, lambda step, sums: None)
     for dispatch in dispatches:
-        state, sums = feed.run(state, dispatch)
-        if pending is not None:  # One step late, as training reads them.
-            jax.device_get(pending)
-        pending = sums
-    jax.block_until_ready((state, pending))
-    return state
+        steps.start(dispatch)
+    steps.finish()
+    return jax.block_until_ready(steps.state)

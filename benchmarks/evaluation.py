@@ -61,7 +61,7 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, list[float]]:
     from mmgenre.dataset.prepared import open_dataset
     from mmgenre.evaluation.predict_split import compiled_views, predict_split
     from mmgenre.models import fusion
-    from mmgenre.training import feeds
+    from mmgenre.training import dispatch, feeds
     from mmgenre.training.compiled_programs import Programs
 
     dataset = open_dataset(args.data)
@@ -75,7 +75,7 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, list[float]]:
 
     def train() -> int:
         nonlocal state
-        ends = feeds.dispatch_ends(config, 0, 0, len(plan))
+        ends = dispatch.dispatch_ends(config, 0, 0, len(plan))
         state = run_dispatches(feed, state, feed.dispatches(plan, 0, ends))
         return len(plan) * config.batch_size
 

@@ -65,9 +65,9 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, Any]:
     from mmgenre.dataset.batch_plan import epoch_plan
     from mmgenre.dataset.pipeline import MovieSource
     from mmgenre.dataset.prepared import open_dataset
-    from mmgenre.training import feeds as training_feed
     from mmgenre.training.compiled_programs import Programs
-    from mmgenre.training.resident_feed import Dispatch
+    from mmgenre.training.dispatch import Dispatch, dispatch_ends
+    from mmgenre.training.feeds import BatchFeed, open_feed
 
     dataset = open_dataset(args.data)
     programs = Programs(config, dataset)
@@ -79,7 +79,7 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, Any]:
     for mode in args.modes:
         of_mode = dataclasses.replace(config, data=dataclasses.replace(config.data, mode=mode))
         sources[mode] = MovieSource(dataset, schema.TRAIN, of_mode.data)
-        feeds[mode] = training_feed.open_feed(of_mode, sources[mode], programs)
+        feeds[mode] = open_feed(of_mode, sources[mode], programs)
     streamed = MovieSource(dataset, schema.TRAIN, dataclasses.replace(config.data, mode="stream"))
     # Copied: TensorFlow's own arrays would be freed and used again.
     in_memory = [
@@ -87,13 +87,13 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, Any]:
         for batch in streamed.batches(plan)
     ]
     step = programs.mapped_train_step
-    memory_feed = training_feed.BatchFeed(streamed, step, batch_size=config.batch_size)
+    memory_feed = BatchFeed(streamed, step, batch_size=config.batch_size)
 
     def train(name: str) -> float:
         """Trains one epoch; returns the seconds of a step."""
         nonlocal state
         feed, start = feeds.get(name, memory_feed), time.perf_counter()
-        ends = training_feed.dispatch_ends(config, 0, 0, len(plan))
+        ends = dispatch_ends(config, 0, 0, len(plan))
         dispatches = in_memory if name == IN_MEMORY else feed.dispatches(plan, 0, ends)
         state = run_dispatches(feed, state, dispatches)
         return (time.perf_counter() - start) / len(plan)

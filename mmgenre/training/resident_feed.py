@@ -11,7 +11,7 @@ poster: 12,823 with 128 tokens, so 29,568 movies are 379 MB.
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
@@ -23,22 +23,11 @@ from mmgenre.distributed import device_mapping
 from mmgenre.distributed.device_mapping import AXIS
 from mmgenre.errors import UserError
 from mmgenre.models.fusion import Batch
+from mmgenre.training.dispatch import Dispatch
 
 NUM_TOKENS: Final = "num_tokens"
 
 TrainStep = Callable[[Any, Batch], tuple[Any, dict[str, jax.Array]]]
-
-
-class Dispatch(NamedTuple):
-    """Steps that are started together, and what they need from the host.
-
-    Attributes:
-      count: how many steps.
-      inputs: of the feed that made this.
-    """
-
-    count: int
-    inputs: Any
 
 
 class ResidentFeed:
@@ -83,7 +72,7 @@ class ResidentFeed:
         rows = plan.movies[:, self._rows]
         buckets = np.searchsorted(self._bucket_lengths, plan.lengths)
         for end in ends:
-            # Always as large, so that one program does for all; what is beyond `count` is not read.
+            # Always as large, so that one program does for all; the rest is not read.
             movies = np.zeros((self._steps_per_dispatch, rows.shape[1]), np.int32)
             bucket = np.zeros(self._steps_per_dispatch, np.int32)
             movies[: end - start] = rows[start:end]
@@ -100,7 +89,7 @@ class ResidentFeed:
         """Starts the steps; returns the state after them and their sums, each [count] or longer."""
         movies, buckets = dispatch.inputs
         votes = np.full(jax.local_device_count(), vote, np.int32)
-        count = np.int32(dispatch.count)
+        count = np.int32(dispatch.num_steps)
         return self._steps(state, self._data, movies, buckets, count, self._row_numbers, votes)
 
 

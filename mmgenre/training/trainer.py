@@ -12,7 +12,7 @@ from tqdm import tqdm
 from mmgenre import schema
 from mmgenre.config import Config
 from mmgenre.dataset import record_reader
-from mmgenre.dataset.batch_plan import BatchPlan, epoch_plan
+from mmgenre.dataset.batch_plan import epoch_plan
 from mmgenre.dataset.pipeline import MovieSource
 from mmgenre.dataset.prepared import PreparedDataset
 from mmgenre.distributed import cluster, device_mapping
@@ -26,6 +26,7 @@ from mmgenre.runs.damaged_checkpoints import set_damaged_aside
 from mmgenre.runs.directory import RunDirectory, write_json
 from mmgenre.training import feeds, initial_values, metric_writers
 from mmgenre.training.compiled_programs import Programs
+from mmgenre.training.dispatch import StepsUnderWay, dispatch_ends
 from mmgenre.training.log import NonFiniteLoss, TrainingLog
 from mmgenre.training.state import TrainState
 
@@ -124,66 +125,65 @@ class Trainer:
         writer: MetricWriter,
         partial: Any,
     ) -> TrainState:
-        config = self.config
-        plan = epoch_plan(config, self.train_source.num_tokens, epoch)
-        step, first_step = int(state.step), epoch * self.steps_per_epoch
+        """Trains what is left of an epoch; rows, checkpoints and signals come between its steps."""
+        config, plan = self.config, epoch_plan(self.config, self.train_source.num_tokens, epoch)
+        first_step = epoch * self.steps_per_epoch
         last_step = first_step + self.steps_per_epoch
-        start = step - first_step  # Not 0 where a run was interrupted in an epoch.
+        start = int(state.step) - first_step  # Not 0 where a run was interrupted in an epoch.
         log = TrainingLog(config, writer, last_step=last_step, partial=partial)
-        bar = tqdm(
-            total=self.steps_per_epoch * config.batch_size,
-            initial=start * config.batch_size,
-            desc=f"epoch {epoch + 1}/{config.epochs}",
+        with self._progress_bar(epoch, start) as bar:
+
+            def done(step: int, sums: dict[str, np.ndarray]) -> None:
+                log.add(step, sums)
+                bar.update(config.batch_size)
+
+            steps = StepsUnderWay(self._feed, state, done)
+            ends = dispatch_ends(config, first_step, start, self.steps_per_epoch)
+            try:
+                for dispatch in log.timed(self._feed.dispatches(plan, start, ends)):
+                    steps.start(dispatch)
+                    if steps.step < last_step and (steps.signum or self._saves_at(steps.step)):
+                        steps.finish()
+                        writer.flush()
+                        checkpoints.save(steps.step, steps.state, extra=log.partial())
+                        if steps.signum:
+                            checkpoints.wait()
+                            raise signals.saved(steps.signum, steps.step)
+                steps.finish()
+            except NonFiniteLoss as error:
+                movies = plan.movies[error.step - first_step - 1]
+                raise self._non_finite(error, movies) from error
+        return steps.state
+
+    def _saves_at(self, step: int) -> bool:
+        every = self.config.checkpoint_every_steps
+        return bool(every) and step % every == 0
+
+    def _progress_bar(self, epoch: int, start: int) -> tqdm:
+        """Returns a bar of an epoch's movies that begins at batch `start`."""
+        return tqdm(
+            total=self.steps_per_epoch * self.config.batch_size,
+            initial=start * self.config.batch_size,
+            desc=f"epoch {epoch + 1}/{self.config.epochs}",
             unit="movie",
             disable=None if jax.process_index() == 0 else True,  # None: only in a terminal.
             leave=False,
         )
 
-        def finish(step: int, count: int, sums: dict[str, jax.Array]) -> int:
-            """Waits for the steps up to `step`; returns a signal that some process got, or 0."""
-            done, signum = feeds.sums_per_step(sums, count)
-            for number, values in enumerate(done, start=step - count + 1):
-                try:
-                    log.add(number, values)
-                except NonFiniteLoss as error:
-                    raise self._non_finite(error, plan, number - first_step - 1) from error
-            bar.update(count * config.batch_size)
-            return signum
+    def _non_finite(self, error: NonFiniteLoss, movies: np.ndarray) -> RunError:
+        """Writes down what is needed to look into it; returns the error to raise.
 
-        with bar:
-            pending, signum = None, 0
-            ends = feeds.dispatch_ends(config, first_step, start, self.steps_per_epoch)
-            for dispatch in log.timed(self._feed.dispatches(plan, start, ends)):
-                if pending is not None and not self._feed.has_run(dispatch):
-                    # Compiling takes seconds; rows that are due do not wait for it.
-                    signum, pending = finish(*pending), None
-                state, sums = self._feed.run(state, dispatch, signals.requested())
-                if pending is not None:  # One late, so that the host never stalls the device.
-                    signum = finish(*pending)
-                step += dispatch.count
-                pending = (step, dispatch.count, sums)
-                due = config.checkpoint_every_steps and step % config.checkpoint_every_steps == 0
-                if step < last_step and (signum or due):
-                    signum = finish(*pending) or signum
-                    pending = None
-                    writer.flush()
-                    checkpoints.save(step, state, extra=log.partial())
-                if signum and step < last_step:
-                    checkpoints.wait()
-                    raise signals.saved(signum, step)
-            if pending is not None:
-                finish(*pending)
-        return state
-
-    def _non_finite(self, error: NonFiniteLoss, plan: BatchPlan, batch: int) -> RunError:
-        """Writes down what is needed to look into it; returns the error to raise."""
+        Args:
+          error: the step, its loss and its gradient.
+          movies: <int>[batch], the record numbers of its batch.
+        """
         if jax.process_index() == 0:
             record = {
                 "step": error.step,
                 "loss": str(error.loss),
                 "gradient_norm": str(error.grad_norm),
                 "learning_rate": self.config.learning_rate,
-                "movie_ids": self.train_source.read_ids(plan.movies[batch]),
+                "movie_ids": self.train_source.read_ids(movies),
             }
             write_json(self.run.non_finite_file, record)
         return RunError(

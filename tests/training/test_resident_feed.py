@@ -17,7 +17,7 @@ from mmgenre.distributed import device_mapping
 from mmgenre.errors import Interrupted, RunError, UserError
 from mmgenre.runs.directory import RunDirectory
 from mmgenre.training import compiled_programs, trainer
-from mmgenre.training.feeds import dispatch_ends
+from mmgenre.training.dispatch import dispatch_ends
 from mmgenre.training.resident_feed import NUM_TOKENS, free_bytes, gather_batch, require_space
 from tests.scale_helpers import checkpoint_steps, copy_without_newest, ended, finish, rows
 from tests.scale_helpers import train_layout as start_layout
