@@ -57,7 +57,6 @@ def make_movies(
     tokens[np.arange(max_tokens) >= num_tokens[:, None]] = 0
     return {
         "poster": generator.integers(0, 256, (num_movies, *POSTER_SHAPE), dtype=np.uint8),
-        "has_poster": np.ones(num_movies, bool),
         "tokens": tokens,
         "labels": (generator.random((num_movies, NUM_GENRES)) < 0.12).astype(np.uint8),
         "num_tokens": num_tokens,

@@ -96,11 +96,10 @@ def host_epoch(case: Case, step: Any, movies: dict[str, np.ndarray], plan: Batch
         sums = []
         for chosen, length in zip(plan.movies, plan.lengths.tolist(), strict=True):
             num_tokens = np.minimum(movies["num_tokens"][chosen], length)
-            batch = {name: movies[name][chosen] for name in ("poster", "has_poster", "labels")}
+            batch = {name: movies[name][chosen] for name in ("poster", "labels")}
             batch |= {
                 schema.TOKENS: movies["tokens"][chosen, :length],
                 schema.LENGTH: np.maximum(num_tokens, 1).astype(np.int32),
-                schema.HAS_OVERVIEW: num_tokens > 0,
                 schema.ROW: np.arange(len(chosen), dtype=np.int32),
                 schema.MASK: np.ones(len(chosen), np.float32),
             }

@@ -55,7 +55,6 @@ RECORD_FEATURES: Final = (POSTER, HAS_POSTER, TOKENS, LABELS, ID, TITLE, OVERVIE
 
 # The features that a batch has besides (see `mmgenre.dataset.pipeline`).
 LENGTH: Final = "length"  # <int32>[batch], tokens that are not padding, at least 1.
-HAS_OVERVIEW: Final = "has_overview"  # <bool>[batch]
 MASK: Final = "mask"  # <float32>[batch], 1 for a movie, 0 for padding of the batch.
 ROW: Final = "row"  # <int32>[batch], the movie's place in the global batch.
 

@@ -48,7 +48,7 @@ LARGEST_ROOM = 18
 
 MAY_IMPORT_DATA_PREP = {"main.py", "prediction/web_page.py"}  # Both show the demo corpus.
 MAY_IMPORT_TENSORFLOW = {
-    "dataset/pipeline.py",
+    "dataset/example_parser.py",
     "report/tensorboard.py",
     "training/log.py",
     "training/metric_writers.py",

@@ -105,14 +105,11 @@ def _fitted(home: PreparedDataset, movies: Movies) -> dict[str, tuple[np.ndarray
 
 def read_movies(dataset: PreparedDataset, split: str) -> Movies:
     """Reads a whole split; raises UserError where a shard is missing or damaged."""
-    from mmgenre.dataset import pipeline
+    from mmgenre.dataset.read_split import read_split  # TensorFlow.
 
-    return Movies(
-        overviews=pipeline.read_texts(dataset, split, schema.OVERVIEW),
-        posters=pipeline.read_posters(dataset, split),
-        has_poster=pipeline.read_has_poster(dataset, split),
-        labels=pipeline.read_labels(dataset, split),
-    )
+    names = (schema.OVERVIEW, schema.POSTER, schema.HAS_POSTER, schema.LABELS)
+    overviews, posters, has_poster, labels = read_split(dataset, split, *names).values()
+    return Movies(overviews, posters, has_poster, labels)
 
 
 def most_common_logits(info: DatasetInfo) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Evaluating a run's best checkpoint on a split of any prepared data set."""
 
-import dataclasses
 from typing import Any
 
 import jax
@@ -8,9 +7,8 @@ import numpy as np
 from etils import epath
 
 from mmgenre import schema
-from mmgenre.dataset.batch_plan import BatchPlan
-from mmgenre.dataset.pipeline import MovieSource, read_texts
 from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.dataset.read_split import read_split
 from mmgenre.errors import UserError
 from mmgenre.evaluation import baselines, metrics, operating_points, split_record, tables
 from mmgenre.evaluation.calibration import fit_decision_rule
@@ -93,31 +91,20 @@ def write_record(
     """Writes what a report draws from into the run."""
     if jax.process_index() != 0:
         return
-    overviews = read_texts(dataset, split, schema.OVERVIEW)
-    chosen = dict(zip(("wrong", "right"), split_record.notable_movies(record), strict=True))
-    posters = _read_posters(run, dataset, split, np.concatenate([*chosen.values()]))
+    chosen = split_record.notable_movies(record)
+    shown = read_split(
+        dataset, split, schema.OVERVIEW, schema.POSTER, movies=np.concatenate(chosen)
+    )
+    described = iter(zip(shown[schema.OVERVIEW], shown[schema.POSTER], strict=True))
     movies = {
-        name: [
-            split_record.describe_movie(record, m, overviews[m], posters[m])
-            for m in numbers.tolist()
-        ]
-        for name, numbers in chosen.items()
+        name: [split_record.describe_movie(record, m, *next(described)) for m in numbers.tolist()]
+        for name, numbers in zip(("wrong", "right"), chosen, strict=True)
     }
     try:
         record.save(split_record.predictions_file(run, split))
         write_json(split_record.movies_file(run, split), movies)
     except OSError as error:
         raise UserError(f"cannot write into {run.path}: {error}") from error
-
-
-def _read_posters(
-    run: RunDirectory, dataset: PreparedDataset, split: str, movies: np.ndarray
-) -> dict[int, np.ndarray]:
-    config = dataclasses.replace(run.load_config().data, mode="stream")
-    (batch,) = MovieSource(dataset, split, config).batches(
-        BatchPlan(movies[None], np.ones(1, np.int64))
-    )
-    return dict(zip(movies.tolist(), batch[schema.POSTER], strict=True))
 
 
 def evaluate_and_write(

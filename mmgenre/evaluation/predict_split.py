@@ -11,8 +11,9 @@ import numpy as np
 from mmgenre import schema
 from mmgenre.config import Config
 from mmgenre.dataset.batch_plan import plan_evaluation
-from mmgenre.dataset.pipeline import MovieSource, read_has_poster, read_texts
+from mmgenre.dataset.pipeline import MovieSource
 from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.dataset.read_split import read_split
 from mmgenre.distributed import device_mapping
 from mmgenre.errors import UserError
 from mmgenre.evaluation import eval_steps, metrics
@@ -93,18 +94,19 @@ def record_split(run: RunDirectory, dataset: PreparedDataset, split: str) -> Spl
     model = fusion.build(config.model)
     params, step = load_best_params(run, model)
     predictions = predict_split(compiled_views(model), params, source, config)
+    movies = read_split(dataset, split, schema.ID, schema.TITLE, schema.HAS_POSTER)
     both, poster, overview = np.moveaxis(predictions.logits, 1, 0)
     return SplitRecord(
         step=step,
         dataset_name=dataset.info.name,
         fingerprint=dataset.info.fingerprint,
-        ids=np.asarray(read_texts(dataset, split, schema.ID)),
-        titles=np.asarray(read_texts(dataset, split, schema.TITLE)),
+        ids=movies[schema.ID].astype(str),
+        titles=movies[schema.TITLE].astype(str),
         labels=predictions.labels,
         logits=both,
         poster_logits=poster,
         overview_logits=overview,
-        has_poster=read_has_poster(dataset, split),
+        has_poster=movies[schema.HAS_POSTER],
         num_tokens=source.num_tokens,
     )
 

@@ -175,10 +175,8 @@ def example_batch(batch_size: int = 1, num_tokens: int = 1) -> Batch:
     """Returns a batch of empty movies, of the types that batches have: see `mmgenre.schema`."""
     return {
         schema.POSTER: jnp.zeros((batch_size, *schema.POSTER_SHAPE), jnp.uint8),
-        schema.HAS_POSTER: jnp.zeros(batch_size, bool),
         schema.TOKENS: jnp.full((batch_size, num_tokens), schema.PAD_ID, jnp.int32),
         schema.LENGTH: jnp.ones(batch_size, jnp.int32),
-        schema.HAS_OVERVIEW: jnp.zeros(batch_size, bool),
         schema.LABELS: jnp.zeros((batch_size, schema.NUM_GENRES), jnp.uint8),
         schema.ROW: jnp.arange(batch_size, dtype=jnp.int32),
         schema.MASK: jnp.ones(batch_size, jnp.float32),

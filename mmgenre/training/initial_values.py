@@ -12,8 +12,8 @@ from etils import epath
 
 from mmgenre import schema
 from mmgenre.config import Config
-from mmgenre.dataset import pipeline
 from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.dataset.read_split import read_split
 from mmgenre.errors import UserError
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 from mmgenre.models import ngram_logits
@@ -36,7 +36,9 @@ def from_data(config: Config, dataset: PreparedDataset) -> dict[tuple[str, ...],
     if model.fusion == "sum":
         given["head", "bias"] = genre_log_odds(dataset)
     if model.ngram_buckets or (model.use_overview and model.word_vectors == cooccurrence.NAME):
-        tokens, lengths = pipeline.read_tokens(dataset, schema.TRAIN, config.data.max_tokens)
+        length = config.data.max_tokens
+        tokens = read_split(dataset, schema.TRAIN, schema.TOKENS, max_tokens=length)[schema.TOKENS]
+        lengths = np.minimum(dataset.index(schema.TRAIN).num_tokens, length)
     if model.ngram_buckets:
         given["ngram_logits", "idf"] = ngram_logits.inverse_document_frequency(
             tokens, lengths, model.vocabulary_size, model.ngram_buckets

@@ -5,8 +5,8 @@ time, from the same `BatchPlan` as every mode follows, and the devices do the re
 
 Every device holds the whole split: a global batch is drawn from all of it, so with a share each the
 devices would have to exchange posters at every step. A movie takes 12,288 bytes of poster, 4 a
-token of `config.data.max_tokens`, 18 of labels, 4 of length and 1 that says whether there is a
-poster: 12,823 with 128 tokens, so 29,568 movies are 379 MB.
+token of `config.data.max_tokens`, 18 of labels and 4 of length: 12,822 with 128 tokens, so 29,568
+movies are 379 MB.
 """
 
 import functools
@@ -46,8 +46,7 @@ class ResidentFeed:
         """Copies the movies to every device.
 
         Args:
-          arrays: "poster", "has_poster", "tokens" and "labels" of all movies; see
-            `MovieSource.read_arrays`.
+          arrays: "poster", "tokens" and "labels" of all movies; see `MovieSource.read_arrays`.
           num_tokens: <int32>[movies], tokens of each overview.
           train_step: what a device does with its rows of a batch; see `mmgenre.training.steps`.
           batch_size: movies in a global batch.
@@ -111,10 +110,8 @@ def gather_batch(
     num_tokens = jnp.minimum(pick(NUM_TOKENS), length)
     return {
         schema.POSTER: pick(schema.POSTER),
-        schema.HAS_POSTER: pick(schema.HAS_POSTER),
         schema.TOKENS: pick(schema.TOKENS)[:, :length],
         schema.LENGTH: jnp.maximum(num_tokens, 1),
-        schema.HAS_OVERVIEW: num_tokens > 0,
         schema.LABELS: pick(schema.LABELS),
         schema.ROW: rows,
         schema.MASK: jnp.ones(movies.shape, jnp.float32),

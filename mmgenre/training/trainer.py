@@ -15,6 +15,7 @@ from mmgenre.dataset import record_reader
 from mmgenre.dataset.batch_plan import epoch_plan
 from mmgenre.dataset.pipeline import MovieSource
 from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.dataset.read_split import read_split
 from mmgenre.distributed import cluster, device_mapping
 from mmgenre.errors import RunError
 from mmgenre.evaluation.evaluate_run import evaluate_and_write, fit_thresholds, write_record
@@ -178,12 +179,13 @@ class Trainer:
           movies: <int>[batch], the record numbers of its batch.
         """
         if jax.process_index() == 0:
+            ids = read_split(self._dataset, schema.TRAIN, schema.ID, movies=movies)[schema.ID]
             record = {
                 "step": error.step,
                 "loss": str(error.loss),
                 "gradient_norm": str(error.grad_norm),
                 "learning_rate": self.config.learning_rate,
-                "movie_ids": self.train_source.read_ids(movies),
+                "movie_ids": ids.tolist(),
             }
             write_json(self.run.non_finite_file, record)
         return RunError(

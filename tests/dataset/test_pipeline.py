@@ -1,6 +1,7 @@
 """The input pipeline gives what the shards hold, in the plan's order, whatever the mode."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import tensorflow_datasets as tfds
 from mmgenre import schema
 from mmgenre.config import DataConfig
 from mmgenre.dataset.batch_plan import plan_evaluation, plan_training_epoch
-from mmgenre.dataset.pipeline import MovieSource, read_labels, read_texts
+from mmgenre.dataset.pipeline import MovieSource
+from mmgenre.dataset.prepared import open_dataset
+from mmgenre.dataset.read_split import read_split
 from mmgenre.dataset.record_reader import ShardReader, check_share
 from mmgenre.errors import UserError
 
@@ -45,12 +48,10 @@ def test_batches_hold_the_planned_movies(source, movies):
             movie = movies[number]
             np.testing.assert_array_equal(batch[schema.POSTER][row], movie[schema.POSTER])
             np.testing.assert_array_equal(batch[schema.LABELS][row], movie[schema.LABELS])
-            assert batch[schema.HAS_POSTER][row] == movie[schema.HAS_POSTER]
             tokens = movie[schema.TOKENS][:length]
             np.testing.assert_array_equal(batch[schema.TOKENS][row][: len(tokens)], tokens)
             assert (batch[schema.TOKENS][row][len(tokens) :] == schema.PAD_ID).all()
             assert batch[schema.LENGTH][row] == max(len(tokens), 1)
-            assert batch[schema.HAS_OVERVIEW][row] == (len(tokens) > 0)
 
 
 def test_dtypes(source):
@@ -58,10 +59,8 @@ def test_dtypes(source):
     batch = next(source.batches(plan))
     assert {name: value.dtype for name, value in batch.items()} == {
         schema.POSTER: np.uint8,
-        schema.HAS_POSTER: np.bool_,
         schema.TOKENS: np.int32,
         schema.LENGTH: np.int32,
-        schema.HAS_OVERVIEW: np.bool_,
         schema.LABELS: np.uint8,
         schema.ROW: np.int32,
         schema.MASK: np.float32,
@@ -113,13 +112,44 @@ def test_every_process_reads_only_its_share(tiny_dataset, monkeypatch):
     assert max(counts) <= num_movies // 3 + len(tiny_dataset.info.splits)
 
 
-def test_texts_and_labels_come_in_the_order_of_the_records(tiny_dataset, movies):
-    ids = read_texts(tiny_dataset, schema.TRAIN, schema.ID)
-    assert ids == [movie[schema.ID].decode() for movie in movies]
-    labels = read_labels(tiny_dataset, schema.TRAIN)
-    np.testing.assert_array_equal(labels, [movie[schema.LABELS] for movie in movies])
+def test_whole_features_come_in_the_order_of_the_records(tiny_dataset, movies):
+    read = read_split(tiny_dataset, schema.TRAIN, *schema.RECORD_FEATURES)
+    assert list(read) == list(schema.RECORD_FEATURES)
+    for name in (schema.ID, schema.TITLE, schema.OVERVIEW):
+        assert read[name].tolist() == [movie[name].decode() for movie in movies]
+    for name in (schema.POSTER, schema.HAS_POSTER, schema.LABELS):
+        expected = np.stack([movie[name] for movie in movies])
+        np.testing.assert_array_equal(read[name], expected)
+        assert read[name].dtype == expected.dtype
+    assert read[schema.TOKENS].dtype == np.int32
+    for tokens, movie in zip(read[schema.TOKENS], movies, strict=True):
+        length = len(movie[schema.TOKENS])
+        np.testing.assert_array_equal(tokens[:length], movie[schema.TOKENS])
+        assert (tokens[length:] == schema.PAD_ID).all()
     counts = tiny_dataset.split(schema.TRAIN).genre_counts
-    np.testing.assert_array_equal(labels.sum(axis=0), counts)
+    np.testing.assert_array_equal(read[schema.LABELS].sum(axis=0), counts)
+
+
+@pytest.mark.parametrize("max_tokens", [5, 500])
+def test_some_movies_in_any_order_with_tokens_of_any_length(tiny_dataset, max_tokens):
+    chosen = np.array([7, 0, 7, 31])
+    names = (schema.TITLE, schema.TOKENS)
+    everything = read_split(tiny_dataset, schema.TRAIN, *names, max_tokens=500)
+    read = read_split(tiny_dataset, schema.TRAIN, *names, max_tokens=max_tokens, movies=chosen)
+    assert read[schema.TITLE].tolist() == everything[schema.TITLE][chosen].tolist()
+    expected = everything[schema.TOKENS][chosen, :max_tokens]
+    np.testing.assert_array_equal(read[schema.TOKENS], expected)
+
+
+def test_a_damaged_record_is_named(tiny_dataset, tmp_path):
+    shutil.copytree(tiny_dataset.path, tmp_path / "copy")
+    damaged = open_dataset(tmp_path / "copy")
+    path, index = damaged.shard_paths(schema.TEST)[1], damaged.index(schema.TEST)
+    content = bytearray(path.read_bytes())
+    content[int(index.offset[index.shard == 1][2]) + 50] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"00001-of-\d+ is damaged: record 2 at byte"):
+        read_split(damaged, schema.TEST, schema.ID)
 
 
 def test_a_split_that_is_not_there_is_named(tiny_dataset):

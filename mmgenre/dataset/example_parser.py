@@ -1,0 +1,58 @@
+"""Serialised Examples to tensors: the one place that knows how a record's features are stored.
+
+This module imports TensorFlow; nothing that prediction needs may import it.
+"""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from typing import Any, Final
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Before the import: no banner of the CPU.
+import tensorflow as tf
+
+from mmgenre import schema
+
+# TensorFlow only feeds data here: a GPU belongs to JAX alone.
+with contextlib.suppress(RuntimeError):  # Already initialised by somebody else's code.
+    tf.config.set_visible_devices([], "GPU")
+
+_STORED: Final[dict[str, Any]] = {
+    schema.POSTER: tf.io.FixedLenFeature([], tf.string),
+    schema.HAS_POSTER: tf.io.FixedLenFeature([], tf.int64),
+    schema.TOKENS: tf.io.RaggedFeature(tf.int64),
+    schema.LABELS: tf.io.FixedLenFeature([schema.NUM_GENRES], tf.int64),
+    schema.ID: tf.io.FixedLenFeature([], tf.string),
+    schema.TITLE: tf.io.FixedLenFeature([], tf.string),
+    schema.OVERVIEW: tf.io.FixedLenFeature([], tf.string),
+}
+_DTYPES: Final = {schema.HAS_POSTER: tf.bool, schema.LABELS: tf.uint8}
+
+
+def parse(
+    examples: tf.Tensor | list[bytes], features: Sequence[str], num_tokens: tf.Tensor | int
+) -> dict[str, tf.Tensor]:
+    """Parses some features of Examples <string>[n].
+
+    Args:
+      examples: the records.
+      features: of `schema.RECORD_FEATURES`.
+      num_tokens: the length that tokens are cut or padded to.
+
+    Returns:
+      By name, with n in front, the shapes and dtypes that `schema` gives; texts as <string>[n] of
+      UTF-8, tokens as <int32>[n, num_tokens] padded with `schema.PAD_ID`.
+    """
+    parsed = tf.io.parse_example(examples, {name: _STORED[name] for name in features})
+    return {name: _decoded(name, values, num_tokens) for name, values in parsed.items()}
+
+
+def _decoded(name: str, values: Any, num_tokens: tf.Tensor | int) -> tf.Tensor:
+    if name == schema.POSTER:
+        return tf.reshape(tf.io.decode_raw(values, tf.uint8), (-1, *schema.POSTER_SHAPE))
+    if name == schema.TOKENS:
+        tokens = values[:, :num_tokens].to_tensor(schema.PAD_ID)
+        missing = tf.cast(num_tokens, tf.int32) - tf.shape(tokens)[1]
+        padded = tf.pad(tokens, [[0, 0], [0, missing]], constant_values=schema.PAD_ID)
+        return tf.cast(padded, tf.int32)
+    return tf.cast(values, _DTYPES[name]) if name in _DTYPES else values

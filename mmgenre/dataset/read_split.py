@@ -1,0 +1,74 @@
+"""Whole features of a split, in the order of its records, in one pass over its shards."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import numpy as np
+
+from mmgenre import schema
+from mmgenre.dataset import example_parser
+from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.dataset.record_reader import ShardReader
+from mmgenre.machine import environment
+
+_AT_ONCE: Final = 512  # Records.
+_SHAPES: Final = {schema.POSTER: schema.POSTER_SHAPE, schema.LABELS: (schema.NUM_GENRES,)}
+_DTYPES: Final = {
+    schema.POSTER: np.uint8,
+    schema.HAS_POSTER: np.bool_,
+    schema.TOKENS: np.int32,
+    schema.LABELS: np.uint8,
+}
+
+
+def read_split(
+    dataset: PreparedDataset,
+    split: str,
+    *features: str,
+    max_tokens: int | None = None,
+    movies: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """Reads features of every movie of a split, each record once.
+
+    Args:
+      dataset: a prepared data set.
+      split: one of its splits.
+      *features: of `schema.RECORD_FEATURES`.
+      max_tokens: the length that "tokens" are cut or padded to; by default that of the longest.
+      movies: <int>[n], record numbers, to read these movies alone, in this order.
+
+    Returns:
+      Each feature by name: "poster" <uint8>[movies, 64, 64, 3], "has_poster" <bool>[movies],
+      "tokens" <int32>[movies, max_tokens] padded with `schema.PAD_ID`, "labels"
+      <uint8>[movies, 18], and <object>[movies] of str "id", "title" and "overview".
+
+    Raises:
+      UserError: there is no such split, or a shard is missing or damaged.
+    """
+    index = dataset.index(split)
+    shards = ShardReader(dataset.shard_paths(split), index)
+    wanted = np.arange(len(index)) if movies is None else movies
+    length = int(index.num_tokens[wanted].max(initial=0)) if max_tokens is None else max_tokens
+    arrays = {name: _empty(name, len(wanted), length) for name in features}
+
+    def read(start: int) -> None:
+        records = shards.read(wanted[start : start + _AT_ONCE])
+        for name, values in example_parser.parse(records, features, length).items():
+            found = values.numpy()
+            if arrays[name].dtype == object:
+                found = [text.decode() for text in found]
+            arrays[name][start : start + len(records)] = found
+
+    with ThreadPoolExecutor(min(8, environment.num_cores() or 1)) as pool:
+        try:
+            for _ in pool.map(read, range(0, len(wanted), _AT_ONCE)):
+                pass
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return arrays
+
+
+def _empty(name: str, num_movies: int, num_tokens: int) -> np.ndarray:
+    shape = (num_tokens,) if name == schema.TOKENS else _SHAPES.get(name, ())
+    return np.empty((num_movies, *shape), _DTYPES.get(name, object))
