@@ -1,5 +1,7 @@
 """The whole model: the features of both branches, fused into a logit for each genre."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -169,6 +171,11 @@ def build(config: ModelConfig) -> FusionModel:
         head=head,
         ngram_logits=ngram_logits if config.ngram_buckets else None,
     )
+
+
+def init_params(model: FusionModel, key: jax.Array) -> Any:
+    """Returns a model's parameters, drawn from a PRNG key."""
+    return model.init(key, example_batch(), deterministic=True)["params"]
 
 
 def example_batch(batch_size: int = 1, num_tokens: int = 1) -> Batch:

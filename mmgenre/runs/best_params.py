@@ -7,9 +7,8 @@ from mmgenre.dataset import random_streams
 from mmgenre.distributed import device_mapping
 from mmgenre.errors import UserError
 from mmgenre.models import fusion
+from mmgenre.runs.checkpoint_format import PARAMS
 from mmgenre.runs.directory import RunDirectory
-from mmgenre.training import optimizer
-from mmgenre.training.state import TrainState
 
 
 def load_best_params(run: RunDirectory, model: fusion.FusionModel) -> tuple[Any, int]:
@@ -22,11 +21,12 @@ def load_best_params(run: RunDirectory, model: fusion.FusionModel) -> tuple[Any,
         RunCheckpoints,  # Orbax: only once it is known to be needed.
     )
 
-    create = functools.partial(TrainState.create, model, optimizer.build(run.load_config()))
-    abstract = device_mapping.abstract_replicated(create, random_streams.init_key(0))
+    like = device_mapping.abstract_replicated(
+        functools.partial(fusion.init_params, model), random_streams.init_key(0)
+    )
     with RunCheckpoints(run.checkpoints, read_only=True) as checkpoints:
         best = checkpoints.best()
         step = best[0] if best else checkpoints.latest_step()
         if step is None:
             raise UserError(f"{run.path} has no checkpoint yet; let the training run reach one")
-        return checkpoints.restore(step, abstract).state.params, step
+        return checkpoints.restore(step, {PARAMS: like}).state[PARAMS], step

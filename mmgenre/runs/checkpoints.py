@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -14,14 +14,10 @@ from orbax.checkpoint import checkpoint_managers
 from mmgenre.distributed import device_mapping
 from mmgenre.errors import RunError, UserError
 from mmgenre.machine import files
-from mmgenre.runs import checkpoint_integrity
+from mmgenre.runs import checkpoint_format, checkpoint_seal
+from mmgenre.runs.checkpoint_format import State
 
 _SCORE: Final = "score"
-_DIGEST: Final = "crc32c"
-_EXTRA: Final = "extra"
-_FORMAT: Final = "format"
-_FIRST_FORMAT: Final = 1
-_ITEM: Final = "default"  # The name that Orbax gives the only item of a checkpoint.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +25,7 @@ class Restored:
     """What a checkpoint holds.
 
     Attributes:
-      state: the pytree that was saved.
+      state: the state that was saved, or the parts of it that were asked for.
       extra: the JSON value that was saved with it.
     """
 
@@ -60,15 +56,18 @@ class RunCheckpoints:
             # A save that a kill interrupted leaves a folder that counts as no checkpoint.
             cleanup_tmp_directories=not read_only,
         )
-        self._manager = ocp.CheckpointManager(_absolute(self._directory), options=options)
+        handlers = {item: ocp.StandardCheckpointHandler() for item in checkpoint_format.ITEMS}
+        self._manager = ocp.CheckpointManager(
+            _absolute(self._directory), options=options, item_handlers=handlers
+        )
         self._saving: int | None = None
 
-    def save(self, step: int, state: Any, score: float | None = None, extra: Any = None) -> None:
+    def save(self, step: int, state: State, score: float | None = None, extra: Any = None) -> None:
         """Starts saving `state`; the next save, or closing, waits for it.
 
         Args:
           step: steps done.
-          state: a pytree of arrays, the same on all devices. It may be donated afterwards: what is
+          state: pytrees of arrays, the same on all devices. They may be donated afterwards: what is
             saved is copied before this returns.
           score: the validation metric, higher is better; None for a checkpoint within an epoch.
           extra: a JSON value to save with it.
@@ -79,16 +78,13 @@ class RunCheckpoints:
         metrics = None if score is None else {_SCORE: score}
         self.wait()
         with self._explained(step):
+            items = checkpoint_format.split(state)
+            digests = {item: checkpoint_format.tree_digest(tree) for item, tree in items.items()}
             self._manager.save(
                 step,
-                args=ocp.args.StandardSave(device_mapping.as_global(state)),
+                args=_composite(ocp.args.StandardSave, device_mapping.as_global(items)),
                 metrics=metrics,
-                custom_metadata={
-                    _DIGEST: checkpoint_integrity.tree_digest(state),
-                    _SCORE: score,
-                    _EXTRA: extra,
-                    _FORMAT: _FIRST_FORMAT,
-                },
+                custom_metadata=checkpoint_format.Metadata(digests, score, extra).to_json(),
                 force=True,
             )
         self._saving = step
@@ -101,7 +97,7 @@ class RunCheckpoints:
         with self._explained(step):
             self._manager.wait_until_finished()
             if jax.process_index() == 0:
-                checkpoint_integrity.seal(self._directory / str(step))
+                checkpoint_seal.seal(self._directory / str(step))
 
     def latest_step(self) -> int | None:
         """The step of the newest checkpoint; None if there is none."""
@@ -115,29 +111,37 @@ class RunCheckpoints:
         metrics = self._manager.metrics(step)
         return None if metrics is None else (step, float(metrics[_SCORE]))
 
-    def restore(self, step: int, like: Any) -> Restored:
+    def restore(self, step: int, like: State) -> Restored:
         """Reads the checkpoint of a step.
 
         Args:
           step: of an existing checkpoint.
-          like: a pytree of `jax.ShapeDtypeStruct` with sharding: what the result is to be.
+          like: pytrees of `jax.ShapeDtypeStruct` with sharding: what the result is to be. Only the
+            parts in it are read: {"params": ...} needs no optimizer.
 
         Raises:
           UserError: the checkpoint is damaged, or another version of the program wrote it.
         """
         path = self._directory / str(step)
         try:
-            metadata = self._manager.metadata(step).custom_metadata
-            _check_format(path, metadata)
-            state = self._manager.restore(step, args=ocp.args.StandardRestore(like))
+            saved = checkpoint_format.Metadata.read(
+                path, self._manager.metadata(step).custom_metadata
+            )
+            wanted = checkpoint_format.split(like, saved.format)
+            if whole := wanted.get(checkpoint_format.EVERYTHING):
+                tree = self._manager.item_metadata(step)[checkpoint_format.EVERYTHING].tree
+                wanted = {
+                    checkpoint_format.EVERYTHING: checkpoint_format.everything_like(tree, whole)
+                }
+            items = self._manager.restore(step, args=_composite(ocp.args.StandardRestore, wanted))
         except UserError:
             raise
         except Exception as error:  # Orbax and TensorStore raise all sorts of them.
             raise UserError(f"the checkpoint {path} is damaged: {first_line(error)}") from error
-        metadata = metadata or {}
-        if checkpoint_integrity.tree_digest(state) != metadata.get(_DIGEST):
+        if not saved.prove(items):
             raise UserError(f"the checkpoint {path} is damaged: its values are not those saved")
-        return Restored(state, metadata.get(_EXTRA))
+        state = checkpoint_format.join(items)
+        return Restored({name: state[name] for name in like}, saved.extra)
 
     def __enter__(self) -> Self:
         return self
@@ -174,22 +178,20 @@ class Alone:
     """A checkpoint as one process reads it.
 
     Attributes:
-      state: the pytree that was saved.
       score: the validation metric that was saved with it, or None.
       is_intact: whether the values are those that were saved.
     """
 
-    state: Any
     score: float | None
     is_intact: bool
 
 
-def read_alone(path: epath.Path, like: Any) -> Alone:
+def read_alone(path: epath.Path, like: State) -> Alone:
     """Reads a checkpoint's folder on this process, without the others, onto its first device.
 
     Args:
       path: the folder of one step.
-      like: a pytree of arrays or `jax.ShapeDtypeStruct`, as it was saved.
+      like: pytrees of arrays or `jax.ShapeDtypeStruct`, as they were saved.
 
     Raises:
       UserError: another version of the program wrote it.
@@ -202,25 +204,22 @@ def read_alone(path: epath.Path, like: Any) -> Alone:
     handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
     one_device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     arrays = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one_device), like
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one_device), dict(like)
     )
+    folder = _absolute(path)
     with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
-        saved = checkpointer.metadata(_absolute(path)).custom_metadata
-        _check_format(path, saved)
-        state = checkpointer.restore(_absolute(path) / _ITEM, args=ocp.args.StandardRestore(arrays))
-    return Alone(state, saved[_SCORE], checkpoint_integrity.tree_digest(state) == saved[_DIGEST])
+        metadata = checkpointer.metadata(folder).custom_metadata
+        saved = checkpoint_format.Metadata.read(path, metadata)
+        items = {
+            item: checkpointer.restore(folder / item, args=ocp.args.StandardRestore(tree))
+            for item, tree in checkpoint_format.split(arrays, saved.format).items()
+        }
+    return Alone(saved.score, saved.prove(items))
 
 
-def _check_format(path: epath.Path, saved: dict[str, Any] | None) -> None:
-    """Raises UserError where a checkpoint's metadata are of another version of the program."""
-    if saved is None:
-        return  # They cannot be read at all.
-    written = saved.get(_FORMAT, _FIRST_FORMAT if _DIGEST in saved else "of long ago")
-    if written != _FIRST_FORMAT:
-        raise UserError(
-            f"the checkpoint {path} was written by another version of mmgenre (format {written}, "
-            f"this one reads {_FIRST_FORMAT}); use that version, or train anew in another --workdir"
-        )
+def _composite(arguments: Callable[[Any], Any], items: Mapping[str, Any]) -> ocp.args.Composite:
+    """Orbax' arguments of all items."""
+    return ocp.args.Composite(**{item: arguments(tree) for item, tree in items.items()})
 
 
 def _absolute(path: epath.Path) -> epath.Path:

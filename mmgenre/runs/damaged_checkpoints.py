@@ -1,18 +1,18 @@
-"""Finds the checkpoints of a run that are not what was saved, and sets them aside."""
+"""Damaged checkpoints: those of a run that are not what was saved are found and set aside."""
 
 import json
 import logging
-from typing import Any
 
 from etils import epath
 
 from mmgenre.errors import UserError
-from mmgenre.runs import checkpoint_integrity, checkpoints
+from mmgenre.runs import checkpoint_seal, checkpoints
+from mmgenre.runs.checkpoint_format import State
 
 _log = logging.getLogger(__name__)
 
 
-def set_damaged_aside(directory: epath.Path, like: Any) -> None:
+def set_damaged_aside(directory: epath.Path, like: State) -> None:
     """Moves damaged checkpoints that are newer than the newest whole one out of the way.
 
     Run it before the folder is opened, on one process. They end up in `damaged-checkpoints` beside
@@ -20,7 +20,7 @@ def set_damaged_aside(directory: epath.Path, like: Any) -> None:
 
     Args:
       directory: of the checkpoints; it may be missing.
-      like: a pytree of arrays or `jax.ShapeDtypeStruct`, as it was saved.
+      like: pytrees of arrays or `jax.ShapeDtypeStruct`, as they were saved.
 
     Raises:
       UserError: there are checkpoints, and all are damaged, or another version wrote them.
@@ -59,9 +59,9 @@ def _steps(directory: epath.Path) -> list[int]:
     return [int(path.name) for path in directory.iterdir() if path.name.isdigit()]
 
 
-def _damage(path: epath.Path, like: Any) -> str:
+def _damage(path: epath.Path, like: State) -> str:
     """Returns what is wrong with one checkpoint; empty if nothing is."""
-    if reason := checkpoint_integrity.broken_file(path):
+    if reason := checkpoint_seal.broken_file(path):
         return reason
     try:
         found = checkpoints.read_alone(path, like)

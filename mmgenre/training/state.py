@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from mmgenre.models.fusion import FusionModel, example_batch
+from mmgenre.models.fusion import FusionModel, init_params
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -43,12 +43,16 @@ class TrainState(flax.struct.PyTreeNode):
           key: a PRNG key.
           given: parameters by their path that start from these values instead.
         """
-        params = model.init(key, example_batch(), deterministic=True)["params"]
+        params = init_params(model, key)
         if given:
             drawn = flatten_dict(params)
             assert given.keys() <= drawn.keys()
             params = unflatten_dict(drawn | dict(given))
         return cls(step=jnp.zeros((), jnp.int32), params=params, opt_state=optimizer.init(params))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The parts by their names, as a checkpoint holds them."""
+        return {"step": self.step, "params": self.params, "opt_state": self.opt_state}
 
     def apply_gradients(self, grads: Any, optimizer: optax.GradientTransformation) -> Self:
         """Returns the state after one step of the optimizer."""

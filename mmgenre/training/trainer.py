@@ -90,7 +90,7 @@ class Trainer:
     def train(self) -> None:
         """Trains until the epochs are done or validation has stopped improving."""
         like = self._programs.like
-        cluster.on_first_process(lambda: set_damaged_aside(self.run.checkpoints, like))
+        cluster.on_first_process(lambda: set_damaged_aside(self.run.checkpoints, like.as_dict()))
         with RunCheckpoints(self.run.checkpoints) as checkpoints:
             state, partial = self._restore_or_create(checkpoints, like)
             step = int(state.step)
@@ -102,7 +102,7 @@ class Trainer:
                 partial, step = None, (epoch + 1) * self.steps_per_epoch
                 score = self._validate(state, step, writer)
                 writer.flush()  # Before the checkpoint: no checkpoint without the rows before it.
-                checkpoints.save(step, state, score)
+                checkpoints.save(step, state.as_dict(), score)
                 if signum := cluster.largest(signals.requested()):
                     checkpoints.wait()
                     raise signals.saved(signum, step)
@@ -115,8 +115,8 @@ class Trainer:
             given = cluster.of_first_process(initial_values.from_data(self.config, self._dataset))
             return self._programs.initial_state(given), None
         _log.info("resuming from the checkpoint of step %d in %s", step, self.run.path)
-        restored = checkpoints.restore(step, like)
-        return restored.state, restored.extra
+        restored = checkpoints.restore(step, like.as_dict())
+        return TrainState(**restored.state), restored.extra
 
     def _train_epoch(
         self,
@@ -146,7 +146,7 @@ class Trainer:
                     if steps.step < last_step and (steps.signum or self._saves_at(steps.step)):
                         steps.finish()
                         writer.flush()
-                        checkpoints.save(steps.step, steps.state, extra=log.partial())
+                        checkpoints.save(steps.step, steps.state.as_dict(), extra=log.partial())
                         if steps.signum:
                             checkpoints.wait()
                             raise signals.saved(steps.signum, steps.step)

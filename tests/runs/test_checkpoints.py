@@ -2,10 +2,14 @@
 
 import json
 import shutil
+from pathlib import Path
 
+import google_crc32c
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+import orbax.checkpoint as ocp
 import pytest
 from etils import epath
 
@@ -16,10 +20,15 @@ from mmgenre.runs.damaged_checkpoints import set_damaged_aside
 from mmgenre.runs.directory import RunDirectory
 from mmgenre.runs.metric_rows import read_rows
 from mmgenre.training import metric_writers
+from mmgenre.training.state import TrainState
 
 
 def state(value: float) -> dict:
-    return {"w": jnp.arange(3000.0) + value, "b": {"step": jnp.array(int(value))}}
+    return {
+        "step": jnp.array(int(value)),
+        "params": {"w": jnp.arange(3000.0) + value},
+        "opt_state": optax.adam(1e-3).init({"w": jnp.arange(3000.0) - value}),
+    }
 
 
 def like() -> dict:
@@ -40,9 +49,9 @@ def saved(tmp_path_factory):
 def test_what_is_saved_is_not_what_donation_makes_of_it(tmp_path):
     """The state is donated to the next step while Orbax still writes it."""
 
-    def train_step(state, batch):
+    def train_step(params, batch):
         return jax.tree.map(
-            lambda x: x + jax.lax.psum(batch["x"].sum(), device_mapping.AXIS), state
+            lambda x: x + jax.lax.psum(batch["x"].sum(), device_mapping.AXIS), params
         ), {}
 
     step = device_mapping.pmap_train_step(train_step)
@@ -52,12 +61,20 @@ def test_what_is_saved_is_not_what_donation_makes_of_it(tmp_path):
         for number in range(1, 13):
             current, _ = step(current, batch)
             if number % 4 == 0:
-                checkpoints.save(number, current)
+                checkpoints.save(number, {"params": current})
     with RunCheckpoints(tmp_path / "checkpoints") as checkpoints:
-        target = {"w": jax.ShapeDtypeStruct((1000, 1000), jnp.float32)}
+        target = {"params": {"w": jax.ShapeDtypeStruct((1000, 1000), jnp.float32)}}
         for number in (8, 12):
-            values = np.asarray(checkpoints.restore(number, target).state["w"])
+            values = np.asarray(checkpoints.restore(number, target).state["params"]["w"])
             np.testing.assert_array_equal(values, number * jax.local_device_count())
+
+
+def flip_a_bit(folder: Path) -> None:
+    """Changes a value in the largest file below a folder."""
+    data = max((f for f in folder.rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    data.write_bytes(content)
 
 
 @pytest.mark.parametrize("how", ["delete", "empty", "truncate"])
@@ -83,12 +100,7 @@ def test_the_checkpoint_before_is_restored(saved, tmp_path):
     folder = tmp_path / "checkpoints"
     shutil.copytree(saved, folder)
     (folder / "3" / "files.json").unlink()
-    data = max(
-        (f for f in (folder / "3").rglob("*") if f.is_file()), key=lambda f: f.stat().st_size
-    )
-    content = bytearray(data.read_bytes())
-    content[len(content) // 2] ^= 0x10
-    data.write_bytes(content)
+    flip_a_bit(folder / "3")
     set_damaged_aside(epath.Path(folder), like())
     with RunCheckpoints(folder) as checkpoints:
         assert checkpoints.latest_step() == 2
@@ -112,7 +124,7 @@ def test_without_a_whole_checkpoint_nothing_is_started_anew(saved, tmp_path):
 def test_another_versions_checkpoint_is_not_called_damaged(saved, tmp_path):
     folder = tmp_path / "checkpoints"
     shutil.copytree(saved, folder)
-    for written in ({"format": 2}, {}):  # The first versions wrote nothing here.
+    for written in ({"format": 3}, {}):  # The first versions wrote nothing here.
         for step in ("1", "2", "3"):
             (folder / step / "files.json").unlink(missing_ok=True)
             path = folder / step / "_CHECKPOINT_METADATA"
@@ -126,6 +138,88 @@ def test_another_versions_checkpoint_is_not_called_damaged(saved, tmp_path):
         ):
             checkpoints.restore(3, like())
     assert not (tmp_path / "damaged-checkpoints").exists()
+
+
+def test_parameters_are_read_without_the_rest_of_the_state(saved, tmp_path):
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(saved, folder)
+    shutil.rmtree(folder / "3" / "training")
+    params = {"params": like()["params"]}
+    with RunCheckpoints(folder, read_only=True) as checkpoints:
+        restored = checkpoints.restore(3, params).state
+    assert restored.keys() == {"params"}
+    np.testing.assert_array_equal(restored["params"]["w"], state(3)["params"]["w"])
+
+    flip_a_bit(folder / "3" / "params")
+    with (
+        RunCheckpoints(folder, read_only=True) as checkpoints,
+        pytest.raises(UserError, match="is damaged"),
+    ):
+        checkpoints.restore(3, params)
+
+
+@pytest.fixture
+def saved_by_format_1(tmp_path):
+    """Checkpoints as mmgenre wrote them before format 2: one item, one digest over everything."""
+    folder = tmp_path / "format-1" / "checkpoints"
+    with ocp.CheckpointManager(
+        folder, options=ocp.CheckpointManagerOptions(best_fn=lambda metrics: metrics["score"])
+    ) as manager:
+        for step in (1, 2):
+            values = TrainState(**state(step))
+            crc = 0
+            for path, leaf in jax.tree_util.tree_leaves_with_path(values):
+                value = np.ascontiguousarray(leaf)  # Numbers have the shape (1,) then.
+                name = f"{jax.tree_util.keystr(path)} {value.shape} {value.dtype}"
+                crc = google_crc32c.extend(
+                    google_crc32c.extend(crc, name.encode()), value.tobytes()
+                )
+            manager.save(
+                step,
+                args=ocp.args.StandardSave(values),
+                metrics={"score": 1 / step},
+                custom_metadata={
+                    "crc32c": crc,
+                    "score": 1 / step,
+                    "extra": {"step": step},
+                    "format": 1,
+                },
+            )
+    return folder
+
+
+def test_a_run_of_format_1_goes_on(saved_by_format_1):
+    folder = saved_by_format_1
+    with RunCheckpoints(folder, read_only=True) as checkpoints:
+        assert checkpoints.best() == (1, 1.0)
+        params = checkpoints.restore(1, {"params": like()["params"]}).state
+        assert params.keys() == {"params"}
+        np.testing.assert_array_equal(params["params"]["w"], state(1)["params"]["w"])
+
+    set_damaged_aside(epath.Path(folder), like())
+    with RunCheckpoints(folder) as checkpoints:
+        restored = checkpoints.restore(2, like())
+        assert restored.extra == {"step": 2}
+        jax.tree.map(np.testing.assert_array_equal, restored.state, state(2))
+        checkpoints.save(3, state(3), score=2.0)
+    with RunCheckpoints(folder) as checkpoints:
+        assert checkpoints.best() == (3, 2.0)
+        jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(3, like()).state, state(3))
+    set_damaged_aside(epath.Path(folder), like())
+    assert not (folder.parent / "damaged-checkpoints").exists()
+
+
+def test_a_changed_value_in_format_1_is_noticed(saved_by_format_1):
+    path = saved_by_format_1 / "2" / "_CHECKPOINT_METADATA"
+    fields = json.loads(path.read_text())
+    fields["custom_metadata"]["crc32c"] ^= 1  # As if a value were another.
+    path.write_text(json.dumps(fields))
+    with RunCheckpoints(saved_by_format_1, read_only=True) as checkpoints:
+        for wanted in (like(), {"params": like()["params"]}):
+            with pytest.raises(UserError, match="its values are not those saved"):
+                checkpoints.restore(2, wanted)
+    set_damaged_aside(epath.Path(saved_by_format_1), like())
+    assert (saved_by_format_1.parent / "damaged-checkpoints" / "2").exists()
 
 
 def test_rows_after_the_checkpoint_are_dropped_everywhere(tmp_path):

@@ -120,7 +120,8 @@ def evaluation(workdir: Path) -> dict:
 def load(workdir: Path, step: int) -> dict:
     """The state of a checkpoint, as nested dicts of arrays."""
     with ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore((workdir / "checkpoints" / str(step) / "default").absolute())
+        folder = (workdir / "checkpoints" / str(step)).absolute()
+        return {item: checkpointer.restore(folder / item) for item in ("params", "training")}
 
 
 def scalar_events(workdir: Path) -> list[tuple[int, str]]:

@@ -1,32 +1,18 @@
-"""What proves that a checkpoint on disk is the one that was saved: its values and its files."""
+"""The seal of a checkpoint: a list of its files, by which damage to one is noticed."""
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import google_crc32c
-import jax
-import numpy as np
 from etils import epath
 
-from mmgenre.distributed import device_mapping
 from mmgenre.runs.directory import write_json
 
 SEAL: Final = "files.json"
 """Lists a complete checkpoint's files: their sizes, and of the small ones the CRC-32C."""
 
-_SMALL: Final = 1 << 20  # Larger files hold values, which `tree_digest` covers.
-
-
-def tree_digest(tree: Any) -> int:
-    """Returns the CRC-32C over the names, shapes, dtypes and bytes of all leaves of a pytree."""
-    crc = 0
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        value = np.ascontiguousarray(device_mapping.host_value(leaf))
-        name = f"{jax.tree_util.keystr(path)} {value.shape} {value.dtype}"
-        crc = google_crc32c.extend(crc, name.encode())
-        crc = google_crc32c.extend(crc, value.tobytes())
-    return crc
+_SMALL: Final = 1 << 20  # Larger files hold values, which `checkpoint_format.tree_digest` covers.
 
 
 def seal(path: epath.Path) -> None:
