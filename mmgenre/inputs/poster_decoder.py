@@ -2,125 +2,95 @@
 
 The one decoder of the program: preparation and prediction must squeeze, rotate and round alike, or
 the model would be asked about pictures that it was never trained on. Needs Pillow and NumPy only.
+
+Strangers' files are not trusted. Each is looked through first (`image_file`), and only what is
+small by its header is decoded in this process; the rest in one whose memory and time are limited.
 """
 
-import io
-import warnings
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mmgenre import schema
-from mmgenre.errors import UserError
+from mmgenre.inputs import image_file, image_pixels, limited_decoder, orientation
+from mmgenre.inputs.image_kinds import MAX_BYTES, MAX_PIXELS, PosterError
 
-MAX_BYTES: Final = 32 << 20
-"""Largest file that is decoded."""
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "PosterError", "decode_poster", "squeeze_image"]
 
-MAX_PIXELS: Final = 64_000_000
-"""Most pixels of an image that is decoded: a small file can unfold into gigabytes."""
-
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-
-_SIZE: Final = (schema.POSTER_SIZE, schema.POSTER_SIZE)
-# A JPEG is decoded at the smallest eighth of its size that is still this many times the result, and
-# the rest is left to the filter: indistinguishable from decoding it whole, and much faster.
-_DRAFT: Final = 2
-_WHITE: Final = (255, 255, 255)
+_SMALL_PIXELS: Final = 8_000_000
+_SMALL_WORK: Final = 32_000_000
+"""Pixels, and pixels times scans, that take at most half a second and 150 MB."""
 
 
-class PosterError(UserError):
-    """The bytes are no image that can be decoded; the message is the reason, in a few words."""
-
-
-def decode_poster(data: bytes) -> np.ndarray:
+def decode_poster(data: bytes, *, isolated: bool = False) -> np.ndarray:
     """Decodes an image file to the model's size, the first frame of an animation.
 
-    The picture is turned upright as its EXIF tag says, transparency is laid on white, and the
-    whole is squeezed to the square, whatever its proportions, with an antialiasing filter.
+    The picture is turned upright as its EXIF tag says, if that can be read, transparency is laid on
+    white, and the whole is squeezed to the square, whatever its proportions, with an antialiasing
+    filter.
 
     Args:
-      data: a JPEG, PNG, WebP, GIF, BMP or TIFF file, of any colour model and depth.
+      data: a JPEG, PNG, WebP, GIF or uncompressed BMP file, of any colour model and depth.
+      isolated: whether a small picture, too, is decoded in the process with limits.
 
     Returns:
       <uint8>[64, 64, 3], RGB.
 
     Raises:
-      PosterError: not an image, damaged or truncated, or beyond `MAX_BYTES` or `MAX_PIXELS`.
+      PosterError: not an image, damaged or truncated, or beyond `MAX_BYTES`, `MAX_PIXELS` or the
+        limits of `decoder_child`.
+      UserError: the process with limits cannot be started.
     """
-    if not data:
-        raise PosterError("empty file")
-    if len(data) > MAX_BYTES:
-        raise PosterError(f"too large: {len(data):,} bytes, at most {MAX_BYTES:,} are read")
+    file = image_file.parse(data)
+    small = file.num_pixels <= _SMALL_PIXELS and file.num_pixels * file.scans <= _SMALL_WORK
+    decode = image_pixels.decode if small and not isolated else limited_decoder.shared.decode
+    return _as_array(decode(file, schema.POSTER_SIZE))
+
+
+def squeeze_image(image: Image.Image) -> np.ndarray:
+    """Brings a picture that the caller has opened, of any mode, to the model's size.
+
+    As `decode_poster`, but for JPEGs, which that decodes at a smaller size: some values differ by
+    one or two. The picture itself is not changed.
+
+    Returns:
+      <uint8>[64, 64, 3], RGB.
+
+    Raises:
+      PosterError: damaged or truncated, no pixels, or more than `MAX_PIXELS`.
+    """
+    width, height = image.size
+    if not 0 < width * height <= MAX_PIXELS:
+        raise PosterError(f"{width} x {height} pixels; from 1 to {MAX_PIXELS:,} are read")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own, lower, limit of pixels only warns.
-            return _decode(data)
-    except PosterError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise PosterError("too many pixels") from error
-    except Image.UnidentifiedImageError as error:
-        raise PosterError(_unidentified(data)) from error
-    except Exception as error:  # Damaged files make Pillow raise nearly everything.
-        raise PosterError(_damage(error)) from error
-
-
-def _decode(data: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise PosterError(f"too many pixels: {width} x {height}, at most {MAX_PIXELS:,}")
-        if width == 0 or height == 0:
-            raise PosterError("no pixels")
-        if image.format == "JPEG":
-            image.draft("RGB", (_DRAFT * _SIZE[0], _DRAFT * _SIZE[1]))
         image.load()
-        pixels = _to_rgb(image)
-        # Squeezed before it is turned: both commute, and small pictures turn faster.
-        pixels = pixels.resize(_SIZE, Image.Resampling.LANCZOS)
-        orientation = image.getexif().get(0x0112, 1)
-    if orientation != 1:
-        pixels.getexif()[0x0112] = orientation
-        pixels = ImageOps.exif_transpose(pixels)
-    return np.asarray(pixels, np.uint8).copy()
+        turned = _orientation(image)
+        if image.mode in ("I", "F", "I;16B", "I;16N"):
+            image = _from_deep_grey(image)
+        pixels = image_pixels.turn(image_pixels.squeeze(image, schema.POSTER_SIZE), turned)
+    except Exception as error:
+        raise image_pixels.damage(error) from error
+    return _as_array(pixels.tobytes())
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Converts any mode to RGB; transparency is laid on white."""
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep_grey(image)
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        canvas = Image.new("RGBA", rgba.size, (*_WHITE, 255))
-        return Image.alpha_composite(canvas, rgba).convert("RGB")
-    return image.convert("RGB")
+def _orientation(image: Image.Image) -> int:
+    exif, xmp = image.info.get("exif", b""), image.info.get("xmp", b"")
+    if isinstance(exif, bytes) and isinstance(xmp, bytes):
+        return orientation.find(exif, xmp)
+    return orientation.UPRIGHT
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """Greyscale of more than 8 bits: scaled from 16 bits, not cut off at 255 as Pillow would."""
+    """Greyscale of 32 bits: scaled from 16 bits, not cut off at 255 as Pillow would."""
     values = np.nan_to_num(np.asarray(image, np.float64))
+    largest = values.max()
     if image.mode == "F":
-        scale = 255.0 if values.max(initial=0.0) <= 1.0 else 1.0
+        scale = 255.0 if largest <= 1.0 else 1.0
     else:
-        scale = 1.0 / 257.0 if values.max(initial=0.0) > 255 or image.mode != "I" else 1.0
-    grey = np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+        scale = 1.0 if largest <= 255 and image.mode == "I" else 1.0 / 257.0
+    return Image.fromarray(np.clip(np.rint(values * scale), 0, 255).astype(np.uint8))
 
 
-def _unidentified(data: bytes) -> str:
-    head = data[:256].lstrip().lower()
-    if head.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")):
-        return "not an image: a web page"
-    if head.startswith((b"{", b"[")):
-        return "not an image: JSON"
-    return "not an image, or of an unknown kind"
-
-
-def _damage(error: Exception) -> str:
-    text = (str(error).splitlines() or [""])[0]
-    if "truncated" in text.lower():
-        return "truncated image"
-    return f"damaged image ({text or type(error).__name__})"[:160]
+def _as_array(pixels: bytes) -> np.ndarray:
+    return np.frombuffer(pixels, np.uint8).reshape(schema.POSTER_SHAPE).copy()
