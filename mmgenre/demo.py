@@ -7,7 +7,7 @@ Needs the extra `demo`. Listens on this machine alone unless told otherwise.
 
 import argparse
 
-from mmgenre.errors import run_command
+from mmgenre.errors import UserError, run_command
 from mmgenre.machine import logs
 
 
@@ -21,11 +21,25 @@ def main() -> None:
     parser.add_argument("--run", required=True, help="folder of a run")
     parser.add_argument("--host", default="127.0.0.1", help="default: this machine alone")
     parser.add_argument("--port", type=int, default=7860, help="default: %(default)s")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name that browsers may open the page by, beside localhost and --host; may be "
+        "given several times",
+    )
     args = parser.parse_args()
     logs.quiet_libraries()
-    from mmgenre.prediction.web_page import serve  # After the options are read.
-
-    serve(args.run, args.host, args.port)
+    try:
+        from mmgenre.prediction.web_page import serve  # After the options are read.
+    except ModuleNotFoundError as error:
+        if error.name not in ("multipart", "python_multipart", "starlette", "uvicorn"):
+            raise
+        raise UserError(
+            f"the page needs {error.name}; install it with: pip install 'mmgenre[demo]'"
+        ) from error
+    serve(args.run, args.host, args.port, args.allow_host)
 
 
 if __name__ == "__main__":

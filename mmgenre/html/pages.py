@@ -1,5 +1,6 @@
 """Fills the HTML templates: pages of one file that ask the network for nothing."""
 
+import functools
 import importlib.resources
 from typing import Any
 
@@ -13,6 +14,12 @@ def render(template: str, **values: Any) -> str:
 
     All text is escaped; a value that the template asks for and does not get is an error.
     """
+    page = _environment().get_template(template)
+    return page.render(version=mmgenre.__version__, **values)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
     folder = importlib.resources.files("mmgenre.html") / "templates"
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text("utf-8")),
@@ -23,7 +30,7 @@ def render(template: str, **values: Any) -> str:
     )
     environment.filters["number"] = _number
     environment.filters["percent"] = lambda value: "-" if value is None else f"{value:.0%}"
-    return environment.get_template(template).render(version=mmgenre.__version__, **values)
+    return environment
 
 
 def render_text(template: str, **values: Any) -> str:

@@ -28,6 +28,7 @@ _AT_LEAST: Final = 3
 _AT_MOST: Final = 6
 _PICTURE: Final = (240, 360)
 _SHOWN_WORDS: Final = 8
+_SHOWN_GENRES: Final = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,13 +142,16 @@ def page_values(
     predictor: GenrePredictor, prediction: Prediction, poster: np.ndarray | None
 ) -> dict[str, Any]:
     """Returns the part of `explanation_values` that is known before anything is explained."""
+    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    # A genre with a low threshold may be predicted and yet not be among the most probable.
+    predicted = [item for item in ranked[_SHOWN_GENRES:] if item[0] in prediction.genres]
     return {
         "run": predictor.name,
         "step": predictor.step,
         "prediction": prediction,
         "missing": prediction.missing,
-        "ranked": sorted(prediction.probabilities.items(), key=lambda item: -item[1]),
-        "poster": None if poster is None else _png(enlarge(poster)),
+        "shown": ranked[:_SHOWN_GENRES] + predicted,
+        "poster": None if poster is None else png(enlarge(poster)),
     }
 
 
@@ -160,7 +164,7 @@ def _genre_view(explanation: Explanation, genre: GenreExplanation) -> dict[str, 
         "pieces": word_pieces(explanation, parts),
         "picture": None
         if explanation.poster is None
-        else _png(region_picture(explanation.poster, parts.pixels)),
+        else png(region_picture(explanation.poster, parts.pixels)),
         "from_words": float(parts.words.sum()),
         "from_pixels": float(parts.pixels.sum()),
         "strongest": strongest_words(explanation, parts),
@@ -235,7 +239,8 @@ def smoothed(pixels: np.ndarray, sigma: float = 1.5) -> np.ndarray:
     return pixels
 
 
-def _png(image: Image.Image) -> str:
+def png(image: Image.Image) -> str:
+    """Returns a picture as a PNG file in base 64."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode("ascii")

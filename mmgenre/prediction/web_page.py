@@ -1,176 +1,274 @@
 """A page to try a run in a browser: a poster and an overview in, genres and reasons out.
 
-Needs the extra `demo`. Listens on this machine alone unless told otherwise, and neither the server
-nor the page asks any other host for anything.
+Needs the extra `demo`. One address, `/`, and one form. The server keeps nothing of what it is sent:
+a poster that was chosen comes back in the page as the 64 x 64 pixels that the model sees, so that
+the overview can be changed without choosing it again. The page has no script and loads nothing.
 """
 
+import base64
 import contextlib
-import errno
-import os
-import socket
+import csv
+import dataclasses
+import functools
+import re
+import signal
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from mmgenre.errors import UserError
+import numpy as np
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from mmgenre import schema
+from mmgenre.errors import Interrupted, UserError
+from mmgenre.html import pages
+from mmgenre.inputs import overview_text
+from mmgenre.inputs.poster_decoder import PosterError, decode_poster
+from mmgenre.prediction import explanation, web_server
+from mmgenre.prediction.predictor import GenrePredictor, Prediction
+from mmgenre.prediction.web_guard import MAX_BODY, Guard
 
 MAX_UPLOAD: Final = 10 << 20
 """Bytes of the largest poster that is taken."""
 
-_EXAMPLES: Final = 6
-# What the page may load: itself. Gradio's own scripts are inline and evaluate code.
+# Styles and pictures are inside the page, and that is all that it has.
 _POLICY: Final = (
-    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; form-action 'self'; "
-    "connect-src 'self' ws: wss: data: blob:"
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
 )
+# Without a charset of the client's choice: some of Python's take quadratic time.
+_FORM: Final = re.compile(r"multipart/form-data; *boundary=[\w'()+,./:=? -]{1,70}", re.ASCII)
+_FIELDS: Final[Mapping[str, type]] = {
+    "poster": UploadFile,
+    "overview": str,
+    "kept": str,  # The pixels of the poster of before, in base 64.
+    "forget": str,  # Whether that poster is to go.
+    "example": str,  # Its number; nothing else counts then.
+}
+_EXAMPLES: Final = 6
+_REASONS: Final = "<!--reasons-->"
+"""Where the reasons come in the page: no text of a movie's can hold it, since < is escaped."""
 
 
-def build_app(run: str) -> Any:
-    """Returns the page of a run as an ASGI application.
+@dataclasses.dataclass(frozen=True)
+class Movie:
+    """What is asked about.
+
+    Attributes:
+      poster: <uint8>[64, 64, 3], or None.
+      overview: "" for none.
+    """
+
+    poster: np.ndarray | None = None
+    overview: str = ""
+
+    @property
+    def kept(self) -> str:
+        """The poster's pixels, as the form sends them back."""
+        return "" if self.poster is None else base64.b64encode(self.poster.tobytes()).decode()
+
+    @property
+    def picture(self) -> str:
+        """The poster as a PNG file, in base 64."""
+        return "" if self.poster is None else explanation.png(Image.fromarray(self.poster))
+
+
+class _BadForm(Exception):
+    """A form that no page of ours sends."""
+
+
+class _InMemory(MultiPartParser):
+    """Keeps what is uploaded in memory, where `web_guard` has it already."""
+
+    spool_max_size = MAX_BODY
+
+
+class _Page:
+    """The page of a run."""
+
+    def __init__(self, predictor: GenrePredictor, examples: list[Movie]):
+        self._predictor = predictor
+        self._examples = examples
+        self._computing = threading.Lock()  # One answer at a time: each takes all cores.
+
+    async def show(self, request: Request) -> Response:
+        """Answers with the empty form."""
+        return HTMLResponse(self._page(Movie()))
+
+    async def answer(self, request: Request) -> Response:
+        """Answers with the form as it was sent, the genres, and then the reasons."""
+        try:
+            fields = await _read_form(request)
+        except (_BadForm, MultiPartException) as error:
+            return PlainTextResponse(f"error: {error}\n", status_code=400)
+        return await run_in_threadpool(self._answer, fields)
+
+    def _answer(self, fields: dict[str, str | bytes]) -> Response:
+        movie = Movie(overview=_overview(fields))
+        try:
+            movie = self._movie(fields)
+            with self._computing:
+                prediction = self._predictor.predict([movie.poster], [movie.overview])[0]
+        except _BadForm as error:
+            return PlainTextResponse(f"error: {error}\n", status_code=400)
+        except UserError as error:
+            with contextlib.suppress(_BadForm):  # What was chosen before is not lost by a mistake.
+                movie = dataclasses.replace(movie, poster=_kept(fields))
+            return HTMLResponse(self._page(movie, problem=_sentence(error)), status_code=422)
+        return StreamingResponse(self._pieces(movie, prediction), media_type="text/html")
+
+    def _movie(self, fields: dict[str, str | bytes]) -> Movie:
+        """Returns the movie of a form; raises UserError where its poster cannot be used."""
+        number = fields.get("example")
+        if number is not None:
+            examples = {str(place): movie for place, movie in enumerate(self._examples)}
+            if number not in examples:
+                raise _BadForm("there is no such example")
+            return examples[str(number)]
+        poster = _kept(fields)
+        if data := fields.get("poster"):
+            assert isinstance(data, bytes)
+            poster = _decode(data)
+        return Movie(poster, _overview(fields))
+
+    def _pieces(self, movie: Movie, prediction: Prediction) -> Iterator[str]:
+        """Yields the page up to the reasons, the reasons, and the rest."""
+        values = explanation.page_values(self._predictor, prediction, movie.poster)
+        before, _, after = self._page(movie, answer=values).partition(_REASONS)
+        yield before
+        with self._computing:
+            reasons = explanation.explain(self._predictor, movie.poster, movie.overview)
+        values = explanation.explanation_values(self._predictor, reasons)
+        yield pages.render("reasons.html.j2", **values)
+        yield after
+
+    def _page(
+        self, movie: Movie, *, answer: dict[str, Any] | None = None, problem: str = ""
+    ) -> str:
+        values = {
+            "run": self._predictor.name,
+            "num_genres": schema.NUM_GENRES,
+            "max_characters": overview_text.MAX_CHARACTERS,
+            "max_upload": MAX_UPLOAD >> 20,
+            "movie": movie,
+            "examples": self._examples,
+            "prediction": None,
+            "problem": problem,
+            "reasons": _REASONS,
+        }
+        return pages.render("web_page.html.j2", **values | (answer or {}))
+
+
+async def _read_form(request: Request) -> dict[str, str | bytes]:
+    """Returns the fields of a form, each at most once; an upload as its bytes.
 
     Raises:
-      UserError: the extra is not installed, or the run cannot be loaded.
+      _BadForm, MultiPartException: there are other fields, or other things in them.
     """
-    # Read when Gradio is imported.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    try:
-        import fastapi
-        import gradio
-    except ImportError as error:
-        raise UserError(
-            "the page needs Gradio; install it with: pip install 'mmgenre[demo]'"
-        ) from error
-    blocks = _build_blocks(gradio, run)
-    app = fastapi.FastAPI(openapi_url=None)
-
-    @app.middleware("http")
-    async def keep_to_this_host(request: fastapi.Request, call_next: Any) -> Any:
-        response = await call_next(request)
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
-
-    system = ["system-ui", "sans-serif"]  # Not the default fonts, which come from the web.
-    theme = gradio.themes.Default(font=system, font_mono=["ui-monospace", "monospace"])
-    return gradio.mount_gradio_app(
-        app,
-        blocks,
-        path="",
-        max_file_size=MAX_UPLOAD,
-        theme=theme,
-        footer_links=[],
-        show_error=True,
+    if not _FORM.fullmatch(request.headers.get("content-type", "")):
+        raise _BadForm("a form is multipart/form-data")
+    parser = _InMemory(
+        request.headers,
+        request.stream(),
+        max_files=1,
+        max_fields=len(_FIELDS),
+        max_part_size=4 * overview_text.MAX_CHARACTERS + 1,
     )
+    fields: dict[str, str | bytes] = {}
+    async with contextlib.AsyncExitStack() as uploads:
+        for name, value in (await parser.parse()).multi_items():
+            if isinstance(value, UploadFile):
+                uploads.push_async_callback(value.close)
+            if name in fields or not isinstance(value, _FIELDS.get(name, ())):
+                raise _BadForm("a field of the form is not as this page sends it")
+            fields[name] = value if isinstance(value, str) else await value.read(MAX_UPLOAD + 1)
+    return fields
 
 
-def _build_blocks(gradio: Any, run: str) -> Any:
-    from mmgenre import schema
-    from mmgenre.prediction.predictor import GenrePredictor
-
-    predictor = GenrePredictor.load(run)
-
-    def answer(poster: str | None, overview: str) -> Iterator[str]:
-        yield from answer_pages(predictor, poster, overview)
-
-    with gradio.Blocks(title="mmgenre", analytics_enabled=False) as blocks:
-        gradio.Markdown(
-            f"# Which genres?\nGive a movie's poster, its overview, or both; the run "
-            f"*{predictor.name}* names those of {schema.NUM_GENRES} genres that it has."
-        )
-        with gradio.Row():
-            with gradio.Column(scale=2, min_width=280):
-                poster = gradio.Image(
-                    label="Poster",
-                    type="filepath",
-                    sources=["upload", "clipboard"],
-                    height=320,
-                    elem_id="poster",
-                )
-                # Gradio would decode the picture itself, with other limits and other errors.
-                poster.preprocess = lambda payload: payload.path if payload else None
-                overview = gradio.Textbox(
-                    label="Overview", lines=6, max_lines=14, placeholder="A boy finds a map ..."
-                )
-                button = gradio.Button("Which genres?", variant="primary", elem_id="predict")
-            with gradio.Column(scale=5, min_width=320):
-                result = gradio.HTML("", elem_id="result")
-        gradio.Examples(_examples(), inputs=[poster, overview], cache_examples=False)
-        for trigger in (button.click, overview.submit):
-            trigger(answer, [poster, overview], result, show_progress="minimal", api_name=False)
-    return blocks
+def _overview(fields: Mapping[str, str | bytes]) -> str:
+    return str(fields.get("overview", "")).replace("\r\n", "\n")  # As forms send line ends.
 
 
-def answer_pages(predictor: Any, poster: str | None, overview: str) -> Iterator[str]:
-    """Yields what the page shows: first the genres, then the reasons as well.
-
-    A mistake is shown as a sentence.
-    """
-    from mmgenre.html import pages
-    from mmgenre.inputs.poster_decoder import PosterError, decode_poster
-    from mmgenre.inputs.poster_source import read_poster
-    from mmgenre.prediction import explanation as explain
-
+def _kept(fields: Mapping[str, str | bytes]) -> np.ndarray | None:
+    """Returns the pixels of the poster that was chosen before, unless it is to be forgotten."""
+    text = fields.get("kept", "")
+    if not text or fields.get("forget"):
+        return None
     try:
-        pixels = None
-        if poster is not None:
-            try:
-                pixels = decode_poster(read_poster(poster))
-            except PosterError as error:
-                raise UserError(f"The poster cannot be used: {error}.") from error
-        if pixels is None and not (overview or "").strip():
-            raise UserError("Give a poster, an overview, or both.")
-        prediction = predictor.predict(posters=[pixels], overviews=[overview])[0]
-        view = explain.page_values(predictor, prediction, pixels)
-        yield pages.render("demo_result.html.j2", **view, genres=[])
-        explanation = explain.explain(predictor, pixels, overview)
-        values = explain.explanation_values(predictor, explanation)
-        yield pages.render("demo_result.html.j2", **values)
-    except UserError as error:
-        message = str(error)
-        yield pages.render("demo_error.html.j2", message=message[:1].upper() + message[1:])
+        data = base64.b64decode(text, validate=True)
+        return np.frombuffer(data, np.uint8).reshape(schema.POSTER_SHAPE).copy()
+    except ValueError as error:
+        raise _BadForm("the poster of before is not as this page sends it") from error
 
 
-def _examples() -> list[list[Any]]:
-    """Writes a few movies of the demo corpus and returns [poster or None, overview] of each."""
-    import csv
+def _decode(data: bytes) -> np.ndarray:
+    if len(data) > MAX_UPLOAD:
+        raise UserError(f"the poster is larger than {MAX_UPLOAD >> 20} MiB")
+    try:
+        return decode_poster(data)
+    except PosterError as error:
+        raise UserError(f"the poster cannot be used: {error}") from error
 
+
+def _sentence(error: UserError) -> str:
+    message = str(error).rstrip(".")
+    return f"{message[:1].upper()}{message[1:]}."
+
+
+def build_app(predictor: GenrePredictor, hosts: Iterable[str] = ()) -> ASGIApp:
+    """Returns the page of a run, behind its guard.
+
+    Args:
+      predictor: the run.
+      hosts: names that the page may be opened by, beside those that `Guard` knows.
+    """
+    page = _Page(predictor, example_movies())
+    routes = [
+        Route("/", page.show, methods=["GET"]),
+        Route("/", page.answer, methods=["POST"]),
+    ]
+    return Guard(Starlette(routes=routes), hosts=hosts, policy=_POLICY)
+
+
+@functools.cache
+def example_movies() -> list[Movie]:
+    """Returns a few movies of the demo corpus that have a poster and an overview."""
     from data_prep.demo.corpus import METADATA_FILE, POSTERS_FOLDER, write_demo_corpus
 
-    folder = Path(tempfile.mkdtemp(prefix="mmgenre-demo-")) / "corpus"
-    write_demo_corpus(folder, num_movies=3 * _EXAMPLES, seed=2)
-    examples: list[list[Any]] = []
-    with (folder / METADATA_FILE).open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            poster = folder / POSTERS_FOLDER / (row["poster_path"] or "").lstrip("/")
-            if poster.is_file() and len(row["overview"] or "") > 40:
-                examples.append([str(poster), row["overview"]])
-    return examples[:_EXAMPLES]
+    movies: list[Movie] = []
+    with tempfile.TemporaryDirectory(prefix="mmgenre-page-") as folder:
+        corpus = Path(folder, "corpus")
+        write_demo_corpus(corpus, num_movies=2 * _EXAMPLES, seed=2)
+        with (corpus / METADATA_FILE).open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                poster = corpus / POSTERS_FOLDER / (row["poster_path"] or "").lstrip("/")
+                if poster.is_file() and len(row["overview"] or "") > 40:
+                    movies.append(Movie(decode_poster(poster.read_bytes()), row["overview"]))
+    return movies[:_EXAMPLES]
 
 
-def serve(run: str, host: str, port: int) -> None:
+def serve(run: str, host: str, port: int, hosts: Iterable[str] = ()) -> None:
     """Serves the page of a run until it is interrupted.
 
     Raises:
-      UserError: the address cannot be listened on, the extra is not installed, or no such run.
+      UserError: the address cannot be listened on, or the run cannot be loaded.
+      Interrupted: SIGINT came.
     """
-    listener = _listen(host, port)
-    app = build_app(run)
-    import uvicorn
-
-    host, port = listener.getsockname()[:2]
-    print(f"open http://{host}:{port} in a browser; Ctrl-C ends it", flush=True)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run(sockets=[listener])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port))
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        if getattr(error, "errno", None) == errno.EADDRINUSE:
-            reason = "something listens there already; choose another --port"
-        raise UserError(f"cannot listen on {host}:{port}: {reason}") from error
+    with web_server.listen(host, port) as listener:
+        app = build_app(GenrePredictor.load(run), (host, *hosts))
+        print(f"open {web_server.address(listener)} in a browser; Ctrl-C ends it", flush=True)
+        try:
+            web_server.run(app, listener)
+        except KeyboardInterrupt as error:
+            message = "the page has ended; nothing had to be saved"
+            raise Interrupted(signal.SIGINT, message) from error
