@@ -1,7 +1,6 @@
 """The worker of `benchmarks.gpu` that trains with mmgenre. Neither TensorFlow nor a data set."""
 
 import dataclasses
-import functools
 import json
 import sys
 import time
@@ -16,16 +15,13 @@ import numpy as np
 from benchmarks.gpu_data import Case, make_movies, serve
 from mmgenre import schema
 from mmgenre.config import Config, ModelConfig
-from mmgenre.dataset import random_streams
 from mmgenre.dataset.batch_plan import BatchPlan
 from mmgenre.distributed import device_mapping
 from mmgenre.kernels import conv, pallas_lstm
 from mmgenre.kernels.lstm import lstm_stack
 from mmgenre.kernels.lstm_choice import require_kernel
-from mmgenre.models import fusion
-from mmgenre.training import optimizer, train_step
+from mmgenre.training.learner import Learner
 from mmgenre.training.resident_feed import ResidentFeed
-from mmgenre.training.state import TrainState
 
 
 def epoch_runner(
@@ -34,14 +30,7 @@ def epoch_runner(
     """Returns a function that trains an epoch, each time going on, and returns its seconds."""
     model = dataclasses.replace(model, compute_dtype=case.dtype, lstm_kernel=case.lstm)
     config = Config(batch_size=case.batch_size, model=model)
-    built, tx = fusion.build(model), optimizer.build(config)
-    step = functools.partial(
-        train_step.train_step,
-        model=built,
-        optimizer=tx,
-        dropout_key=random_streams.stream_key(config.seed, random_streams.DROPOUT),
-    )
-    create = functools.partial(TrainState.create, built, tx)
+    learner = Learner(config, len(plan))
     state: Any = None
     start_steps: Callable[[Any], tuple[Any, list[Any]]] | None = None
 
@@ -49,9 +38,9 @@ def epoch_runner(
         nonlocal state, start_steps
         if start_steps is None:
             require_kernel(model)
-            state = device_mapping.jit_replicated(create, random_streams.init_key(config.seed))
+            state = learner.initial_state()
             make = resident_epoch if case.mode == "resident" else host_epoch
-            start_steps = make(case, step, movies, plan)
+            start_steps = make(case, learner.train_step, movies, plan)
             jax.block_until_ready(state)
         start = time.perf_counter()
         state, sums = start_steps(state)

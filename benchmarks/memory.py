@@ -108,7 +108,7 @@ def state_bytes(config_name: str, data: str) -> int:
     from mmgenre.dataset.prepared import open_dataset
     from mmgenre.training.compiled_programs import Programs
 
-    state = Programs(load_config(config_name), open_dataset(data)).like
+    state = Programs(load_config(config_name), open_dataset(data)).learner.state_shapes
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
 
 

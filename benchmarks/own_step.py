@@ -1,6 +1,5 @@
 """One process of `benchmarks.training_step`: this program's own step, as `mmgenre.main` runs it."""
 
-import functools
 import json
 import sys
 from pathlib import Path
@@ -17,19 +16,12 @@ def main() -> None:
     import numpy as np
 
     from benchmarks.peers.timing import measure
-    from mmgenre.dataset import random_streams
     from mmgenre.distributed import device_mapping
-    from mmgenre.models import fusion
-    from mmgenre.training import optimizer, train_step
-    from mmgenre.training.state import TrainState
+    from mmgenre.training.learner import Learner
 
-    model, tx = fusion.build(config.model), optimizer.build(config)
-    create = functools.partial(TrainState.create, model, tx)
-    state = device_mapping.jit_replicated(create, random_streams.init_key(config.seed))
-    dropout_key = random_streams.stream_key(config.seed, random_streams.DROPOUT)
-    train_step = device_mapping.pmap_train_step(
-        functools.partial(train_step.train_step, model=model, optimizer=tx, dropout_key=dropout_key)
-    )
+    learner = Learner(config, num_steps)
+    state = learner.initial_state()
+    train_step = device_mapping.pmap_train_step(learner.train_step)
     measured = {}
     for path in sorted(folder.glob("batch-*.npz")):
         with np.load(path) as file:

@@ -104,21 +104,17 @@ def measure(args: argparse.Namespace, *, num_processes: int, process_id: int, po
     """Trains `args.steps` steps as one of the processes of a layout."""
     from mmgenre.distributed.cluster import Cluster
     from mmgenre.distributed.process_place import Membership
-    from mmgenre.training import train_step
 
     place = (f"localhost:{port}", num_processes, process_id)
     with Cluster(Membership.detect(*place, {})):
         import jax
 
         from mmgenre import schema
-        from mmgenre.dataset import random_streams
         from mmgenre.dataset.batch_plan import plan_training_epoch
         from mmgenre.dataset.pipeline import MovieSource
         from mmgenre.dataset.prepared import open_dataset
         from mmgenre.distributed import device_mapping
-        from mmgenre.models import fusion
-        from mmgenre.training import optimizer
-        from mmgenre.training.state import TrainState
+        from mmgenre.training.learner import Learner
 
         config = load_config(args.config)
         batch_size = args.batch_size or config.batch_size
@@ -132,19 +128,9 @@ def measure(args: argparse.Namespace, *, num_processes: int, process_id: int, po
             bucket_lengths=(config.data.max_tokens,),
             seed=config.seed,
         )
-        model, tx = fusion.build(config.model), optimizer.build(config)
-        create = functools.partial(TrainState.create, model, tx)
-        state = device_mapping.jit_replicated(create, random_streams.init_key(config.seed))
-        dropout_key = random_streams.stream_key(config.seed, random_streams.DROPOUT)
-        step = device_mapping.pmap_train_step(
-            functools.partial(
-                train_step.train_step,
-                model=model,
-                optimizer=tx,
-                dropout_key=dropout_key,
-                branch_loss=config.branch_loss,
-            )
-        )
+        learner = Learner(config, args.steps + 2)
+        state = learner.initial_state()
+        step = device_mapping.pmap_train_step(learner.train_step)
         rows, done, epoch = device_mapping.local_rows(batch_size), 0, 0
         while done < args.steps + 2:
             for batch in source.batches(plan(epoch=epoch), rows=rows):

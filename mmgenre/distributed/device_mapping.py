@@ -8,7 +8,7 @@ else is compiled with `jax.jit`.
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import jax
 import numpy as np
@@ -17,6 +17,8 @@ from jax.sharding import PartitionSpec as P
 
 from mmgenre.errors import UserError
 from mmgenre.models.fusion import Batch
+
+K = TypeVar("K")
 
 AXIS: Final = "batch"
 """The name of the mapped axis: the devices that share a global batch."""
@@ -56,17 +58,16 @@ class MappedStep:
           vote: a small int of this process; the largest of all processes' is `sums[VOTE]`. So
             processes agree without another collective.
         """
-        return self._mapped(state, split_over_local_devices(batch), _votes(vote))
+        return self._mapped(state, split_batch(batch), _votes(vote))
 
     def compile(self, state: Any, batch: Mapping[str, jax.ShapeDtypeStruct]) -> None:
         """Compiles the step for the one process of a run, as a call with such arguments would.
 
         Args:
-          state: as of `abstract_replicated`.
+          state: shapes, dtypes and placement; see `jit_replicated`.
           batch: shapes and dtypes of a global batch.
         """
-        split = jax.eval_shape(split_over_local_devices, batch)
-        self._mapped.lower(state, split, _votes(0)).compile()
+        self._mapped.lower(state, jax.eval_shape(split_batch, batch), _votes(0)).compile()
 
 
 def pmap_train_step(train_step: Callable[[Any, Batch], tuple[Any, Any]]) -> MappedStep:
@@ -95,13 +96,15 @@ def _votes(vote: int) -> np.ndarray:
     return np.full(jax.local_device_count(), vote, np.int32)
 
 
-def split_over_local_devices(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def split_over_local_devices(rows: np.ndarray) -> np.ndarray:
     """Reshapes this process' rows [rows, ...] to [local devices, rows a device, ...], for pmap."""
     num_devices = jax.local_device_count()
-    return {
-        name: rows.reshape((num_devices, rows.shape[0] // num_devices, *rows.shape[1:]))
-        for name, rows in batch.items()
-    }
+    return rows.reshape((num_devices, rows.shape[0] // num_devices, *rows.shape[1:]))
+
+
+def split_batch(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Splits each feature of this process' rows as `split_over_local_devices` does."""
+    return {name: split_over_local_devices(rows) for name, rows in batch.items()}
 
 
 def jit_eval_step(eval_step: Callable[[Any, Batch], Any]) -> Callable[..., Any]:
@@ -119,18 +122,17 @@ def jit_eval_step(eval_step: Callable[[Any, Batch], Any]) -> Callable[..., Any]:
     return step
 
 
-def replicated(create: Callable[..., Any]) -> Any:
-    """Compiles a pure function whose result lies whole on each device, as the steps take it."""
-    return jax.jit(create, out_shardings=NamedSharding(_mesh(), P()))
+def jit_replicated(function: Callable[..., Any]) -> Any:
+    """Compiles a pure function whose results lie whole on each device of all processes.
+
+    Returns:
+      What `jax.jit` returns; its `eval_shape` tells shapes, dtypes and placement.
+    """
+    return jax.jit(function, out_shardings=NamedSharding(_mesh(), P()))
 
 
-def jit_replicated(create: Callable[..., Any], *args: Any) -> Any:
-    """Runs a pure function; its result lies whole on each device, as the steps take it."""
-    return replicated(create)(*args)
-
-
-def replicate(arrays: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
-    """Places arrays, the same in every process, whole on each device of all processes."""
+def put_replicated(arrays: Mapping[K, np.ndarray]) -> dict[K, jax.Array]:
+    """Copies arrays, the same in every process, whole to each device of all processes."""
     sharding = NamedSharding(_mesh(), P())
     return {
         name: jax.make_array_from_process_local_data(sharding, array, array.shape)
@@ -138,17 +140,8 @@ def replicate(arrays: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
     }
 
 
-def abstract_replicated(create: Callable[..., Any], *args: Any) -> Any:
-    """Returns the shapes, dtypes and placement of `jit_replicated`, computing nothing."""
-    sharding = NamedSharding(_mesh(), P())
-    return jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        jax.eval_shape(create, *args),
-    )
-
-
-def as_global(tree: Any) -> Any:
-    """Returns the same arrays, replicated over all devices of all processes, without copying.
+def globalize_pmap_output(tree: Any) -> Any:
+    """Returns the same arrays as ones of all processes, as `jit_replicated` gives; copies nothing.
 
     With several processes, what comes out of `pmap` is each process' own; checkpoints and compiled
     functions take only what belongs to all.

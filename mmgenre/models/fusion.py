@@ -1,6 +1,6 @@
 """The whole model: the features of both branches, fused into a logit for each genre."""
 
-from typing import Any
+from typing import Any, Final
 
 import flax.linen as nn
 import jax
@@ -15,6 +15,15 @@ from mmgenre.models.poster_cnn import PosterCNN, normalize_posters
 
 Batch = dict[str, jax.Array]
 """A batch by the names of its features: see `mmgenre.schema` for shapes and dtypes."""
+
+ParamPath = tuple[str, ...]
+"""The names on the way from the root of a tree of parameters to one of them."""
+
+EMBEDDING: Final[ParamPath] = ("overview_lstm", "embedding", "embedding")
+NGRAM_TABLE: Final[ParamPath] = ("ngram_logits", "table")
+NGRAM_IDF: Final[ParamPath] = ("ngram_logits", "idf")
+HEAD_BIAS: Final[ParamPath] = ("head", "bias")
+"""The parameters that start or learn in a way of their own; the bias is that of `SumHead`."""
 
 
 class FusionModel(nn.Module):

@@ -21,8 +21,8 @@ def load_best_params(run: RunDirectory, model: fusion.FusionModel) -> tuple[Any,
         RunCheckpoints,  # Orbax: only once it is known to be needed.
     )
 
-    like = device_mapping.abstract_replicated(
-        functools.partial(fusion.init_params, model), random_streams.init_key(0)
+    like = device_mapping.jit_replicated(functools.partial(fusion.init_params, model)).eval_shape(
+        random_streams.init_key(0)
     )
     with RunCheckpoints(run.checkpoints, read_only=True) as checkpoints:
         best = checkpoints.best()

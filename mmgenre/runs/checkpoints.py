@@ -82,7 +82,7 @@ class RunCheckpoints:
             digests = {item: checkpoint_format.tree_digest(tree) for item, tree in items.items()}
             self._manager.save(
                 step,
-                args=_composite(ocp.args.StandardSave, device_mapping.as_global(items)),
+                args=_composite(ocp.args.StandardSave, device_mapping.globalize_pmap_output(items)),
                 metrics=metrics,
                 custom_metadata=checkpoint_format.Metadata(digests, score, extra).to_json(),
                 force=True,

@@ -1,4 +1,4 @@
-"""What a training compiles: how its state starts, its step and its evaluation.
+"""The programs of a training: how its state starts, its step and its evaluation.
 
 None of it needs TensorFlow, so that the first step of a run can be compiled in threads while
 TensorFlow and Orbax are imported, which takes seconds, too.
@@ -7,14 +7,12 @@ TensorFlow and Orbax are imported, which takes seconds, too.
 import concurrent.futures
 import functools
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import numpy as np
 
 from mmgenre import schema
 from mmgenre.config import Config
-from mmgenre.dataset import random_streams
 from mmgenre.dataset.batch_plan import epoch_plan
 from mmgenre.dataset.prepared import PreparedDataset
 from mmgenre.distributed import device_mapping
@@ -22,7 +20,8 @@ from mmgenre.errors import UserError
 from mmgenre.evaluation import eval_steps
 from mmgenre.kernels.lstm_choice import require_kernel
 from mmgenre.models import fusion
-from mmgenre.training import optimizer, train_step
+from mmgenre.models.fusion import ParamPath
+from mmgenre.training.learner import Learner
 from mmgenre.training.state import TrainState
 
 
@@ -31,8 +30,7 @@ class Programs:
 
     Attributes:
       steps_per_epoch: batches of an epoch.
-      like: shapes, dtypes and placement of the state.
-      train_step: what a device does with its rows of a batch; see `mmgenre.training.steps`.
+      learner: the network, the optimizer and the step, not compiled.
       eval_step: as of `device_mapping.jit_eval_step`.
     """
 
@@ -56,24 +54,13 @@ class Programs:
                 f"config.batch_size is {config.batch_size}, but {dataset.path} has only "
                 f"{len(self._num_tokens)} movies to train on; lower it"
             )
-        model = fusion.build(config.model)
-        tx = optimizer.build(config, config.epochs * self.steps_per_epoch)
-        self.train_step = functools.partial(
-            train_step.train_step,
-            model=model,
-            optimizer=tx,
-            dropout_key=random_streams.stream_key(config.seed, random_streams.DROPOUT),
-            branch_loss=config.branch_loss,
-        )
+        self.learner = Learner(config, config.epochs * self.steps_per_epoch)
         self.eval_step = device_mapping.jit_eval_step(
-            functools.partial(eval_steps.eval_step, model=model)
+            functools.partial(eval_steps.eval_step, model=self.learner.model)
         )
         self._config = config
-        self._mapped = device_mapping.pmap_train_step(self.train_step)
-        self._create_state = functools.partial(TrainState.create, model, tx)
-        self._init_key = random_streams.init_key(config.seed)
-        self.like = device_mapping.abstract_replicated(self._create_state, self._init_key)
-        self._ahead: list[concurrent.futures.Future] = []
+        self._mapped = device_mapping.pmap_train_step(self.learner.train_step)
+        self._ahead: list[concurrent.futures.Future[None]] = []
 
     def compile_ahead(self) -> None:
         """Begins to compile, in threads, what a new run needs up to its first step.
@@ -83,7 +70,7 @@ class Programs:
         if jax.process_count() > 1:
             return
         threads = concurrent.futures.ThreadPoolExecutor(2, "compiler")
-        self._ahead = [threads.submit(self._compile_initial_state)]
+        self._ahead = [threads.submit(self.learner.compile_initial_state)]
         if self._config.data.mode != "resident":
             self._ahead.append(threads.submit(self._compile_first_step))
         threads.shutdown(wait=False)
@@ -93,22 +80,19 @@ class Programs:
         # Errors are not asked for: what could not be compiled ahead fails again where it is used.
         concurrent.futures.wait(self._ahead)
 
-    def initial_state(self, given: Mapping[tuple[str, ...], np.ndarray]) -> TrainState:
+    def initial_state(self, given: Mapping[ParamPath, np.ndarray] | None = None) -> TrainState:
         """Returns the state at step 0; parameters in `given`, by their path, start from there."""
         concurrent.futures.wait(self._ahead[:1])
-        # Without `given`, it is what `like` was traced of and `compile_ahead` compiled.
-        args = (self._init_key, given) if given else (self._init_key,)
-        return device_mapping.jit_replicated(self._create_state, *args)
+        return self.learner.initial_state(given)
 
-    def mapped_train_step(self, state: Any, batch: Mapping[str, np.ndarray], vote: int = 0):
+    def mapped_train_step(
+        self, state: TrainState, batch: Mapping[str, np.ndarray], vote: int = 0
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
         """Starts a step on all devices: see `device_mapping.MappedStep`."""
         self.wait()
         return self._mapped(state, batch, vote)
 
-    def _compile_initial_state(self) -> None:
-        device_mapping.replicated(self._create_state).lower(self._init_key).compile()
-
     def _compile_first_step(self) -> None:
         length = int(epoch_plan(self._config, self._num_tokens, 0).lengths[0])
         batch = functools.partial(fusion.example_batch, self._config.batch_size, length)
-        self._mapped.compile(self.like, jax.eval_shape(batch))
+        self._mapped.compile(self.learner.state_shapes, jax.eval_shape(batch))

@@ -55,7 +55,7 @@ def open_feed(config: Config, source: MovieSource, programs: Programs) -> Feed:
     return ResidentFeed(
         source.read_arrays(),
         source.num_tokens,
-        programs.train_step,
+        programs.learner.train_step,
         batch_size=config.batch_size,
         bucket_lengths=config.data.bucket_lengths,
         steps_per_dispatch=config.steps_per_dispatch,

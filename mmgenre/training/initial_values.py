@@ -16,7 +16,7 @@ from mmgenre.dataset.prepared import PreparedDataset
 from mmgenre.dataset.read_split import read_split
 from mmgenre.errors import UserError
 from mmgenre.inputs.tokenizer import OverviewTokenizer
-from mmgenre.models import ngram_logits
+from mmgenre.models import fusion, ngram_logits
 from mmgenre.training import cooccurrence
 
 _log = logging.getLogger(__name__)
@@ -25,22 +25,22 @@ _EMBEDDING_SCALE = 0.1
 """Root mean square of the word vectors: what random embeddings of such models have."""
 
 
-def from_data(config: Config, dataset: PreparedDataset) -> dict[tuple[str, ...], np.ndarray]:
-    """Returns parameters by their path in the tree, <float32>, for `TrainState.create`.
+def from_data(config: Config, dataset: PreparedDataset) -> dict[fusion.ParamPath, np.ndarray]:
+    """Returns parameters by their path in the tree, <float32>, for `Learner.initial_state`.
 
     Raises:
       UserError: the file of word vectors cannot be read or does not fit the model.
     """
-    given: dict[tuple[str, ...], np.ndarray] = {}
+    given: dict[fusion.ParamPath, np.ndarray] = {}
     model = config.model
     if model.fusion == "sum":
-        given["head", "bias"] = genre_log_odds(dataset)
+        given[fusion.HEAD_BIAS] = genre_log_odds(dataset)
     if model.ngram_buckets or (model.use_overview and model.word_vectors == cooccurrence.NAME):
         length = config.data.max_tokens
         tokens = read_split(dataset, schema.TRAIN, schema.TOKENS, max_tokens=length)[schema.TOKENS]
         lengths = np.minimum(dataset.index(schema.TRAIN).num_tokens, length)
     if model.ngram_buckets:
-        given["ngram_logits", "idf"] = ngram_logits.inverse_document_frequency(
+        given[fusion.NGRAM_IDF] = ngram_logits.inverse_document_frequency(
             tokens, lengths, model.vocabulary_size, model.ngram_buckets
         )
     if model.word_vectors and model.use_overview:
@@ -54,7 +54,7 @@ def from_data(config: Config, dataset: PreparedDataset) -> dict[tuple[str, ...],
             vectors = read_word_vectors(model.word_vectors, words, model.embedding_size)
         _log.info("word vectors (%s): %d words have one", model.word_vectors, len(vectors))
         if vectors:
-            given["overview_lstm", "embedding", "embedding"] = embedding_of(
+            given[fusion.EMBEDDING] = embedding_of(
                 vectors, model.vocabulary_size, model.embedding_size, config.seed
             )
     return given

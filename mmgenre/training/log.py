@@ -1,10 +1,9 @@
 """The rows of training metrics: what is summed over steps, and when it is written."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 from clu.metric_writers.interface import MetricWriter
 
@@ -38,14 +37,25 @@ class TrainingLog:
         self,
         config: Config,
         writer: MetricWriter,
+        learning_rate: Callable[[int], float],
         *,
         last_step: int,
         partial: Mapping[str, Any] | None = None,
     ):
-        """Starts an epoch that ends with `last_step`, or goes on with what `partial` returned."""
+        """Starts an epoch.
+
+        Args:
+          config: of the experiment.
+          writer: gets the rows.
+          learning_rate: of a step, by its number.
+          last_step: the last of the epoch.
+          partial: what `partial` returned where the run was interrupted in this epoch.
+        """
         self._config = config
         self._writer = writer
+        self._learning_rate = learning_rate
         self._last_step = last_step
+        self._sums: dict[str, float] = {}
         self._reset()
         if partial:
             self._sums = dict(partial["sums"])
@@ -63,8 +73,8 @@ class TrainingLog:
                 return
             yield batch
 
-    def add(self, step: int, sums: Mapping[str, jax.Array]) -> None:
-        """Adds the sums of the step that ended as number `step`; waits for that step.
+    def add(self, step: int, sums: Mapping[str, np.ndarray]) -> None:
+        """Adds the sums of the step that ended as number `step`.
 
         Raises:
           NonFiniteLoss: its loss or gradient is not finite; the state after it is of no use.
@@ -93,13 +103,13 @@ class TrainingLog:
         timed_steps = self._steps - self._untimed_steps
         scalars = losses.summarize_counts(self._sums)
         scalars["grad_norm"] = self._grad_norm / self._steps
-        scalars["learning_rate"] = self._config.learning_rate
+        scalars["learning_rate"] = self._learning_rate(step)
         scalars["movies_per_second"] = timed_steps * self._config.batch_size / seconds
         scalars["input_wait_share"] = self._waited / seconds
         self._writer.write_scalars(step, {f"train/{k}": v for k, v in scalars.items()})
         self._reset()
 
     def _reset(self) -> None:
-        self._sums: dict[str, float] = {}
+        self._sums = {}
         self._steps, self._untimed_steps, self._grad_norm, self._waited = 0, 0, 0.0, 0.0
         self._start = time.perf_counter()

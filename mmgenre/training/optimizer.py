@@ -1,13 +1,24 @@
 """The optimizer of an experiment."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Container, Mapping
 from typing import Any, Final
 
 import jax
+import numpy as np
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from mmgenre.config import Config
+from mmgenre.models import fusion
+
+_REST: Final = "rest"
+_KINDS: Final[Mapping[fusion.ParamPath, str]] = {
+    fusion.EMBEDDING: "embedding",
+    fusion.NGRAM_TABLE: "ngrams",
+    fusion.NGRAM_IDF: "ngrams",  # Constant: its gradient is zero.
+}
+"""Parameters that have an optimizer of their own. Its name is part of a checkpoint's tree."""
 
 _WARM_UP: Final = 0.05  # Of all steps.
 _LAST: Final = 0.02  # Of the highest learning rate, at the last step.
@@ -28,19 +39,27 @@ def build(config: Config, num_steps: int = 1) -> optax.GradientTransformation:
       num_steps: of the whole training, for the schedule of the learning rate; its value does not
         change the structure of the state.
     """
-    kinds = {"rest": _adam(config, 1.0, num_steps)}
+    kinds = {_REST: _adam(config, 1.0, num_steps)}
     if config.embedding_learning_rate != 1:
         kinds["embedding"] = _adam(config, config.embedding_learning_rate, num_steps)
     if config.model.ngram_buckets:
         kinds["ngrams"] = optax.sgd(
             _schedule(config, config.ngram_learning_rate, num_steps), momentum=_MOMENTUM
         )
-    adam = kinds["rest"]
+    adam = kinds[_REST]
     if len(kinds) > 1:
-        adam = optax.multi_transform(kinds, functools.partial(_kinds, kinds))
+        adam = optax.multi_transform(kinds, functools.partial(_labels, kinds))
     if not config.clip_norm:
         return adam
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)
+
+
+def learning_rates(config: Config, num_steps: int) -> np.ndarray:
+    """Returns the learning rate of each step <float>[num_steps], before any factor."""
+    schedule = _schedule(config, config.learning_rate, num_steps)
+    if not callable(schedule):
+        return np.full(num_steps, schedule)
+    return np.asarray(jax.jit(jax.vmap(schedule))(np.arange(num_steps)))
 
 
 def _adam(config: Config, share: float, num_steps: int) -> optax.GradientTransformation:
@@ -63,12 +82,7 @@ def _is_matrix(params: Any) -> Any:
     return jax.tree.map(lambda x: x.ndim > 1, params)
 
 
-def _kinds(kinds: Iterable[str], params: Any) -> Any:
-    """Labels each parameter with its kind, those of a kind that is not there with "rest"."""
-
-    def kind(path: tuple[Any, ...], _: Any) -> str:
-        names = [key.key for key in path]
-        found = "ngrams" if names[0] == "ngram_logits" else names[-1]
-        return found if found in kinds else "rest"
-
-    return jax.tree_util.tree_map_with_path(kind, params)
+def _labels(kinds: Container[str], params: Any) -> Any:
+    """Returns the kind of each parameter of a tree; those without an optimizer are of the rest."""
+    labels = {path: _KINDS.get(path, _REST) for path in flatten_dict(params)}
+    return unflatten_dict({path: kind if kind in kinds else _REST for path, kind in labels.items()})

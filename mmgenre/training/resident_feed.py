@@ -20,7 +20,7 @@ import numpy as np
 from mmgenre import schema
 from mmgenre.dataset.batch_plan import BatchPlan
 from mmgenre.distributed import device_mapping
-from mmgenre.distributed.device_mapping import AXIS
+from mmgenre.distributed.device_mapping import AXIS, split_over_local_devices
 from mmgenre.errors import UserError
 from mmgenre.models.fusion import Batch
 from mmgenre.training.dispatch import Dispatch
@@ -59,11 +59,13 @@ class ResidentFeed:
         arrays = {**arrays, NUM_TOKENS: num_tokens.astype(np.int32)}
         num_bytes = sum(array.nbytes for array in arrays.values())
         require_space(num_bytes, len(num_tokens), free_bytes())
-        self._data = device_mapping.replicate(arrays)
+        self._data = device_mapping.put_replicated(arrays)
         self._bucket_lengths = bucket_lengths
         self._steps_per_dispatch = steps_per_dispatch
         self._rows = device_mapping.local_rows(batch_size)
-        self._row_numbers = _split(np.arange(batch_size, dtype=np.int32)[self._rows])
+        self._row_numbers = split_over_local_devices(
+            np.arange(batch_size, dtype=np.int32)[self._rows]
+        )
         self._steps = _pmap_steps(train_step, bucket_lengths)
 
     def dispatches(self, plan: BatchPlan, start: int, ends: Iterable[int]) -> Iterator[Dispatch]:
@@ -76,7 +78,7 @@ class ResidentFeed:
             bucket = np.zeros(self._steps_per_dispatch, np.int32)
             movies[: end - start] = rows[start:end]
             bucket[: end - start] = buckets[start:end]
-            yield Dispatch(end - start, (_split(movies.T).swapaxes(1, 2), bucket))
+            yield Dispatch(end - start, (split_over_local_devices(movies.T).swapaxes(1, 2), bucket))
             start = end
 
     def has_run(self, dispatch: Dispatch) -> bool:
@@ -148,11 +150,6 @@ def _pmap_steps(train_step: TrainStep, bucket_lengths: tuple[int, ...]) -> Calla
         out_axes=(None, None),
         donate_argnums=0,
     )
-
-
-def _split(rows: np.ndarray) -> np.ndarray:
-    """Splits this process' rows [rows, ...] into [local devices, rows a device, ...]."""
-    return device_mapping.split_over_local_devices({"": rows})[""]
 
 
 def free_bytes() -> dict[str, int]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from mmgenre.models.fusion import FusionModel, init_params
+from mmgenre.models.fusion import FusionModel, ParamPath, init_params
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -29,11 +29,7 @@ class TrainState(flax.struct.PyTreeNode):
 
     @classmethod
     def create(
-        cls,
-        model: FusionModel,
-        optimizer: optax.GradientTransformation,
-        key: jax.Array,
-        given: Mapping[tuple[str, ...], jax.Array] | None = None,
+        cls, model: FusionModel, optimizer: optax.GradientTransformation, key: jax.Array
     ) -> Self:
         """Returns the state at step 0, with parameters drawn from `key`.
 
@@ -41,18 +37,29 @@ class TrainState(flax.struct.PyTreeNode):
           model: whose parameters they are.
           optimizer: whose state they get.
           key: a PRNG key.
-          given: parameters by their path that start from these values instead.
         """
         params = init_params(model, key)
-        if given:
-            drawn = flatten_dict(params)
-            assert given.keys() <= drawn.keys()
-            params = unflatten_dict(drawn | dict(given))
         return cls(step=jnp.zeros((), jnp.int32), params=params, opt_state=optimizer.init(params))
 
     def as_dict(self) -> dict[str, Any]:
         """The parts by their names, as a checkpoint holds them."""
         return {"step": self.step, "params": self.params, "opt_state": self.opt_state}
+
+    def with_params(self, given: Mapping[ParamPath, jax.Array]) -> Self:
+        """Returns the state with other values for some parameters.
+
+        Args:
+          given: arrays by the parameter's path, of the shape and dtype of what is there.
+
+        Raises:
+          ValueError: there is no such parameter, or it is another array.
+        """
+        params = flatten_dict(self.params)
+        for path, value in given.items():
+            there = params.get(path)
+            if there is None or (there.shape, there.dtype) != (value.shape, value.dtype):
+                raise ValueError(f"{path} cannot be {value.shape} {value.dtype}: {there}")
+        return self.replace(params=unflatten_dict({**params, **given}))
 
     def apply_gradients(self, grads: Any, optimizer: optax.GradientTransformation) -> Self:
         """Returns the state after one step of the optimizer."""

@@ -89,7 +89,7 @@ class Trainer:
 
     def train(self) -> None:
         """Trains until the epochs are done or validation has stopped improving."""
-        like = self._programs.like
+        like = self._programs.learner.state_shapes
         cluster.on_first_process(lambda: set_damaged_aside(self.run.checkpoints, like.as_dict()))
         with RunCheckpoints(self.run.checkpoints) as checkpoints:
             state, partial = self._restore_or_create(checkpoints, like)
@@ -131,7 +131,13 @@ class Trainer:
         first_step = epoch * self.steps_per_epoch
         last_step = first_step + self.steps_per_epoch
         start = int(state.step) - first_step  # Not 0 where a run was interrupted in an epoch.
-        log = TrainingLog(config, writer, last_step=last_step, partial=partial)
+        log = TrainingLog(
+            config,
+            writer,
+            self._programs.learner.learning_rate,
+            last_step=last_step,
+            partial=partial,
+        )
         with self._progress_bar(epoch, start) as bar:
 
             def done(step: int, sums: dict[str, np.ndarray]) -> None:
@@ -178,18 +184,19 @@ class Trainer:
           error: the step, its loss and its gradient.
           movies: <int>[batch], the record numbers of its batch.
         """
+        rate = self._programs.learner.learning_rate(error.step)
         if jax.process_index() == 0:
             ids = read_split(self._dataset, schema.TRAIN, schema.ID, movies=movies)[schema.ID]
             record = {
                 "step": error.step,
                 "loss": str(error.loss),
                 "gradient_norm": str(error.grad_norm),
-                "learning_rate": self.config.learning_rate,
+                "learning_rate": rate,
                 "movie_ids": ids.tolist(),
             }
             write_json(self.run.non_finite_file, record)
         return RunError(
-            f"the loss is not finite ({error}, learning rate {self.config.learning_rate}); "
+            f"the loss is not finite ({error}, learning rate {rate:g}); "
             f"{self.run.non_finite_file} lists the movies of its batch, the checkpoints before it "
             "are untouched. Look at the movies, lower config.learning_rate, or set "
             "config.clip_norm, with another --workdir"
@@ -200,7 +207,7 @@ class Trainer:
         start = time.perf_counter()
         predictions = predict_split(
             self._programs.eval_step,
-            device_mapping.as_global(state.params),
+            device_mapping.globalize_pmap_output(state.params),
             self.validation_source,
             self.config,
         )

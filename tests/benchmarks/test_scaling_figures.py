@@ -1,35 +1,23 @@
 """docs/scaling.md says what the code does: the bytes that a step all-reduces."""
 
-import functools
-
 import jax
 import numpy as np
 import pytest
 
 from benchmarks.scaling import load_config
-from mmgenre.dataset import random_streams
 from mmgenre.distributed import device_mapping
-from mmgenre.models import fusion
 from mmgenre.models.fusion import example_batch
-from mmgenre.training import optimizer, train_step
-from mmgenre.training.state import TrainState
+from mmgenre.training.learner import Learner
 from tests.commands import ROOT
 
 
 @pytest.mark.parametrize("name", ["model0", "model1", "model2"])
 def test_bytes_of_a_step(name):
     config = load_config(str(ROOT / "configs" / f"{name}.py"))
-    model, tx = fusion.build(config.model), optimizer.build(config)
-    create = functools.partial(TrainState.create, model, tx)
-    state = jax.eval_shape(create, random_streams.init_key(0))
-    step = functools.partial(
-        train_step.train_step,
-        model=model,
-        optimizer=tx,
-        dropout_key=jax.random.key(0),
-        branch_loss=config.branch_loss,
-    )
-    jaxpr = jax.make_jaxpr(step, axis_env=[(device_mapping.AXIS, 2)])(state, example_batch(2, 8))
+    learner = Learner(config, num_steps=1)
+    state = jax.eval_shape(learner.create_state, learner.init_key)
+    trace = jax.make_jaxpr(learner.train_step, axis_env=[(device_mapping.AXIS, 2)])
+    jaxpr = trace(state, example_batch(2, 8))
     parameters = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(state.params))
     reduced = sum(
         4 * int(np.prod(variable.aval.shape))

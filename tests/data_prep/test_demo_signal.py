@@ -9,15 +9,12 @@ from data_prep.demo.corpus import write_demo_corpus
 from data_prep.prepare import PrepareConfig, prepare
 from mmgenre import schema
 from mmgenre.config import Config, DataConfig, ModelConfig
-from mmgenre.dataset import random_streams
 from mmgenre.dataset.batch_plan import plan_training_epoch
 from mmgenre.dataset.pipeline import MovieSource
 from mmgenre.distributed import device_mapping
 from mmgenre.evaluation import eval_steps, metrics
 from mmgenre.evaluation.predict_split import predict_split
-from mmgenre.models import fusion
-from mmgenre.training import optimizer, train_step
-from mmgenre.training.state import TrainState
+from mmgenre.training.learner import Learner
 
 EPOCHS = 30
 MARGIN = 0.05
@@ -56,14 +53,10 @@ def mean_average_precision(dataset, **branches: bool) -> float:
             **branches,
         ),
     )
-    model, tx = fusion.build(config.model), optimizer.build(config)
     source = MovieSource(dataset, schema.TRAIN, config.data)
-    create = functools.partial(TrainState.create, model, tx)
-    state = device_mapping.jit_replicated(create, random_streams.init_key(0))
-    dropout_key = random_streams.stream_key(0, random_streams.DROPOUT)
-    step = device_mapping.pmap_train_step(
-        functools.partial(train_step.train_step, model=model, optimizer=tx, dropout_key=dropout_key)
-    )
+    learner = Learner(config, EPOCHS * (len(source.num_tokens) // config.batch_size))
+    state = learner.initial_state()
+    step = device_mapping.pmap_train_step(learner.train_step)
     for epoch in range(EPOCHS):
         plan = plan_training_epoch(
             source.num_tokens,
@@ -75,7 +68,9 @@ def mean_average_precision(dataset, **branches: bool) -> float:
         for batch in source.batches(plan):
             state, sums = step(state, batch)
             jax.block_until_ready(sums)  # Simulated devices wait for each other: no queue of steps.
-    eval_step = device_mapping.jit_eval_step(functools.partial(eval_steps.eval_step, model=model))
+    eval_step = device_mapping.jit_eval_step(
+        functools.partial(eval_steps.eval_step, model=learner.model)
+    )
     test = MovieSource(dataset, schema.TEST, config.data)
     predictions = predict_split(eval_step, state.params, test, config)
     report = metrics.evaluate_probabilities(predictions.labels, metrics.sigmoid(predictions.logits))

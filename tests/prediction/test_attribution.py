@@ -7,8 +7,10 @@ import pytest
 
 from mmgenre import schema
 from mmgenre.evaluation import poster_share
+from mmgenre.models import fusion
 from mmgenre.prediction import attribution, explanation
 from mmgenre.prediction.predictor import GenrePredictor, load_poster
+from tests.small_model2 import LENGTHS, TOKENS, batch_of, random_params, small_model
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,15 @@ def test_attributions_are_complete(missing, predictor, demo_corpus):
         assert (genre.poster_share is None) == (missing is not None)
         logit = parts.logit / predictor.rule.temperatures[parts.genre]
         assert genre.probability == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
+
+
+def test_attributions_of_words_hold_their_pairs_too():
+    model = fusion.build(small_model())
+    params, batch = random_params(model), batch_of(TOKENS[1:2], LENGTHS[1:2])
+    (found,) = attribution.attribute(model, params, batch, [4], num_tokens=7)
+    logits = model.apply({"params": params}, batch, deterministic=True)
+    assert found.logit == pytest.approx(float(logits[0, 4]), abs=1e-4)
+    assert found.complete
 
 
 def test_a_page_escapes_what_it_shows(predictor):

@@ -1,52 +1,76 @@
-"""What a GPU would be given as a training step, lowered for CUDA without one."""
+"""The training step of a GPU, lowered for CUDA without one: nothing serial, nothing too precise."""
 
-import functools
+import dataclasses
 import re
 
 import jax
 import numpy as np
+import pytest
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
+from mmgenre import schema
 from mmgenre.config import Config, ModelConfig
-from mmgenre.dataset import random_streams
 from mmgenre.distributed import device_mapping
 from mmgenre.models import fusion
-from mmgenre.training import optimizer, train_step
-from mmgenre.training.state import TrainState
+from mmgenre.training.learner import Learner
 
 TRITON = "__gpu$xla.gpu.triton"
+LOOP = "stablehlo.while"
 
 
-def test_a_step_in_bfloat16_with_pallas_has_nothing_serial_in_it(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    config = Config(model=ModelConfig(compute_dtype="bfloat16", lstm_kernel="pallas"))
-    model, tx = fusion.build(config.model), optimizer.build(config)
-    create = functools.partial(TrainState.create, model, tx)
-    state = jax.eval_shape(create, random_streams.init_key(0))
-    batch = jax.eval_shape(functools.partial(fusion.example_batch, 256, 64))
-    step = functools.partial(
-        train_step.train_step,
-        model=model,
-        optimizer=tx,
-        dropout_key=random_streams.stream_key(0, random_streams.DROPOUT),
-    )
+def lowered(model: ModelConfig) -> str:
+    """The step of one device as StableHLO."""
+    learner = Learner(Config(model=model), num_steps=1)
+    state = jax.eval_shape(learner.create_state, learner.init_key)
+    batch = jax.eval_shape(lambda: fusion.example_batch(256, 64))
     mesh = Mesh(np.asarray(jax.devices()[:1]), (device_mapping.AXIS,))
-    mapped = jax.shard_map(
-        step, mesh=mesh, in_specs=(P(), P(device_mapping.AXIS)), out_specs=P(), check_vma=False
+    step = jax.shard_map(
+        learner.train_step,
+        mesh=mesh,
+        in_specs=(P(), P(device_mapping.AXIS)),
+        out_specs=P(),
+        check_vma=False,
     )
     exported = jax.export.export(
-        jax.jit(mapped),
+        jax.jit(step),
         platforms=["cuda"],
         disabled_checks=[jax.export.DisabledSafetyCheck.custom_call(TRITON)],
-    )(state, batch)
-    module = exported.mlir_module()
-    assert module.count(TRITON) == 4  # Two layers, forward and backward.
-    assert "stablehlo.while" not in module
-    assert "select_and_scatter" not in module  # XLA's gradient of max pooling.
-    operands = r"stablehlo\.{}.*: \(tensor<[^>]*x(\w+)>, tensor<[^>]*x(\w+)>\)"
-    convolutions = re.findall(operands.format("convolution"), module)
-    assert convolutions == [("bf16", "bf16")] * 11  # Four; each twice backward, but the first.
-    products = re.findall(operands.format("dot_general"), module)
-    assert products.count(("f32", "f32")) == 3  # The logits and their gradients.
-    assert set(products) == {("bf16", "bf16"), ("f32", "f32")}
+    )
+    return exported(state, batch).mlir_module()
+
+
+def operands(module: str, operation: str) -> list[tuple[str, str]]:
+    """The types of both operands of each such operation, such as "256x512xbf16"."""
+    return re.findall(rf"stablehlo\.{operation}\b.*: \(tensor<(\S+)>, tensor<(\S+)>\)", module)
+
+
+@pytest.fixture(scope="module")
+def modules() -> dict[str, str]:
+    """Of each LSTM kernel."""
+    model = ModelConfig(compute_dtype="bfloat16")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "default_backend", lambda: "gpu")
+        return {
+            kernel: lowered(dataclasses.replace(model, lstm_kernel=kernel))
+            for kernel in ("scan", "pallas")
+        }
+
+
+def test_a_sequence_is_one_launch_with_pallas(modules):
+    assert LOOP in modules["scan"] and TRITON not in modules["scan"]
+    assert LOOP not in modules["pallas"] and TRITON in modules["pallas"]
+
+
+def test_the_gradient_of_pooling_is_not_the_slow_one_of_xla(modules):
+    assert "select_and_scatter" not in modules["pallas"]
+
+
+def test_all_products_but_those_of_the_logits_are_of_bfloat16(modules):
+    convolutions = operands(modules["pallas"], "convolution")
+    products = operands(modules["pallas"], "dot_general")
+    assert convolutions and products
+    for types in (*convolutions, *products):
+        if not all(type_.endswith("xbf16") for type_ in types):
+            assert all(type_.endswith("xf32") for type_ in types), types
+            assert any(str(schema.NUM_GENRES) in type_.split("x") for type_ in types), types

@@ -17,7 +17,7 @@ from mmgenre.dataset.read_split import read_split
 from mmgenre.distributed import device_mapping
 from mmgenre.errors import Interrupted, RunError, UserError
 from mmgenre.runs.directory import RunDirectory
-from mmgenre.training import compiled_programs, trainer
+from mmgenre.training import optimizer, trainer
 from mmgenre.training.dispatch import dispatch_ends
 from mmgenre.training.resident_feed import NUM_TOKENS, free_bytes, gather_batch, require_space
 from tests.scale_helpers import checkpoint_steps, copy_without_newest, ended, finish, rows
@@ -142,8 +142,10 @@ def test_a_loss_that_is_not_finite_is_found_at_its_step(
     def optimizer_of(config: Config, num_steps: int) -> optax.GradientTransformation:
         return optax.scale_by_schedule(lambda count: jnp.where(count == 6, jnp.nan, -1e-3))
 
-    monkeypatch.setattr(compiled_programs.optimizer, "build", optimizer_of)
-    config = dataclasses.replace(resident(config, 4), checkpoint_every_steps=6)
+    monkeypatch.setattr(optimizer, "build", optimizer_of)
+    config = dataclasses.replace(
+        resident(config, 4), checkpoint_every_steps=6, learning_rate_schedule="cosine"
+    )
     with pytest.raises(RunError, match=r"the loss is not finite.* at step 8"):
         run_trainer(config, tiny_dataset, tmp_path)
     run = RunDirectory.open(tmp_path)
@@ -155,7 +157,10 @@ def test_a_loss_that_is_not_finite_is_found_at_its_step(
     assert record["step"] == 8
     ids = read_split(tiny_dataset, schema.TRAIN, schema.ID)[schema.ID]
     assert record["movie_ids"] == ids[plan.movies[7]].tolist()
-    assert [row["step"] for row in rows(tmp_path)] == [5]
+    (row,) = rows(tmp_path)
+    rates = optimizer.learning_rates(config, len(plan))
+    assert (row["step"], row["train/learning_rate"]) == (5, rates[4])
+    assert record["learning_rate"] == rates[7] != config.learning_rate
     assert checkpoint_steps(tmp_path) == [6]
 
 
@@ -163,7 +168,7 @@ def test_gathered_batches_are_those_of_the_stream(tiny_dataset):
     data = DataConfig(max_tokens=48, bucket_lengths=BUCKETS)
     source = MovieSource(tiny_dataset, schema.TRAIN, data)
     arrays = {**source.read_arrays(), NUM_TOKENS: source.num_tokens}
-    resident = device_mapping.replicate(arrays)
+    resident = device_mapping.put_replicated(arrays)
     assert all(len(array.sharding.device_set) == 4 for array in resident.values())
     plan = plan_training_epoch(
         source.num_tokens, batch_size=8, bucket_lengths=BUCKETS, seed=0, epoch=0
