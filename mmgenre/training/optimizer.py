@@ -25,7 +25,7 @@ _LAST: Final = 0.02  # Of the highest learning rate, at the last step.
 _MOMENTUM: Final = 0.9
 
 
-def build(config: Config, num_steps: int = 1) -> optax.GradientTransformation:
+def build(config: Config, num_steps: int) -> optax.GradientTransformation:
     """Returns Adam (Kingma and Ba, 2015), or AdamW (Loshchilov and Hutter, 2019) on matrices.
 
     The logits of words and pairs get gradient descent with momentum instead: Adam gives the rarest

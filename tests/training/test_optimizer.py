@@ -24,7 +24,7 @@ def test_words_get_plain_descent_and_the_rest_adam():
         "ngram_logits": {"table": jnp.ones((2, 2))},
         "head": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)},
     }
-    tx = optimizer.build(config)
+    tx = optimizer.build(config, num_steps=1)
     grads = jax.tree.map(lambda x: 1e-3 * x, params)
     updates, _ = tx.update(grads, tx.init(params), params)
     after = optax.apply_updates(params, updates)
