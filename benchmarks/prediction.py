@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from mmgenre.errors import run_command
 from mmgenre.machine import logs
+from mmgenre.machine.command_line import run_command
 
 _OVERVIEW = (
     "A boy finds a map in the attic of his late grandfather, a sailor who never spoke of the sea. "

@@ -3,16 +3,15 @@
 python -m data_prep.demo_corpus --out demo
 """
 
-import argparse
 from collections.abc import Sequence
 
 from data_prep.demo.corpus import NUM_MOVIES, write_demo_corpus
-from mmgenre.errors import run_command
+from mmgenre.machine.command_line import ArgumentParser, run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m data_prep.demo_corpus", description="Writes the generated demo corpus."
     )
     parser.add_argument("--out", required=True, help="folder to write; must not exist")
@@ -32,4 +31,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, kept="no file is half written")

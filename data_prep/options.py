@@ -1,6 +1,5 @@
 """What to prepare, and how: the config, and the command line that makes one."""
 
-import argparse
 import dataclasses
 from typing import Any, Final
 
@@ -8,6 +7,7 @@ from etils import epath
 
 from mmgenre import schema
 from mmgenre.errors import UserError
+from mmgenre.machine.command_line import ArgumentParser
 
 REQUIREMENTS: Final = ("overview", "poster", "both", "any")
 WIDTHS: Final = ("w92", "w154", "w185", "w342", "w500", "w780", "original")
@@ -130,8 +130,8 @@ def parse_args(arguments: list[str] | None = None) -> PrepareConfig:
     return PrepareConfig(**values)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
         prog="python -m data_prep.prepare",
         allow_abbrev=False,
         description="Prepares a data set from movies_metadata.csv and posters. Safe to kill and to "

@@ -5,7 +5,6 @@ inputs have not changed, so the command may be killed and run again at any momen
 """
 
 import dataclasses
-import os
 from typing import TYPE_CHECKING, Any
 
 from etils import epath
@@ -13,7 +12,8 @@ from etils import epath
 from data_prep.options import PrepareConfig, check, parse_args
 from data_prep.workspace.progress import Progress
 from mmgenre.dataset.prepared import TOKENIZER_FILE, PreparedDataset, open_dataset
-from mmgenre.errors import UserError, run_command
+from mmgenre.errors import UserError
+from mmgenre.machine.command_line import run_command
 
 if TYPE_CHECKING:
     from data_prep.workspace import storage
@@ -136,5 +136,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    run_command(main)
+    run_command(main, kept="what the stages have finished is kept")

@@ -6,7 +6,6 @@ and that no movie and no copy of one is in two splits. Exit code 0 when all is w
 for each thing that is not, 2 when the folder is no prepared data set.
 """
 
-import argparse
 import collections
 import hashlib
 from collections.abc import Iterator
@@ -22,7 +21,8 @@ from data_prep.workspace.progress import Progress
 from mmgenre import schema
 from mmgenre.dataset import prepared
 from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset
-from mmgenre.errors import UserError, run_command
+from mmgenre.errors import UserError
+from mmgenre.machine.command_line import ArgumentParser, run_command
 from mmgenre.machine.json_files import read_json
 
 _MAX_LINES: Final = 50
@@ -175,7 +175,7 @@ def summary(path: epath.PathLike) -> str:
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m data_prep.verify", description="Checks every record of a prepared data set."
     )
     parser.add_argument("path", help="folder of the data set")

@@ -12,13 +12,14 @@ import argparse
 from etils import epath
 
 from mmgenre import schema
-from mmgenre.errors import UserError, run_command
-from mmgenre.machine import files
+from mmgenre.errors import UserError
+from mmgenre.machine import files, logs
+from mmgenre.machine.command_line import ArgumentParser, run_command
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line: `data`, `split` and `out`."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m mmgenre.baselines",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -32,6 +33,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """The command line."""
     args = parse_args()
+    logs.warn_on_stderr()
     from mmgenre.dataset.prepared import open_dataset
     from mmgenre.evaluation import baselines, tables  # scikit-learn: after the options are read.
     from mmgenre.runs.directory import write_json

@@ -7,13 +7,14 @@ Needs the extra `demo`. Listens on this machine alone unless told otherwise.
 
 import argparse
 
-from mmgenre.errors import UserError, run_command
+from mmgenre.errors import UserError
 from mmgenre.machine import logs
+from mmgenre.machine.command_line import ArgumentParser, run_command
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m mmgenre.demo",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

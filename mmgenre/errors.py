@@ -1,15 +1,13 @@
 """How commands fail: one line that says what is wrong, where, and what to do.
 
 Exit codes: 0 done, 2 the user's mistake (`UserError`), 128 + the signal's number after an
-interruption that saved everything (130 for SIGINT, 143 for SIGTERM), 1 anything else.
+interruption (130 for SIGINT, 143 for SIGTERM), 1 anything else.
 """
 
 import errno
 import signal
 import sys
 import traceback
-from collections.abc import Callable
-from typing import NoReturn
 
 
 class UserError(Exception):
@@ -33,21 +31,6 @@ class Interrupted(Exception):
     def __init__(self, signum: int, message: str):
         super().__init__(message)
         self.signum = signum
-
-
-def run_command(command: Callable[[], int | None]) -> NoReturn:
-    """Runs a command-line program and exits: a foreseen error becomes one line on stderr.
-
-    Args:
-      command: does the work; returns the exit code, None for 0.
-    """
-    try:
-        sys.exit(command() or 0)
-    except BrokenPipeError:  # The reader of our output went away (`| head`): nothing to report.
-        sys.stderr.close()
-        sys.exit(0)
-    except Exception as error:
-        sys.exit(report(error))
 
 
 def report(error: Exception) -> int:

@@ -8,13 +8,13 @@ import argparse
 from etils import epath
 
 from mmgenre import schema
-from mmgenre.errors import run_command
-from mmgenre.machine import compilation_cache, cpu, files
+from mmgenre.machine import compilation_cache, cpu, files, logs
+from mmgenre.machine.command_line import ArgumentParser, run_command
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line: `run`, `data`, `split` and `out`."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m mmgenre.evaluate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -29,6 +29,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """The command line."""
     args = parse_args()
+    logs.warn_on_stderr()
     # JAX and TensorFlow take seconds to import: first what needs neither of them.
     from mmgenre.dataset.prepared import open_dataset
     from mmgenre.runs.directory import RunDirectory
@@ -44,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, kept="no file is half written")

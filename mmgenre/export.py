@@ -7,13 +7,14 @@ python -m mmgenre.export --check bundle
 import argparse
 from pathlib import Path
 
-from mmgenre.errors import UserError, run_command
+from mmgenre.errors import UserError
 from mmgenre.machine import logs
+from mmgenre.machine.command_line import ArgumentParser, run_command
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m mmgenre.export",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -39,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, kept="no file is half written")

@@ -14,7 +14,6 @@ import dataclasses
 import gc
 import logging
 import os
-import shlex
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -25,8 +24,9 @@ from ml_collections import config_flags
 
 from mmgenre.config import Config
 from mmgenre.distributed.process_place import Membership
-from mmgenre.errors import UserError, run_command
+from mmgenre.errors import UserError
 from mmgenre.machine import compilation_cache, cpu, signals
+from mmgenre.machine.command_line import run_command
 
 # Heavy imports (JAX, TensorFlow) happen in `run`, after the command line has been checked.
 
@@ -170,7 +170,7 @@ def _write_report(run_directory: "RunDirectory") -> None:
 def main() -> None:
     """The command line."""
     if parsed := parse_command_line(sys.argv):
-        signals.install(shlex.join(["python", "-m", "mmgenre.main", *sys.argv[1:]]))
+        signals.stop_at_once()  # Other processes of a run learn of it by the connection.
         run(*parsed)
 
 

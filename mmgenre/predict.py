@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mmgenre import schema
-from mmgenre.errors import UserError, run_command
+from mmgenre.errors import UserError
 from mmgenre.inputs import overview_text
-from mmgenre.machine import logs
+from mmgenre.machine import logs, signals
+from mmgenre.machine.command_line import ArgumentParser, run_command
 
 if TYPE_CHECKING:
     from mmgenre.prediction.predictor import Prediction
@@ -27,7 +28,7 @@ _MAX_INPUT: Final = 4 * overview_text.MAX_CHARACTERS
 
 def parse_arguments() -> argparse.Namespace:
     """Reads the command line; raises UserError where options do not fit together."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m mmgenre.predict",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -139,6 +140,7 @@ def main() -> None:
     if args.csv is not None:
         from mmgenre.prediction.table import predict_csv
 
+        signals.keep(f"the answers so far are kept in {args.out}.partial")
         predict_csv(args.run, csv_file=args.csv, posters=args.posters, out=args.out)
         return
     overview = read_overview(args)
@@ -158,4 +160,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, kept="no file is half written")

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from mmgenre.machine import compilation_cache
+from mmgenre.machine import banners, compilation_cache
 from tests.commands import CACHE, xla_flags
 
 # Before JAX is imported anywhere: tests of several devices need several, and what one worker or
@@ -12,7 +12,7 @@ from tests.commands import CACHE, xla_flags
 os.environ["XLA_FLAGS"] = xla_flags(4)
 os.environ["XDG_CACHE_HOME"] = str(CACHE)
 compilation_cache.enable()
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+banners.silence()
 
 import pytest
 from etils import epath

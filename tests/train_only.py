@@ -15,8 +15,8 @@ from mmgenre.dataset.prepared import open_dataset
 from mmgenre.distributed import cluster
 from mmgenre.distributed.cluster import Cluster
 from mmgenre.distributed.process_place import Membership
-from mmgenre.errors import run_command
 from mmgenre.machine import signals
+from mmgenre.machine.command_line import run_command
 from mmgenre.runs.directory import RunDirectory
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     config = Config.from_json(fields["config"])
     dataset = open_dataset(config.data.dir)
     places = (fields.get(name) for name in ("coordinator", "num_processes", "process_id"))
-    signals.install("")
+    signals.stop_at_once()
     with Cluster(Membership.detect(*places, {})):
         from mmgenre.training.trainer import Trainer
 

@@ -8,7 +8,9 @@ import os
 from collections.abc import Sequence
 from typing import Any, Final
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Before the import: no banner of the CPU.
+# Before the import, as `banners.silence` for commands: no banner of the processor.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 import tensorflow as tf
 
 from mmgenre import schema

@@ -14,11 +14,20 @@ _FORMAT = logging.Formatter("%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%
 
 def log_to_stderr() -> None:
     """Shows this program's messages of level INFO, and other libraries' warnings."""
+    _show(logging.INFO, absl_logging.INFO)
+
+
+def warn_on_stderr() -> None:
+    """Shows warnings alone, for commands whose output is all that is wanted."""
+    _show(logging.WARNING, absl_logging.WARNING)
+
+
+def _show(level: int, absl_level: int) -> None:
     handler = _ProgressBarHandler()
     handler.setFormatter(_FORMAT)
     handler.addFilter(_is_wanted)
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    absl_logging.set_verbosity(absl_logging.INFO)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    absl_logging.set_verbosity(absl_level)
 
 
 def only_warnings() -> None:
@@ -54,4 +63,6 @@ def _is_wanted(record: logging.LogRecord) -> bool:
         return record.levelno >= logging.ERROR and not record.exc_info
     if record.levelno >= logging.WARNING or record.name.startswith(("mmgenre", "data_prep")):
         return True
-    return record.name == "__main__" or "metric_writers" in record.pathname
+    if "metric_writers" in record.pathname:
+        return " Got " not in str(record.msg)  # Images and tensors, of which it tells the shapes.
+    return record.name == "__main__"

@@ -7,12 +7,12 @@ python -m mmgenre.report --run runs/model0 --run runs/model1
 import argparse
 from pathlib import Path
 
-from mmgenre.errors import run_command
+from mmgenre.machine.command_line import ArgumentParser, run_command
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m mmgenre.report",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -32,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, kept="no file is half written")

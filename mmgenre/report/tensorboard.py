@@ -2,10 +2,8 @@
 
 import dataclasses
 import io
-import os
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Before the import: no banner of the CPU.
 import numpy as np
 from clu import metric_writers
 from PIL import Image

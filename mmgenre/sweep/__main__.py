@@ -21,8 +21,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from mmgenre import main as training
-from mmgenre.errors import UserError, run_command
+from mmgenre.errors import UserError
 from mmgenre.machine import files, logs
+from mmgenre.machine.command_line import ArgumentParser, run_command
 from mmgenre.sweep.grid import parse_grid, points
 from mmgenre.sweep.runner import Plan, run
 
@@ -33,7 +34,7 @@ def parse_command_line(argv: Sequence[str]) -> Plan:
     Raises:
       UserError: anything in it is wrong.
     """
-    parser = _Parser(
+    parser = ArgumentParser(
         prog="python -m mmgenre.sweep",
         usage="%(prog)s --config <file> --grid <setting>=<value>,<value> ... [options]",
         description=__doc__,
@@ -70,13 +71,6 @@ def parse_command_line(argv: Sequence[str]) -> Plan:
         arguments=arguments,
         resume_command=shlex.join(["python", "-m", "mmgenre.sweep", *argv[1:]]),
     )
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as all commands do."""
-
-    def error(self, message: str) -> None:
-        raise UserError(message)
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from mmgenre.machine import signals
+
 OUTPUT: Final = "output.txt"
 """What the point's process printed, in its folder."""
 
@@ -28,6 +30,7 @@ class Signals:
 
     def install(self) -> None:
         """Starts collecting; to be called by the main thread."""
+        signals.let_be()
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, self._receive)
 
@@ -36,14 +39,14 @@ class Signals:
 
 
 def train(
-    arguments: Sequence[str], folder: Path, signals: Signals, on_poll: Callable[[], None]
+    arguments: Sequence[str], folder: Path, collected: Signals, on_poll: Callable[[], None]
 ) -> tuple[int, str]:
     """Runs `python -m mmgenre.main` to its end, and passes signals on to it.
 
     Args:
       arguments: of the command.
       folder: the run directory, made where it is missing; the output is added to a file there.
-      signals: what arrives there while the process runs is sent to it, each signal once.
+      collected: what arrives there while the process runs is sent to it, each signal once.
       on_poll: is called now and then while the process runs.
 
     Returns:
@@ -83,7 +86,7 @@ def train(
             code = process.wait(_POLL_S)
             return code, _reason(code, folder / OUTPUT, before) if code else ""
         except subprocess.TimeoutExpired:
-            for signum in signals.received[sent:]:
+            for signum in collected.received[sent:]:
                 process.send_signal(signum)
                 sent += 1
             on_poll()

@@ -138,7 +138,7 @@ def test_others_that_do_not_come(process_id):
     """As after `cluster.CONNECT_TIMEOUT_S` seconds, here after one."""
     script = (
         "from mmgenre.distributed import cluster; cluster.CONNECT_TIMEOUT_S = 1\n"
-        "from mmgenre.errors import run_command\n"
+        "from mmgenre.machine.command_line import run_command\n"
         "from mmgenre.distributed.process_place import Membership\n"
         f"member = Membership('localhost:{free_port()}', 2, {process_id})\n"
         "run_command(cluster.Cluster(member).__enter__)\n"

@@ -1,0 +1,69 @@
+"""A command: how it reads its options, prints, fails and is interrupted; the same for all of them.
+
+Imports nothing heavy.
+"""
+
+import argparse
+import io
+import os
+import select
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from mmgenre.errors import UserError, report
+from mmgenre.machine import banners, signals
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as all commands do, instead of repeating all options."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError."""
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def run_command(command: Callable[[], int | None], kept: str = "") -> NoReturn:
+    """Runs a command-line program and exits.
+
+    A foreseen error and an interruption are one line on stderr each.
+
+    Args:
+      command: does the work; returns the exit code, None for 0.
+      kept: what is left of the work where a signal ends it; see `signals.keep`.
+    """
+    code = 1
+    try:
+        signals.watch(kept)
+        banners.silence()
+        _replace_what_cannot_be_printed()
+        code = _exit_code(command)
+    except KeyboardInterrupt:
+        pass
+    signals.end_if_stopped()
+    sys.exit(code)
+
+
+def _exit_code(command: Callable[[], int | None]) -> int:
+    try:
+        code = command() or 0
+        sys.stdout.flush()
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Else Python complains when it ends.
+            return 0
+        return report(error)
+    return code
+
+
+def _nobody_reads() -> bool:
+    """Whether the reader of our output went away (`| head`), so that there is nothing to report."""
+    poll = select.poll()
+    poll.register(1, select.POLLOUT)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _replace_what_cannot_be_printed() -> None:
+    """Lets a terminal that has not all characters show "?" for the others."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
