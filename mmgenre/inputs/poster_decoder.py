@@ -13,14 +13,15 @@ import numpy as np
 from PIL import Image
 
 from mmgenre import schema
-from mmgenre.inputs import image_file, image_pixels, limited_decoder, orientation
+from mmgenre.inputs import image_file, image_kinds, image_pixels, limited_decoder, orientation
+from mmgenre.inputs.image_file import ImageFile
 from mmgenre.inputs.image_kinds import MAX_BYTES, MAX_PIXELS, PosterError
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "PosterError", "decode_poster", "squeeze_image"]
 
-_SMALL_PIXELS: Final = 8_000_000
-_SMALL_WORK: Final = 32_000_000
-"""Pixels, and pixels times scans, that take at most half a second and 150 MB."""
+_SMALL: Final = 32_000_000
+"""Most bytes, roughly, and pixels that are gone over, of what is decoded in this process: less than
+half a second."""
 
 
 def decode_poster(data: bytes, *, isolated: bool = False) -> np.ndarray:
@@ -43,8 +44,8 @@ def decode_poster(data: bytes, *, isolated: bool = False) -> np.ndarray:
       UserError: the process with limits cannot be started.
     """
     file = image_file.parse(data)
-    small = file.num_pixels <= _SMALL_PIXELS and file.num_pixels * file.scans <= _SMALL_WORK
-    decode = image_pixels.decode if small and not isolated else limited_decoder.shared.decode
+    isolated = isolated or file.num_pixels * _weight(file) > _SMALL
+    decode = limited_decoder.shared.decode if isolated else image_pixels.decode
     return _as_array(decode(file, schema.POSTER_SIZE))
 
 
@@ -72,6 +73,14 @@ def squeeze_image(image: Image.Image) -> np.ndarray:
     except Exception as error:
         raise image_pixels.damage(error) from error
     return _as_array(pixels.tobytes())
+
+
+def _weight(file: ImageFile) -> int:
+    """What a pixel costs: bytes in memory, or how often it is gone over."""
+    if file.kind != image_kinds.JPEG:
+        return 16  # Four copies of four bytes, where one is made transparent and one RGB.
+    # One that comes in one piece is shrunk while it is read; of others all coefficients are kept.
+    return 1 if file.scans == 1 else max(8, file.scans)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -14,12 +14,13 @@ from typing import Any, Final, Self
 
 import jax
 import numpy as np
+import PIL.Image
 
 from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.inputs import overview_text
-from mmgenre.inputs.poster_decoder import PosterError, decode_poster
+from mmgenre.inputs.poster_decoder import PosterError, decode_poster, squeeze_image
 from mmgenre.inputs.poster_source import read_poster
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 from mmgenre.kernels import plain_kernels
@@ -33,8 +34,9 @@ _BATCH_SIZES: Final = (1, 8, 64)
 _FEW: Final = 8
 """Up to so many movies the plain kernels compile and run faster than those for batches."""
 
-Poster = str | os.PathLike[str] | bytes | np.ndarray
-"""A file's path, a URL, an image file's bytes, or decoded pixels <uint8>[64, 64, 3]."""
+Poster = str | os.PathLike[str] | bytes | PIL.Image.Image | np.ndarray
+"""A file's path, a URL, an image file's bytes, an image that Pillow has opened or made, or decoded
+pixels <uint8>[64, 64, 3]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +119,7 @@ class GenrePredictor:
         """Predicts the genres of movies.
 
         Args:
-          posters: of each movie; None for those without, or instead of the whole list.
+          posters: of each movie, as `Poster` says; None for those without, or instead of the list.
           overviews: of each movie; None or blank for those without, or None instead of the list.
 
         Raises:
@@ -132,7 +134,12 @@ class GenrePredictor:
         overviews = [None] * count if overviews is None else overviews
         if len(posters) != len(overviews):
             raise UserError(f"there are {len(posters)} posters but {len(overviews)} overviews")
-        pixels = [None if poster is None else load_poster(poster) for poster in posters]
+        pixels = [
+            None
+            if poster is None
+            else load_poster(poster, "the poster" if count == 1 else f"poster {number}")
+            for number, poster in enumerate(posters)
+        ]
         tokens = [self.encode(overview) for overview in overviews]
         for number, (poster, words) in enumerate(zip(pixels, tokens, strict=True)):
             if poster is None and not len(words):
@@ -225,16 +232,34 @@ def _predict_step(params: Any, batch: fusion.Batch, *, model: fusion.FusionModel
         return predict_step.predict_step(params, batch, model=model)
 
 
-def load_poster(poster: Poster) -> np.ndarray:
-    """Returns a poster's pixels <uint8>[64, 64, 3]; raises UserError with its name in it."""
+def load_poster(poster: Poster, name: str = "the poster") -> np.ndarray:
+    """Returns a poster's pixels <uint8>[64, 64, 3].
+
+    Args:
+      poster: as `Poster` says.
+      name: of one that has neither a path nor an address, for errors.
+
+    Raises:
+      UserError: it cannot be read or decoded, or is nothing of these.
+    """
     if isinstance(poster, np.ndarray):
         if poster.shape != schema.POSTER_SHAPE or poster.dtype != np.uint8:
-            raise UserError(f"a decoded poster is uint8 {schema.POSTER_SHAPE}, not {poster.shape}")
+            raise UserError(
+                f"{name} is {poster.dtype} {poster.shape}; decoded pixels are uint8 "
+                f"{schema.POSTER_SHAPE}; give others as PIL.Image.fromarray(...)"
+            )
         return poster
-    if isinstance(poster, bytes):
-        return decode_poster(poster)
-    data = read_poster(poster)
     try:
-        return decode_poster(data)
+        if isinstance(poster, bytes | bytearray):
+            return decode_poster(bytes(poster))
+        if isinstance(poster, PIL.Image.Image):
+            return squeeze_image(poster)
+        if not isinstance(poster, str | os.PathLike):
+            raise UserError(
+                f"{name} is of type {type(poster).__name__}; give a path, an address, the bytes of "
+                "an image file, an image of Pillow or a NumPy array"
+            )
+        name = f"the poster {poster}"
+        return decode_poster(read_poster(poster))
     except PosterError as error:
-        raise UserError(f"the poster {poster} cannot be used: {error}") from error
+        raise UserError(f"{name} cannot be used: {error}") from error

@@ -2,13 +2,13 @@
 
 import concurrent.futures
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
 
-import numpy as np
 import psutil
 import pytest
 
@@ -62,8 +62,6 @@ decoder_child.main()
 
 def _serve(memory: int, seconds: float, files) -> tuple[list[tuple[bool, bytes]], int]:
     """What a child with other limits answers, and how it ends."""
-    import pickle
-
     requests = [pickle.dumps(file) for file in files]
     process = subprocess.run(
         [sys.executable, "-c", _LIMITED, str(memory), str(seconds)],
@@ -132,17 +130,29 @@ def test_it_ends_with_its_parent_and_says_nothing(how):
     assert not psutil.pid_exists(int(process.stdout))
 
 
-def test_a_forked_process_starts_its_own(decoder):
-    decoder.decode(SMALL, 64)
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            before = decoder._child.pid
-            same = decoder.decode(SMALL, 64) == EXPECTED
-            code = 0 if same and decoder._child.pid != before else 2
-            decoder.close()
-        finally:
-            os._exit(code)
-    assert os.waitpid(pid, 0)[1] == 0
-    assert np.array_equal(decoder.decode(SMALL, 64), EXPECTED)
+_FORKED = """
+import os
+from mmgenre.inputs.limited_decoder import shared
+from tests.inputs.test_limited_decoder import EXPECTED, SMALL
+assert shared.decode(SMALL, 64) == EXPECTED
+before = shared._child.pid
+if os.fork() == 0:
+    assert shared.decode(SMALL, 64) == EXPECTED and shared._child.pid != before
+    shared.close()
+    os._exit(0)
+assert os.wait()[1] == 0
+assert shared.decode(SMALL, 64) == EXPECTED and shared._child.pid == before
+"""
+
+
+def test_a_forked_process_starts_its_own():
+    process = subprocess.run(
+        [sys.executable, "-c", _FORKED],
+        env=environment(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr

@@ -6,12 +6,13 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.evaluation import split_record
 from mmgenre.evaluation.split_record import SplitRecord
-from mmgenre.prediction.predictor import GenrePredictor
+from mmgenre.prediction.predictor import GenrePredictor, load_poster
 from tests.commands import ROOT, environment
 
 
@@ -70,6 +71,26 @@ def test_the_company_of_other_movies_changes_nothing(predictor, test_movies):
         )
 
 
+def test_every_form_of_a_poster_says_the_same(predictor, demo_corpus, tmp_path):
+    """A path, bytes, an image of Pillow (opened, made or of another mode) and decoded pixels."""
+    jpeg = sorted((demo_corpus / "posters").iterdir())[0]
+    with Image.open(jpeg) as image:
+        picture = image.convert("RGB")
+    picture.save(tmp_path / "p.png")
+    path = tmp_path / "p.png"
+    with Image.open(path) as opened:
+        forms = [
+            *(str(path), path, path.read_bytes(), bytearray(path.read_bytes())),
+            *(opened, picture, picture.convert("RGBA"), load_poster(path)),
+        ]
+        first, *others = predictor.predict(posters=forms)
+    for other in others:
+        assert other.probabilities == pytest.approx(first.probabilities, abs=1e-6)
+    with Image.open(jpeg) as opened:  # A JPEG's file is decoded at a smaller size.
+        from_file, from_image = predictor.predict(posters=[str(jpeg), opened])
+    assert from_image.probabilities == pytest.approx(from_file.probabilities, abs=0.02)
+
+
 TEXTS = {
     "japanese": "子供が地図を見つける。",
     "russian": "Мальчик находит карту",
@@ -103,8 +124,12 @@ def test_mistakes(predictor):
         ({"overviews": ["word " * 2_000_000]}, "too long: 10,000,000 characters"),
         ({"posters": ["a", "b"], "overviews": ["c"]}, "2 posters but 1 overviews"),
         ({"overviews": "one text"}, "a list"),
-        ({"posters": [b"x"]}, "not an image"),
-        ({"posters": [np.zeros((3, 3, 3), np.uint8)]}, "decoded poster"),
+        ({"posters": [b"x"]}, "^the poster cannot be used: not an image"),
+        ({"posters": [None, b"x"], "overviews": ["a boy", ""]}, "^poster 1 cannot be used: not an"),
+        ({"posters": [Image.new("RGB", (0, 9))]}, "^the poster cannot be used: 0 x 9 pixels"),
+        ({"posters": [3]}, "^the poster is of type int; give a path"),
+        ({"posters": [np.zeros((64, 64, 3))]}, "is float64"),
+        ({"posters": [np.zeros((3, 3, 3), np.uint8)]}, "decoded pixels are uint8"),
         ({"posters": ["ftp://example.org/p.jpg"]}, "only http and https"),
         ({"posters": ["file:///etc/hostname"]}, "only http and https"),
     ):

@@ -17,13 +17,24 @@ tokenizer = tokenizers.Tokenizer.from_file(str(HERE / "tokenizer.json"))
 poster_file, overview = (*sys.argv[1:], "", "")[:2]  # "" for a poster or an overview not there
 poster = np.zeros((1, 64, 64, 3), np.uint8)
 if poster_file:
-    image = Image.open(poster_file)
-    image.draft("RGB", (128, 128))
-    if "16" in image.mode:
-        image = Image.fromarray(np.uint8(np.asarray(image) / 257 + 0.5))
-    image = ImageOps.exif_transpose(image).convert("RGBA" if image.has_transparency_data else "RGB")
-    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    poster[0] = image.convert("RGB").resize((64, 64), Image.LANCZOS)
+    try:
+        image = Image.open(poster_file, formats=["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+        image.draft("RGB", (128, 128))
+        image.load()
+    except Exception as error:
+        sys.exit(f"error: the poster {poster_file} cannot be used ({error})")
+    try:
+        turned = image.getexif().get(0x0112, 1)
+    except Exception:  # EXIF that cannot be read turns nothing.
+        turned = 1
+    if image.mode == "I;16":
+        grey = np.asarray(image.resize((64, 64), Image.LANCZOS)).astype(int)
+        image = Image.fromarray(np.uint8((grey + 128) // 257))
+    image = image.convert("RGBA" if image.has_transparency_data else "RGB").convert("RGBA")
+    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    image = image.resize((64, 64), Image.LANCZOS)
+    image.getexif()[0x0112] = turned
+    poster[0] = ImageOps.exif_transpose(image)
 ids = tokenizer.encode(overview, add_special_tokens=False).ids[: bundle["max_tokens"]]
 tokens = np.array([ids + [0] * (bundle["max_tokens"] - len(ids))], np.int32)
 found = np.asarray(model.call(poster, tokens, np.array([max(1, len(ids))], np.int32)))[0]
