@@ -1,4 +1,4 @@
-"""The cases that `benchmarks.gpu` measures."""
+"""What `benchmarks.gpu` measures."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The machine that a benchmark ran on: a figure says little without it."""
+"""What a benchmark ran on: a figure says little without it."""
 
 import os
 import time

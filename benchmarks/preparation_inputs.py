@@ -1,4 +1,4 @@
-"""The inputs of the preparation benchmark: generated movies, and a served copy of a sample."""
+"""What the preparation benchmark works on: generated movies, and a served copy of a sample."""
 
 import csv
 import io

@@ -7,6 +7,7 @@ from etils import epath
 
 from mmgenre import schema
 from mmgenre.errors import UserError
+from mmgenre.inputs import web_addresses
 from mmgenre.machine.command_line import ArgumentParser
 
 REQUIREMENTS: Final = ("overview", "poster", "both", "any")
@@ -75,6 +76,13 @@ def check(config: PrepareConfig) -> None:
             f"--all-to {config.all_to} needs --tokenizer: a vocabulary must not be built from "
             "held-out movies; give the tokenizer.json of the data set the model was trained on"
         )
+    if web_addresses.is_address(str(config.posters)):
+        try:
+            web_addresses.parse(str(config.posters))
+        except ValueError as error:
+            raise UserError(
+                f"--posters is {config.posters}, which is no address: {error}"
+            ) from None
     for name, choices in (
         ("require", REQUIREMENTS),
         ("width", WIDTHS),

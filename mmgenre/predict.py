@@ -45,6 +45,14 @@ def parse_arguments() -> argparse.Namespace:
     many.add_argument(
         "--posters", type=Path, help="the folder that the column poster names files in"
     )
+    many.add_argument(
+        "--fetch-posters",
+        choices=("public", "any"),
+        nargs="?",
+        const="public",
+        help="fetch the addresses that the column poster names: those of public servers, or any, "
+        "this machine and private networks included (default: none is fetched)",
+    )
     many.add_argument("--out", type=Path, help="a file ending in .csv, .jsonl or .parquet")
     args = parser.parse_args()
     single = [args.poster, args.overview, args.overview_file, args.explain, args.json or None]
@@ -53,8 +61,11 @@ def parse_arguments() -> argparse.Namespace:
             raise UserError("--csv predicts a file of movies; leave the options for one movie out")
         if args.out is None:
             raise UserError("no place for the predictions; add --out predictions.csv")
-    elif args.out is not None or args.posters is not None:
-        raise UserError("--out and --posters go with --csv; one movie has --poster and --overview")
+    elif any(option is not None for option in (args.out, args.posters, args.fetch_posters)):
+        raise UserError(
+            "--out, --posters and --fetch-posters go with --csv; one movie has --poster and "
+            "--overview"
+        )
     elif args.poster is None and args.overview is None and args.overview_file is None:
         raise UserError("nothing to predict from; give --poster, --overview, or --csv")
     elif args.overview is not None and args.overview_file is not None:
@@ -141,7 +152,13 @@ def main() -> None:
         from mmgenre.prediction.table import predict_csv
 
         signals.keep(f"the answers so far are kept in {args.out}.partial")
-        predict_csv(args.run, csv_file=args.csv, posters=args.posters, out=args.out)
+        predict_csv(
+            args.run,
+            csv_file=args.csv,
+            posters=args.posters,
+            out=args.out,
+            addresses=args.fetch_posters or "none",
+        )
         return
     overview = read_overview(args)
     from mmgenre.prediction.predictor import GenrePredictor

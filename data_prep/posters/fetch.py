@@ -16,6 +16,7 @@ from data_prep.workspace import movie_file as movies
 from data_prep.workspace import storage
 from data_prep.workspace.progress import Progress
 from mmgenre.errors import UserError
+from mmgenre.inputs import web_addresses
 
 STAGE: Final = "fetch"
 FOLDER: Final = "images"
@@ -24,7 +25,7 @@ _LOOKED_UP: Final = 256  # Movies whose posters are looked up at a time.
 
 def is_address(posters: object) -> bool:
     """Whether posters come from a server, not from a folder."""
-    return str(posters).startswith(("http://", "https://"))
+    return web_addresses.is_address(str(posters))
 
 
 def open_manifest(workspace: storage.Workspace, config: FetchConfig) -> Manifest:

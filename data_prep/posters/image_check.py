@@ -13,7 +13,7 @@ def problem(data: bytes) -> str:
     Looks at the end mark of the file's kind, which takes a microsecond; what has none where it
     belongs (some programs append to JPEGs) is decoded, which decides.
     """
-    if _ends_well(data):
+    if looks_whole(data):
         return ""
     try:
         poster_decoder.decode_poster(data)
@@ -22,7 +22,8 @@ def problem(data: bytes) -> str:
     return ""
 
 
-def _ends_well(data: bytes) -> bool:
+def looks_whole(data: bytes) -> bool:
+    """Whether the end mark of the file's kind is where it belongs."""
     if data.startswith(b"\xff\xd8\xff"):
         return b"\xff\xd9" in data[-_TAIL:]
     if data.startswith(b"\x89PNG\r\n\x1a\n"):

@@ -5,9 +5,11 @@ stored before their rows, each under a temporary name and then renamed, so that 
 name is whole even where the kill came before the row.
 """
 
+import contextlib
+import errno
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -16,6 +18,17 @@ from mmgenre.errors import UserError
 
 _DATABASE: Final = "manifest.sqlite"
 _TEMPORARY: Final = "incoming"
+_UNSTORABLE: Final = frozenset(
+    (
+        errno.ENAMETOOLONG,
+        errno.ENOTDIR,  # /a.jpg/x.jpg where there is a file /a.jpg,
+        errno.EEXIST,
+        errno.EISDIR,  # and the other way round.
+        errno.EINVAL,
+        errno.EILSEQ,
+    )
+)
+"""What is the matter with one poster's path, not with the disk."""
 
 
 class Manifest:
@@ -39,10 +52,11 @@ class Manifest:
         # Where files may be whose rows were not stored any more: not looked for one by one in vain.
         self._old_widths = [width for width in widths if (folder / width).is_dir()]
         for leftover in incoming.iterdir():
-            leftover.unlink()
-        self._connection = sqlite3.connect(folder / _DATABASE)
+            if leftover.name.isdigit():
+                leftover.unlink()
         self._number = 0
-        try:
+        with self._database_errors_named():
+            self._connection = sqlite3.connect(folder / _DATABASE)
             self._connection.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
                 # The default, 1,000 pages, would wait for the disk at every few hundred posters.
@@ -50,11 +64,6 @@ class Manifest:
                 "CREATE TABLE IF NOT EXISTS posters (path TEXT PRIMARY KEY, status TEXT NOT NULL,"
                 " width TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;"
             )
-        except sqlite3.DatabaseError as error:
-            raise UserError(
-                f"{folder / _DATABASE} is damaged ({error}); delete it: the posters that are "
-                "stored beside it are kept and used"
-            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -73,11 +82,11 @@ class Manifest:
         """Returns what `locate` says of each of up to a few thousand poster paths."""
         found: dict[str, tuple[str, str] | None] = dict.fromkeys(poster_paths)
         marks = ",".join("?" * len(found))
-        rows = self._connection.execute(
-            f"SELECT path, status, width, size FROM posters WHERE path IN ({marks})", [*found]
-        )
+        query = f"SELECT path, status, width, size FROM posters WHERE path IN ({marks})"
+        with self._database_errors_named():
+            rows = self._connection.execute(query, [*found]).fetchall()
         unrecorded = set(found)
-        for poster_path, status, width, size in rows.fetchall():
+        for poster_path, status, width, size in rows:
             unrecorded.discard(poster_path)
             path = self._path(width, poster_path)
             if status:
@@ -95,18 +104,30 @@ class Manifest:
     def forget_failures(self, temporary_only: bool) -> None:
         """Deletes what is known of posters that were not had, so that they are asked for again."""
         condition = "status LIKE 'gave up%'" if temporary_only else "status <> ''"
-        with self._connection:
+        with self._database_errors_named(), self._connection:
             self._connection.execute(f"DELETE FROM posters WHERE {condition}")
 
     def store(self, answers: list[tuple[str, Answer]]) -> None:
-        """Writes the files of some answers, then all their rows in one transaction."""
+        """Writes the files of some answers, then all their rows in one transaction.
+
+        A path that the file system cannot hold costs its own poster: the row says so.
+
+        Raises:
+          OSError: the disk refuses.
+          UserError: the table cannot be used.
+        """
         rows = []
         for poster_path, answer in answers:
+            status, width, size = answer.status, answer.width, len(answer.data or b"")
             if answer.data is not None:
-                self._write(self._path(answer.width, poster_path), answer.data)
-            size = len(answer.data or b"")
-            rows.append((poster_path, answer.status, answer.width, size))
-        with self._connection:
+                try:
+                    self._write(self._path(width, poster_path), answer.data)
+                except OSError as error:
+                    if error.errno not in _UNSTORABLE:
+                        raise
+                    status, width, size = f"refused: cannot be stored: {error.strerror}", "", 0
+            rows.append((poster_path, status, width, size))
+        with self._database_errors_named(), self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO posters VALUES (?, ?, ?, ?)", rows)
 
     def _write(self, path: str, data: bytes | memoryview) -> None:
@@ -125,6 +146,20 @@ class Manifest:
         except FileNotFoundError:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             os.replace(temporary, path)
+
+    @contextlib.contextmanager
+    def _database_errors_named(self) -> Iterator[None]:
+        """Turns errors of the table into ones that say what to do."""
+        path = self.folder / _DATABASE
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise UserError(f"{path} cannot be used: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise UserError(
+                f"{path} is damaged ({error}); delete it: the posters that are stored beside it "
+                "are kept and used"
+            ) from error
 
     def _path(self, width: str, poster_path: str) -> str:
         return f"{self._root}/{width}{poster_path}"

@@ -134,7 +134,7 @@ def _store_all(
             area, facts = answers.recv()
             try:
                 own.store(_answers(views[area], facts))
-            except (OSError, sqlite3.Error) as error:
+            except (OSError, sqlite3.Error, UserError) as error:
                 receipts.send(str(error) or type(error).__name__)
                 return
             receipts.send("")

@@ -1,4 +1,4 @@
-"""The meaning of `config.model.lstm_kernel` on a machine."""
+"""What `config.model.lstm_kernel` means on a machine."""
 
 from typing import Final
 

@@ -12,7 +12,8 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.inputs.overview_text import MAX_CHARACTERS
 from mmgenre.inputs.poster_decoder import PosterError, decode_poster
-from mmgenre.inputs.poster_source import is_url, read_poster
+from mmgenre.inputs.poster_source import Addresses, AddressNotFetched, is_url, read_poster
 from mmgenre.prediction import predictions_table
 from mmgenre.prediction.predictor import GenrePredictor
 
@@ -33,7 +34,14 @@ _POSTER_COLUMNS: Final = ("poster", "poster_path")
 _MAX_FIELD: Final = 64 << 20
 
 
-def predict_csv(run: str, *, csv_file: Path, posters: Path | None, out: Path) -> None:
+def predict_csv(
+    run: str,
+    *,
+    csv_file: Path,
+    posters: Path | None,
+    out: Path,
+    addresses: Addresses = "none",
+) -> None:
     """Predicts every row of a table.
 
     A row that cannot be answered, or only by half, gets a note instead of ending the command.
@@ -44,6 +52,7 @@ def predict_csv(run: str, *, csv_file: Path, posters: Path | None, out: Path) ->
         both; "id" and "title" are copied.
       posters: the folder that posters are named in; None for paths as they are.
       out: a new file, ending in .csv, .jsonl or .parquet.
+      addresses: of posters that are fetched: the table may be somebody else's.
 
     Raises:
       UserError: an input is missing or lacks columns, or `out` exists or cannot be written.
@@ -60,7 +69,8 @@ def predict_csv(run: str, *, csv_file: Path, posters: Path | None, out: Path) ->
         raise UserError(f"{csv_file} has no column poster to look up in {posters}")
     predictor = GenrePredictor.load(run)
     partial = out.with_name(out.name + ".partial")
-    signature = _signature(predictor, csv_file, posters)
+    signature = _signature(predictor, csv_file, posters, addresses)
+    load = functools.partial(_load_poster, folder=posters, addresses=addresses)
     try:
         done = _resume(partial, signature)
         with partial.open("a", encoding="utf-8") as file:
@@ -68,7 +78,7 @@ def predict_csv(run: str, *, csv_file: Path, posters: Path | None, out: Path) ->
             rows = itertools.islice(read_rows(csv_file), done, None)
             with bar, concurrent.futures.ThreadPoolExecutor() as pool:
                 while chunk := list(itertools.islice(rows, _CHUNK)):
-                    for record in _answer(predictor, chunk, posters, pool):
+                    for record in _answer(predictor, chunk, load, pool):
                         file.write(json.dumps(record, ensure_ascii=False) + "\n")
                     file.flush()
                     bar.update(len(chunk))
@@ -116,10 +126,10 @@ def _open(csv_file: Path) -> Any:
 def _answer(
     predictor: GenrePredictor,
     rows: list[dict[str, str]],
-    folder: Path | None,
+    load: Callable[[dict[str, str]], tuple[np.ndarray | None, str]],
     pool: concurrent.futures.Executor,
 ) -> Iterator[dict[str, Any]]:
-    loaded = list(pool.map(functools.partial(_load_poster, folder=folder), rows))
+    loaded = list(pool.map(load, rows))
     overviews = [row.get("overview") or "" for row in rows]
     notes = [[note] if note else [] for _, note in loaded]
     tokens = []
@@ -145,34 +155,55 @@ def _answer(
         }
 
 
-def _load_poster(row: dict[str, str], folder: Path | None) -> tuple[np.ndarray | None, str]:
+def _load_poster(
+    row: dict[str, str], folder: Path | None, addresses: Addresses
+) -> tuple[np.ndarray | None, str]:
     """Returns a row's poster, or None and why there is none ("" where it names none)."""
     name = next((row[column] for column in _POSTER_COLUMNS if row.get(column)), "").strip()
     if not name:
         return None, ""
-    # Kaggle's names begin with a slash, but are meant relative to the folder.
-    place = name if folder is None or is_url(name) else folder / name.lstrip("/")
-    if folder is not None and isinstance(place, Path) and ".." in place.parts:
-        return None, "poster outside of the folder"
     try:
-        return decode_poster(read_poster(place)), ""
+        if is_url(name):
+            return decode_poster(read_poster(name, addresses)), ""
+        # Kaggle's names begin with a slash, but are meant relative to the folder.
+        path = Path(name) if folder is None else folder / name.lstrip("/")
+        if folder is not None and ".." in path.parts:
+            return None, "poster outside of the folder"
+        if _waits(path):
+            return None, f"poster: {path} is no ordinary file"
+        return decode_poster(read_poster(path)), ""
     except PosterError as error:
         return None, f"poster: {error}"
+    except AddressNotFetched as error:
+        option = "--fetch-posters any" if addresses == "public" else "--fetch-posters"
+        return None, f"{error} ({option} allows it)" if addresses != "any" else str(error)
     except UserError as error:
         return None, str(error)
 
 
-def _signature(predictor: GenrePredictor, csv_file: Path, posters: Path | None) -> str:
+def _waits(path: Path) -> bool:
+    """Whether a path that somebody else chose is a pipe or a device, which may never end."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False  # Reading says why.
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _signature(
+    predictor: GenrePredictor, csv_file: Path, posters: Path | None, addresses: Addresses
+) -> str:
     """Returns what must be the same for an interrupted command to go on."""
-    stat = csv_file.stat()
+    facts = csv_file.stat()
     parts = (
         predictor.name,
         predictor.step,
         predictor.rule,
         csv_file.absolute(),
-        stat.st_size,
-        stat.st_mtime_ns,
+        facts.st_size,
+        facts.st_mtime_ns,
         posters and posters.absolute(),
+        addresses,
         schema.GENRES,
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""CLU's writers of a run's metrics: to TensorBoard, the log, and `metrics.jsonl`."""
+"""Where a run's metrics go: TensorBoard, the log, and `metrics.jsonl`, through CLU's writers."""
 
 import json
 import os

@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import math
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from data_prep.options import PrepareConfig
-from data_prep.posters import fetch, http_client
+from data_prep.posters import fetch, http_answer, http_client
 from data_prep.workspace import movie_file, storage
 from data_prep.workspace.progress import Progress
 from mmgenre.errors import UserError
@@ -166,10 +167,24 @@ def test_a_server_that_asks_for_too_much_patience_is_asked_another_day(tmp_path)
 
 @pytest.mark.parametrize(
     "value, seconds",
-    [("3", 3), ("", 0), ("soon", 0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0)],
+    [
+        ("3", 3),
+        ("", 0),
+        ("soon", 0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("²", 0),
+        ("٣", 0),
+        ("9" * 5_000, math.inf),
+        ("Wed, 21 Oct 99999999999 07:28:00 GMT", 0),
+        ("Wed, 21 Oct 1 07:28:00 +9999", 0),
+        ("Wed, 21 Oct 2015 07:28:00 +99999999999999", 0),
+        (", , , ::", 0),
+        ("-1", 0),
+        ("1e3", 0),
+    ],
 )
 def test_retry_after_header(value, seconds):
-    assert http_client.retry_after(value) == seconds
+    assert http_answer.retry_after(value) == seconds
 
 
 def test_other_widths_are_tried_and_missing_ones_are_remembered(tmp_path):

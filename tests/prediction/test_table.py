@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from mmgenre.errors import UserError
 from mmgenre.prediction import table as batch_prediction
 from mmgenre.prediction.predictor import GenrePredictor
 from tests.commands import ROOT, environment, run_several
+from tests.hostile.raw_server import answer, serve_raw
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +179,40 @@ def test_memory_does_not_grow_with_the_table(tiny_run, demo_corpus, tmp_path, en
     print(f"peak resident memory, MiB: {peaks}")
     # All 40,000 answers would take 50 MiB as Python objects, their overviews 13 more.
     assert peaks[1] <= peaks[0] + 25, peaks
+
+
+def test_addresses_in_a_table_are_fetched_only_where_that_was_asked_for(
+    tiny_run, demo_corpus, tmp_path
+):
+    poster = next((demo_corpus / "posters").iterdir())
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "p.jpg").write_bytes(poster.read_bytes())
+    with serve_raw(lambda connection, path: connection.sendall(answer(poster.read_bytes()))) as web:
+        names = [f"{web.base}/p.jpg", "http://[::1", "ftp://127.0.0.1/p.jpg", "p.jpg", "pipe.jpg"]
+        names += [f"HTTP://127.1:{web.port}/p.jpg", f"http://localhost:{web.port}/p.jpg"]
+        path = tmp_path / "movies.csv"
+        path.write_text("\n".join(["poster", *names]) + "\n")
+        lines, requests = [], []
+        for options in ([], ["--fetch-posters"], ["--fetch-posters", "any"]):
+            out = tmp_path / f"{len(lines)}.jsonl"
+            command = ["--run", tiny_run.path, "--csv", path, "--posters", tmp_path, "--out", out]
+            ((code, _, error),) = run_several("mmgenre.predict", [[*command, *options]])
+            assert code == 0, error
+            lines.append([json.loads(line) for line in out.read_text().splitlines()])
+            requests.append(len(web.requests))
+    assert requests == [0, 0, 3]
+    local = [0, 5, 6]
+    assert [line["has_poster"] for line in lines[0]] == [name == "p.jpg" for name in names]
+    assert [line["has_poster"] for line in lines[1]] == [name == "p.jpg" for name in names]
+    assert [i for i, line in enumerate(lines[2]) if line["has_poster"]] == [0, 3, 5, 6]
+    for index in (*local, 1, 2):
+        assert (
+            "an address, and those are not fetched (--fetch-posters allows it)"
+            in (lines[0][index]["note"])
+        )
+    for index in local:
+        assert "to this machine (--fetch-posters any allows it)" in lines[1][index]["note"]
+    for answers in lines[1:]:
+        assert "Invalid IPv6 URL" in answers[1]["note"]
+        assert "only http and https" in answers[2]["note"]
+    assert all("no ordinary file" in answers[4]["note"] for answers in lines)
