@@ -1,11 +1,14 @@
 """`genres.png`: the most common genres of a data set."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from etils import epath
 
 from data_prep.workspace import storage
 from mmgenre import schema
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FILE: Final = "genres.png"
 _COLOURS: Final = {
@@ -17,7 +20,16 @@ _COLOURS: Final = {
 
 def write(out: epath.Path, report: dict[str, Any]) -> None:
     """Draws the movies of each genre, the most common on top, one colour for each split."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # Takes a second.
+    import matplotlib  # Takes a second.
+
+    with matplotlib.rc_context({"text.parse_math": False}):  # A name's dollar begins no formula.
+        figure = _draw(report)
+    with storage.atomic_write(out / FILE) as file:
+        figure.savefig(file, format="png", dpi=120)
+
+
+def _draw(report: dict[str, Any]) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     splits = report["splits"]
@@ -42,5 +54,4 @@ def write(out: epath.Path, report: dict[str, Any]) -> None:
     axes.set_xlabel("movies")
     axes.set_title(f"Genres of {report['name']} ({num_movies:,} movies)")
     axes.legend(loc="lower right", frameon=False)
-    with storage.atomic_write(out / FILE) as file:
-        figure.savefig(file, format="png", dpi=120)
+    return figure

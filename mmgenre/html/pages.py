@@ -2,11 +2,15 @@
 
 import functools
 import importlib.resources
-from typing import Any
+import re
+from typing import Any, Final
 
 import jinja2
 
 import mmgenre
+
+# What Markdown may read as more than itself: names hold hyphens, and only the first is a bullet.
+_MARKS: Final = re.compile(r"""[!"#$%&()*+.:;<=>?@[\\\]^_`{|}~]|^-""")
 
 
 def render(template: str, **values: Any) -> str:
@@ -34,12 +38,18 @@ def _environment() -> jinja2.Environment:
 
 
 def render_text(template: str, **values: Any) -> str:
-    """Returns a text that is no HTML, so that nothing is escaped: `template` filled in."""
+    """Returns a Markdown text: `template` filled in; the filter `plain` is for others' words."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
     environment.filters["number"] = _number
+    environment.filters["plain"] = _plain
     return environment.from_string(template).render(version=mmgenre.__version__, **values) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Returns the Markdown of a text of one line, with all its marks shown as they are."""
+    return _MARKS.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def _number(value: float | None, digits: int = 3) -> str:

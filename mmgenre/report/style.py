@@ -58,6 +58,7 @@ _RC: Final[dict[str, Any]] = {
     "xtick.color": "#374151",
     "ytick.color": "#374151",
     "font.family": "DejaVu Sans",
+    "text.parse_math": False,  # Names are drawn as they are: a dollar begins no formula.
 }
 
 SHORT_NAMES: Final = {"Science Fiction": "Sci-Fi", "Documentary": "Document."}

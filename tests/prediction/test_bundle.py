@@ -1,5 +1,6 @@
 """Bundles: they predict as the run does, without mmgenre, and refuse what they cannot be."""
 
+import html
 import json
 import os
 import shutil
@@ -27,10 +28,13 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
+NAME = "- *a* [b](mailto:c) `d` <i>e $f$ | _g_ www.h.example &amp; 1. #i ~~j~~"
+"""Of a run: Markdown, if one let it be."""
+
 
 @pytest.fixture(scope="module")
 def run_with_thresholds(tiny_run, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("export") / "run"
+    folder = tmp_path_factory.mktemp("export") / NAME
     shutil.copytree(tiny_run.path, folder)
     DecisionRule(
         thresholds=tuple(np.linspace(0.2, 0.6, schema.NUM_GENRES)),
@@ -115,6 +119,14 @@ def test_any_batch_size_equals_the_run(bundle, run_with_thresholds, demo_corpus)
         found = opened.probabilities(np.stack(posters[:size]), tokens[:size])
         np.testing.assert_allclose(found, expected[:size], atol=1e-5)
     assert opened.rule == predictor.rule
+
+
+def test_a_name_in_the_card_is_no_markdown(bundle):
+    markdown = pytest.importorskip("markdown_it").MarkdownIt().enable("table")
+    shown = markdown.render((bundle / "MODEL_CARD.md").read_text())
+    assert f"<h1>{html.escape(NAME)}: movie genres" in shown
+    assert f"the run {html.escape(NAME)}." in shown.replace("\n", " ")
+    assert "<a " not in shown and "<i>" not in shown
 
 
 def test_the_card_says_what_matters(bundle):

@@ -1,5 +1,6 @@
 """The report: whole, self-contained, readable in a browser; comparisons; mistakes."""
 
+import html
 import json
 import re
 import shutil
@@ -16,11 +17,14 @@ from mmgenre.report.run_data import RunData
 from tests import browser
 from tests.commands import run_module, run_several
 
+NAME = r"$\frac$ <i>with-thresholds & {{name}}"
+"""Of a run: no formula, no element, no template."""
+
 
 @pytest.fixture(scope="module")
 def reported_run(tiny_run, tmp_path_factory):
-    """A copy of the run, with fitted thresholds and a report."""
-    folder = tmp_path_factory.mktemp("report") / "with-thresholds"
+    """A copy of the run, with fitted thresholds, a report, and a name full of marks."""
+    folder = tmp_path_factory.mktemp("report") / NAME
     shutil.copytree(tiny_run.path, folder)
     thresholds = tuple(np.linspace(0.1, 0.4, schema.NUM_GENRES))
     DecisionRule(thresholds=thresholds, chosen_on="validation").save(folder)
@@ -112,7 +116,7 @@ def test_the_page_in_a_browser(reported_run):
 def test_a_comparison_in_a_browser(reported_run, tiny_run, tmp_path):
     page = write_report([tiny_run.path, reported_run], tmp_path / "both.html")
     text = page.read_text()
-    assert "with-thresholds against tiny" in text
+    assert f"{html.escape(NAME)} against tiny" in text and "<i>with" not in text
     assert "paired bootstrap" in text
     check_in_browser(page)
 
