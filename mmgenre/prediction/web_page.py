@@ -11,7 +11,6 @@ import csv
 import dataclasses
 import functools
 import re
-import signal
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,7 +29,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from mmgenre import schema
-from mmgenre.errors import Interrupted, UserError
+from mmgenre.errors import UserError
 from mmgenre.html import pages
 from mmgenre.inputs import overview_text
 from mmgenre.inputs.poster_decoder import PosterError, decode_poster
@@ -262,13 +261,9 @@ def serve(run: str, host: str, port: int, hosts: Iterable[str] = ()) -> None:
 
     Raises:
       UserError: the address cannot be listened on, or the run cannot be loaded.
-      Interrupted: SIGINT came.
+      KeyboardInterrupt: SIGINT came.
     """
     with web_server.listen(host, port) as listener:
         app = build_app(GenrePredictor.load(run), (host, *hosts))
         print(f"open {web_server.address(listener)} in a browser; Ctrl-C ends it", flush=True)
-        try:
-            web_server.run(app, listener)
-        except KeyboardInterrupt as error:
-            message = "the page has ended; nothing had to be saved"
-            raise Interrupted(signal.SIGINT, message) from error
+        web_server.run(app, listener)
