@@ -3,6 +3,7 @@
 import contextlib
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 
@@ -19,10 +20,11 @@ class RawServer:
       heads: each request's whole head.
     """
 
-    def __init__(self, behave: Behave, host: str = "127.0.0.1"):
+    def __init__(self, behave: Behave, host: str, tls: ssl.SSLContext | None):
         self.requests: list[str] = []
         self.heads: list[str] = []
         self._behave = behave
+        self._tls = tls
         self._server = socket.create_server((host, 0), backlog=200)
         self._connections: list[socket.socket] = []
         self.port = self._server.getsockname()[1]
@@ -47,6 +49,8 @@ class RawServer:
 
     def _answer(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
             head = b""
             while b"\r\n\r\n" not in head:
                 block = connection.recv(1 << 16)
@@ -58,12 +62,16 @@ class RawServer:
             self.requests.append(text.partition("\r\n")[0])
             target = re.sub(r"^http://[^/]*", "", text.split(" ")[1])
             self._behave(connection, target)
+            if self._tls is not None:
+                connection.unwrap()
 
 
 @contextlib.contextmanager
-def serve_raw(behave: Behave, host: str = "127.0.0.1") -> Iterator[RawServer]:
+def serve_raw(
+    behave: Behave, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> Iterator[RawServer]:
     """Runs a server in threads of its own."""
-    server = RawServer(behave, host)
+    server = RawServer(behave, host, tls)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
