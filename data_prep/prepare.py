@@ -78,7 +78,8 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
             info, presence = index.index(
                 out, name, workspace.path / TOKENIZER_FILE, processes, progress
             )
-            report = audit.audit(info, rows, statuses, splits, presence)
+            corrupt = decode.corrupt_posters(workspace, rows.kept)
+            report = audit.audit(info, rows, statuses, corrupt, splits, presence)
             audit.write(out, report)
             plot.write(out, report)
             index.write_info(out, info)

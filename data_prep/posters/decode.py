@@ -6,6 +6,7 @@ most.
 """
 
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -16,9 +17,22 @@ from data_prep.workspace import movie_file as movies
 from data_prep.workspace import pixel_parts, storage, workers
 from data_prep.workspace.progress import Progress
 from mmgenre.inputs import poster_decoder
+from mmgenre.machine import limits
 
 STAGE: Final = "decode"
-_VERSION: Final = 1
+_VERSION: Final = 2
+
+_MEMORY: Final = 1 << 29
+"""Bytes that a decoding process may take, beside what it has at its start."""
+
+_SECONDS: Final = 10.0
+"""Processor time that a poster may take of a decoding process."""
+
+MAX_NAMED: Final = 1_000
+"""Corrupt posters that are named in the audit."""
+
+_CORRUPT: Final = "corrupt"
+_is_limited = False  # Whether this process has called `_limit_process`.
 
 Locate = Callable[[str], tuple[str, str]]
 """From a poster path to (the poster's file, "") or ("", why there is none)."""
@@ -39,6 +53,19 @@ class PartTask:
     number: int
     located: list[tuple[str, str]]
     key: str
+
+
+@dataclasses.dataclass(frozen=True)
+class PartOutcome:
+    """What decoding a part came to.
+
+    Attributes:
+      num_movies: of the part.
+      beyond_limits: (file, why) of posters that take more than a poster may, or end the decoder.
+    """
+
+    num_movies: int
+    beyond_limits: tuple[tuple[str, str], ...]
 
 
 def decode(
@@ -69,8 +96,16 @@ def decode(
                 else:
                     yield task
 
-        for num_movies in workers.ordered_map(decode_part, missing_parts(), processes):
-            bar.update(num_movies)
+        for outcome in workers.ordered_map(
+            decode_part,
+            missing_parts(),
+            processes,
+            careful=decode_part_isolated,
+            initializer=_limit_process,
+        ):
+            for path, reason in outcome.beyond_limits:
+                progress.note(f"{STAGE}: {path} counts as {reason}")
+            bar.update(outcome.num_movies)
         num_parts = pixel_parts.num_parts(len(movie_file))
     _remove_further_parts(workspace, num_parts)
 
@@ -86,15 +121,69 @@ def status_counts(workspace: storage.Workspace, num_movies: int) -> tuple[dict[s
     return dict(counts), digest.hexdigest()
 
 
-def decode_part(task: PartTask) -> int:
-    """Decodes and stores one part; returns the number of its movies."""
-    results = (decode_file(path) if path else reason for path, reason in task.located)
-    pixel_parts.write_part(task.workspace, task.number, task.key, results)
-    return len(task.located)
+def corrupt_posters(workspace: storage.Workspace, num_movies: int) -> dict[str, str]:
+    """Returns why each of the first `MAX_NAMED` corrupt posters is that, by its poster path."""
+    found: dict[str, str] = {}
+    with movies.MovieFile(workspace.path) as movie_file:
+        for number in range(pixel_parts.num_parts(num_movies)):
+            part = pixel_parts.require_part(workspace.path, number)
+            numbers = pixel_parts.part_range(number, num_movies)
+            for movie, status in zip(numbers, part.status, strict=True):
+                if status.startswith(_CORRUPT):
+                    found[movie_file[movie].poster_path] = status
+                    if len(found) == MAX_NAMED:
+                        return found
+    return found
+
+
+def decode_part(task: PartTask) -> PartOutcome:
+    """Decodes and stores one part."""
+    return _decode_part(task, isolated=False)
+
+
+def decode_part_isolated(task: PartTask) -> PartOutcome:
+    """As `decode_part`, but each poster in the process with limits, a fifth slower.
+
+    A file that ends a decoder ends that process and no other, and is known by it.
+    """
+    return _decode_part(task, isolated=True)
+
+
+def _decode_part(task: PartTask, *, isolated: bool) -> PartOutcome:
+    beyond_limits: list[tuple[str, str]] = []
+
+    def results() -> Iterator[bytes | str]:
+        for path, reason in task.located:
+            try:
+                yield _decode_file(path, isolated=isolated) if path else reason
+            except poster_decoder.LimitError as error:
+                beyond_limits.append((path, f"{_CORRUPT}: {error}"))
+                yield beyond_limits[-1][1]
+
+    pixel_parts.write_part(task.workspace, task.number, task.key, results())
+    return PartOutcome(len(task.located), tuple(beyond_limits))
 
 
 def decode_file(path: str) -> bytes | str:
-    """Returns the pixels of a poster file, or the reason why it has none."""
+    """Returns the pixels of a poster file, or the reason why it has none.
+
+    Decoded in the process with limits: this one may have something to lose.
+    """
+    try:
+        return _decode_file(path, isolated=True)
+    except poster_decoder.LimitError as error:
+        return f"{_CORRUPT}: {error}"
+
+
+def decode_bytes(data: bytes) -> bytes | str:
+    """As `decode_file`, of an image file's bytes."""
+    try:
+        return _decode_bytes(data, isolated=True)
+    except poster_decoder.LimitError as error:
+        return f"{_CORRUPT}: {error}"
+
+
+def _decode_file(path: str, *, isolated: bool) -> bytes | str:
     try:
         # Unbuffered, and told the size: room for the largest file allowed would be made otherwise.
         with open(path, "rb", buffering=0) as file:
@@ -102,15 +191,24 @@ def decode_file(path: str) -> bytes | str:
             data = file.read(min(size, poster_decoder.MAX_BYTES) + 1)
     except OSError as error:
         return f"unreadable: {error.strerror or type(error).__name__}"
-    return decode_bytes(data)
+    return _decode_bytes(data, isolated=isolated)
 
 
-def decode_bytes(data: bytes) -> bytes | str:
-    """Returns the pixels of an image file's bytes, or the reason why it has none."""
+def _decode_bytes(data: bytes, *, isolated: bool) -> bytes | str:
     try:
-        return poster_decoder.decode_poster(data).tobytes()
+        with limits.deadline(_SECONDS) if _is_limited else contextlib.nullcontext():
+            return poster_decoder.decode_poster(data, isolated=isolated).tobytes()
+    except poster_decoder.LimitError:
+        raise
     except poster_decoder.PosterError as error:
-        return f"corrupt: {error}"
+        return f"{_CORRUPT}: {error}"
+
+
+def _limit_process() -> None:
+    """Limits this process, which decodes and has nothing to lose."""
+    global _is_limited
+    limits.limit_memory(_MEMORY)
+    _is_limited = True
 
 
 def _task(

@@ -18,10 +18,20 @@ def audit(
     info: DatasetInfo,
     rows: ReadOutcome,
     statuses: dict[str, int],
+    corrupt: dict[str, str],
     splits: SplitOutcome,
     presence: dict[str, Any],
 ) -> dict[str, Any]:
-    """Collects the counts of all stages; rows read = kept + dropped, or it raises."""
+    """Collects the counts of all stages; rows read = kept + dropped, or it raises.
+
+    Args:
+      info: of the data set.
+      rows: what reading kept and dropped.
+      statuses: how many movies' posters have each status.
+      corrupt: why posters are corrupt, by their poster paths; at most so many as are to be named.
+      splits: what splitting made and dropped.
+      presence: posters and overviews of each split.
+    """
     dropped = rows.dropped | splits.dropped
     kept = sum(split.num_movies for split in info.splits.values())
     if rows.rows != kept + sum(dropped.values()):
@@ -37,6 +47,7 @@ def audit(
             "missing": sum(n for why, n in without.items() if why.startswith("missing")),
             "corrupt": sum(n for why, n in without.items() if why.startswith("corrupt")),
             "without": without,
+            "corrupt_posters": corrupt,
         },
         "duplicates_merged": dropped.get(duplicates.DUPLICATE, 0),
         "copies": {

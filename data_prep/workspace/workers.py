@@ -1,7 +1,6 @@
 """Work on all cores, in order, with a bounded number of pieces under way."""
 
 import collections
-import concurrent.futures
 import contextlib
 import itertools
 import multiprocessing
@@ -12,10 +11,17 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Final, Generic, TypeVar
+
+from mmgenre.errors import RunError
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+
+_MAX_KILLED: Final = 3
+"""How often in a row a pool is replaced before any result comes."""
 
 
 def num_cores() -> int:
@@ -24,50 +30,133 @@ def num_cores() -> int:
 
 
 def ordered_map(
-    function: Callable[[_Item], _Result], items: Iterable[_Item], processes: int
+    function: Callable[[_Item], _Result],
+    items: Iterable[_Item],
+    processes: int,
+    *,
+    careful: Callable[[_Item], _Result] | None = None,
+    initializer: Callable[[], object] | None = None,
 ) -> Iterator[_Result]:
     """Yields `function(item)` for each item, in order, computed by a pool of processes.
 
     At most a few items per process are taken ahead of the result that is yielded, so neither items
-    nor results pile up. With one process or item it runs here, without a pool.
+    nor results pile up. With one process or item it runs here, without a pool. When a process is
+    killed, the items under way are done again by new ones.
 
     Args:
       function: a module-level function; it and its items and results are pickled.
       items: consumed as the work goes on.
       processes: of the pool.
+      careful: in place of `function` for items that were under way when a process was killed, and
+        for all where there is no pool: it must end no process.
+      initializer: a module-level function that each process of a pool calls first.
+
+    Raises:
+      RunError: processes are killed again and again.
     """
     items = iter(items)
     ahead = list(itertools.islice(items, 2))
     items = itertools.chain(ahead, items)
     if processes <= 1 or len(ahead) < 2 or not _can_spawn():
-        yield from map(function, items)
-    else:
-        yield from _pooled_map(function, items, processes)
-
-
-def _pooled_map(
-    function: Callable[[_Item], _Result], items: Iterable[_Item], processes: int
-) -> Iterator[_Result]:
-    _start_tracker()
-    others = set(multiprocessing.active_children())
-    pool = concurrent.futures.ProcessPoolExecutor(
-        processes, multiprocessing.get_context("spawn"), initializer=_die_with_parent
-    )
-    waiting: collections.deque[concurrent.futures.Future[_Result]] = collections.deque()
+        yield from map(careful or function, items)
+        return
+    pool = _Pool(function, careful or function, processes, initializer)
     try:
         for item in items:
-            with _without_signals():
-                waiting.append(pool.submit(function, item))
-            if len(waiting) > 3 * processes:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pool.submit(item)
+            if len(pool.waiting) > 3 * processes:
+                yield pool.result()
+        while pool.waiting:
+            yield pool.result()
     except BaseException:  # An interruption, an error, or a caller that wants no more.
-        for worker in set(multiprocessing.active_children()) - others:
-            worker.kill()
+        pool.kill()
         raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.close()
+
+
+class _Pool(Generic[_Item, _Result]):
+    """A pool of processes that takes the place of one in which a process was killed.
+
+    Attributes:
+      waiting: the items that were submitted, the oldest first, each with what will be its result.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[_Item], _Result],
+        careful: Callable[[_Item], _Result],
+        processes: int,
+        initializer: Callable[[], object] | None,
+    ):
+        self.waiting: collections.deque[tuple[_Item, Future[_Result] | None]] = collections.deque()
+        self._function, self._careful = function, careful
+        self._processes, self._initializer = processes, initializer
+        self._times_killed = 0
+        _start_tracker()
+        self._start()
+
+    def submit(self, item: _Item) -> None:
+        """Adds an item to those that wait."""
+        self.waiting.append((item, self._submitted(self._function, item)))
+
+    def result(self) -> _Result:
+        """Waits for the oldest item's result."""
+        while True:
+            _, future = self.waiting[0]
+            try:
+                if future is None:
+                    raise BrokenProcessPool
+                result = future.result()
+            except BrokenProcessPool as error:
+                self._start_again(error)
+            else:
+                self.waiting.popleft()
+                self._times_killed = 0
+                return result
+
+    def kill(self) -> None:
+        """Ends the processes at once; SIGTERM they do not get."""
+        for worker in set(multiprocessing.active_children()) - self._others:
+            worker.kill()
+
+    def close(self) -> None:
+        """Waits for the processes to end."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self) -> None:
+        self._others = set(multiprocessing.active_children())
+        self._executor = ProcessPoolExecutor(
+            self._processes,
+            multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(self._initializer,),
+        )
+
+    def _submitted(
+        self, function: Callable[[_Item], _Result], item: _Item
+    ) -> Future[_Result] | None:
+        """None where a process was killed since the last result was waited for."""
+        try:
+            with _without_signals():
+                return self._executor.submit(function, item)
+        except BrokenProcessPool:
+            return None
+
+    def _start_again(self, error: BrokenProcessPool) -> None:
+        self._times_killed += 1
+        if self._times_killed > _MAX_KILLED:
+            raise RunError(
+                f"a process that works for this one was killed {_MAX_KILLED + 1} times in a row, "
+                "maybe because memory ran out; what is done is kept: run the same command again, "
+                "with --processes 1"
+            ) from error
+        self.kill()
+        self.close()
+        self._start()
+        for place, (item, future) in enumerate(self.waiting):
+            if future is None or future.cancelled() or future.exception() is not None:
+                self.waiting[place] = item, self._submitted(self._careful, item)
 
 
 def _can_spawn() -> bool:
@@ -106,9 +195,15 @@ def _without_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _start_worker(initializer: Callable[[], object] | None) -> None:
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # The cores are busy: one worker each.
+    _die_with_parent()
+    if initializer is not None:
+        initializer()
+
+
 def _die_with_parent() -> None:
     """Ends this worker when the main process is killed; it would wait for work forever."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # The cores are busy: one worker each.
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 from mmgenre.inputs import image_pixels
 from mmgenre.inputs.image_file import ImageFile
-from mmgenre.inputs.image_kinds import PosterError
+from mmgenre.inputs.image_kinds import LimitError, PosterError
 from mmgenre.machine import limits
 
 SECONDS: Final = 10.0
@@ -23,28 +23,30 @@ MEMORY: Final = 1 << 30
 REQUEST: Final = struct.Struct("<BQ")
 """Pixels in each direction of the result, and the length of the pickled `ImageFile` behind it."""
 
-ANSWER: Final = struct.Struct("<?I")
-"""Whether it was decoded, and the length of the pixels or the reason behind it."""
+ANSWER: Final = struct.Struct("<BI")
+"""What came of it, and the length of the pixels or the reason behind it."""
+
+DECODED, DAMAGED, BEYOND_LIMITS = range(3)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answers requests until there are no more."""
     while len(head := requests.read(REQUEST.size)) == REQUEST.size:
         side, length = REQUEST.unpack(head)
-        done, content = _decode(requests.read(length), side)
-        answers.write(ANSWER.pack(done, len(content)) + content)
+        outcome, content = _decode(requests.read(length), side)
+        answers.write(ANSWER.pack(outcome, len(content)) + content)
         answers.flush()
 
 
-def _decode(request: bytes, side: int) -> tuple[bool, bytes]:
+def _decode(request: bytes, side: int) -> tuple[int, bytes]:
     try:
         file: ImageFile = pickle.loads(request)
         with limits.deadline(SECONDS):
-            return True, image_pixels.decode(file, side)
+            return DECODED, image_pixels.decode(file, side)
+    except (LimitError, MemoryError):
+        return BEYOND_LIMITS, b"it takes too much memory"
     except PosterError as error:
-        return False, str(error).encode()
-    except MemoryError:
-        return False, b"it takes too much memory"
+        return DAMAGED, str(error).encode()
 
 
 def main() -> None:

@@ -43,6 +43,10 @@ class PosterError(UserError):
     """The bytes are no image that can be decoded; the message is the reason, in a few words."""
 
 
+class LimitError(PosterError):
+    """Decoding takes more time or memory than a picture may, or ends the decoder."""
+
+
 def kind_of(data: bytes) -> str:
     """Returns the kind, one of `KINDS`, that a file's first bytes name.
 

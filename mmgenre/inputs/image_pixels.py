@@ -14,7 +14,7 @@ from PIL.ImageFile import ImageFile as PillowFile
 
 from mmgenre.inputs import image_kinds
 from mmgenre.inputs.image_file import ImageFile
-from mmgenre.inputs.image_kinds import PosterError
+from mmgenre.inputs.image_kinds import LimitError, PosterError
 
 # A JPEG is decoded at the smallest eighth of its size that is still this many times the result, and
 # the rest is left to the filter: indistinguishable from decoding it whole, and much faster.
@@ -52,7 +52,7 @@ def decode(file: ImageFile, side: int) -> bytes:
     """Returns the pixels <uint8>[side, side, 3] of a file, RGB.
 
     Raises:
-      PosterError: damaged or truncated, or memory does not suffice.
+      PosterError: damaged or truncated, or memory does not suffice (`LimitError`).
     """
     try:
         with _opener(file.kind)(io.BytesIO(file.data)) as image:
@@ -78,7 +78,7 @@ def damage(error: Exception) -> PosterError:
     if isinstance(error, PosterError):
         return error
     if isinstance(error, MemoryError):
-        return PosterError("it takes too much memory")
+        return LimitError("it takes too much memory")
     text = (str(error).splitlines() or [""])[0]
     if "truncated" in text.lower():
         return PosterError("truncated image")

@@ -17,7 +17,7 @@ from typing import Final
 from mmgenre.errors import UserError
 from mmgenre.inputs import decoder_child
 from mmgenre.inputs.image_file import ImageFile
-from mmgenre.inputs.image_kinds import PosterError
+from mmgenre.inputs.image_kinds import LimitError, PosterError
 
 _PATIENCE: Final = 12 * decoder_child.SECONDS
 """Seconds until a child is given up that has not even used up its processor time."""
@@ -35,8 +35,8 @@ class LimitedDecoder:
         """Returns the pixels <uint8>[side, side, 3] of a file, RGB.
 
         Raises:
-          PosterError: damaged, or it takes more time or memory than a picture may, or ends the
-            decoder.
+          PosterError: damaged.
+          LimitError: it takes more time or memory than a picture may, or ends the decoder.
           UserError: no process can be started.
         """
         request = pickle.dumps(file)
@@ -46,18 +46,19 @@ class LimitedDecoder:
             overdue.daemon = True
             overdue.start()
             try:
-                done, content = _ask(child, request, side)
+                outcome, content = _ask(child, request, side)
             except (OSError, EOFError) as error:
                 self._child = None
-                raise PosterError(_how_it_ended(child)) from error
+                raise LimitError(_how_it_ended(child)) from error
             except BaseException:  # Ctrl-C: its answer would be taken for the next one's.
                 self.close()
                 raise
             finally:
                 overdue.cancel()
-        if done and len(content) == 3 * side * side:
+        if outcome == decoder_child.DECODED and len(content) == 3 * side * side:
             return content
-        raise PosterError(content.decode("utf-8", "replace"))
+        kind = PosterError if outcome == decoder_child.DAMAGED else LimitError
+        raise kind(content.decode("utf-8", "replace"))
 
     def close(self) -> None:
         """Ends the child."""
@@ -87,7 +88,7 @@ class LimitedDecoder:
         return self._child
 
 
-def _ask(child: subprocess.Popen[bytes], request: bytes, side: int) -> tuple[bool, bytes]:
+def _ask(child: subprocess.Popen[bytes], request: bytes, side: int) -> tuple[int, bytes]:
     assert child.stdin is not None and child.stdout is not None
     child.stdin.write(decoder_child.REQUEST.pack(side, len(request)))
     child.stdin.write(request)
@@ -95,9 +96,9 @@ def _ask(child: subprocess.Popen[bytes], request: bytes, side: int) -> tuple[boo
     head = child.stdout.read(decoder_child.ANSWER.size)
     if len(head) < decoder_child.ANSWER.size:
         raise EOFError
-    done, length = decoder_child.ANSWER.unpack(head)
+    outcome, length = decoder_child.ANSWER.unpack(head)
     content = child.stdout.read(min(length, 3 * side * side))
-    return done, content
+    return outcome, content
 
 
 def _how_it_ended(child: subprocess.Popen[bytes]) -> str:

@@ -15,9 +15,9 @@ from PIL import Image
 from mmgenre import schema
 from mmgenre.inputs import image_file, image_kinds, image_pixels, limited_decoder, orientation
 from mmgenre.inputs.image_file import ImageFile
-from mmgenre.inputs.image_kinds import MAX_BYTES, MAX_PIXELS, PosterError
+from mmgenre.inputs.image_kinds import MAX_BYTES, MAX_PIXELS, LimitError, PosterError
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "PosterError", "decode_poster", "squeeze_image"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "LimitError", "PosterError", "decode_poster", "squeeze_image"]
 
 _SMALL: Final = 32_000_000
 """Most bytes, roughly, and pixels that are gone over, of what is decoded in this process: less than
@@ -39,14 +39,17 @@ def decode_poster(data: bytes, *, isolated: bool = False) -> np.ndarray:
       <uint8>[64, 64, 3], RGB.
 
     Raises:
-      PosterError: not an image, damaged or truncated, or beyond `MAX_BYTES`, `MAX_PIXELS` or the
-        limits of `decoder_child`.
+      PosterError: not an image, damaged or truncated, or beyond `MAX_BYTES` or `MAX_PIXELS`.
+      LimitError: one of these, beyond the limits of `decoder_child`.
       UserError: the process with limits cannot be started.
     """
-    file = image_file.parse(data)
-    isolated = isolated or file.num_pixels * _weight(file) > _SMALL
-    decode = limited_decoder.shared.decode if isolated else image_pixels.decode
-    return _as_array(decode(file, schema.POSTER_SIZE))
+    try:
+        file = image_file.parse(data)
+        isolated = isolated or file.num_pixels * _weight(file) > _SMALL
+        decode = limited_decoder.shared.decode if isolated else image_pixels.decode
+        return _as_array(decode(file, schema.POSTER_SIZE))
+    except MemoryError as error:
+        raise LimitError("it takes too much memory") from error
 
 
 def squeeze_image(image: Image.Image) -> np.ndarray:

@@ -14,7 +14,7 @@ import pytest
 
 from mmgenre.inputs import decoder_child, image_file
 from mmgenre.inputs.limited_decoder import LimitedDecoder
-from mmgenre.inputs.poster_decoder import PosterError, decode_poster
+from mmgenre.inputs.poster_decoder import LimitError, decode_poster
 from tests.commands import ROOT, environment
 from tests.hostile import pictures
 
@@ -46,7 +46,7 @@ def test_a_process_that_is_killed_costs_one_picture(decoder):
     decoder.decode(SMALL, 64)
     pid = decoder._child.pid
     threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
-    with pytest.raises(PosterError, match=r"the decoder ended \(SIGKILL\)"):
+    with pytest.raises(LimitError, match=r"the decoder ended \(SIGKILL\)"):
         decoder.decode(large, 64)
     assert not psutil.pid_exists(pid)
     assert decoder.decode(SMALL, 64) == EXPECTED
@@ -60,7 +60,7 @@ decoder_child.main()
 """
 
 
-def _serve(memory: int, seconds: float, files) -> tuple[list[tuple[bool, bytes]], int]:
+def _serve(memory: int, seconds: float, files) -> tuple[list[tuple[int, bytes]], int]:
     """What a child with other limits answers, and how it ends."""
     requests = [pickle.dumps(file) for file in files]
     process = subprocess.run(
@@ -74,9 +74,9 @@ def _serve(memory: int, seconds: float, files) -> tuple[list[tuple[bool, bytes]]
     )
     answers, output = [], process.stdout
     while output:
-        done, length = decoder_child.ANSWER.unpack_from(output)
+        outcome, length = decoder_child.ANSWER.unpack_from(output)
         end = decoder_child.ANSWER.size + length
-        answers.append((done, output[decoder_child.ANSWER.size : end]))
+        answers.append((outcome, output[decoder_child.ANSWER.size : end]))
         output = output[end:]
     return answers, process.returncode
 
@@ -84,20 +84,20 @@ def _serve(memory: int, seconds: float, files) -> tuple[list[tuple[bool, bytes]]
 def test_memory_is_limited_and_the_process_goes_on():
     large = image_file.parse(pictures.clear_png())
     answers, code = _serve(200 << 20, 10, [SMALL, large, SMALL])
-    assert answers == [(True, EXPECTED), (False, b"it takes too much memory"), (True, EXPECTED)]
+    assert answers == [(0, EXPECTED), (2, b"it takes too much memory"), (0, EXPECTED)]
     assert code == 0
 
 
 def test_processor_time_is_limited():
     large = image_file.parse(pictures.clear_png())
     answers, code = _serve(1 << 30, 0.2, [SMALL, large, SMALL])
-    assert answers == [(True, EXPECTED)] and code == -signal.SIGPROF
+    assert answers == [(0, EXPECTED)] and code == -signal.SIGPROF
 
 
 def test_the_reason_says_that_time_was_up(decoder, monkeypatch):
     decoder.decode(SMALL, 64)
     threading.Timer(0.2, os.kill, (decoder._child.pid, signal.SIGPROF)).start()
-    with pytest.raises(PosterError, match="it takes more than 10 seconds"):
+    with pytest.raises(LimitError, match="it takes more than 10 seconds"):
         decoder.decode(image_file.parse(pictures.clear_png()), 64)
 
 
