@@ -36,7 +36,6 @@ def main() -> None:
     logs.warn_on_stderr()
     from mmgenre.dataset.prepared import open_dataset
     from mmgenre.evaluation import baselines, tables  # scikit-learn: after the options are read.
-    from mmgenre.runs.directory import write_json
 
     if args.out is not None:
         files.require_folder(args.out)
@@ -50,7 +49,7 @@ def main() -> None:
     print(f"\n{tables.headline_table(reports)}")
     if args.out is not None:
         try:
-            write_json(args.out, reports)
+            files.write_json(args.out, reports)
         except OSError as error:
             raise UserError(f"cannot write {args.out}: {error}") from error
         print(f"\nwritten to {args.out}")

@@ -267,7 +267,7 @@ def _check_shards(dataset: PreparedDataset, split: str) -> None:
         dataset.shard_paths(split), dataset.split(split).shard_sizes, strict=True
     ):
         try:
-            actual = shard.stat().length
+            actual = files.size(shard)
         except OSError as error:
             raise UserError(
                 f"the shard {shard} is missing or unreadable; prepare the data set again"

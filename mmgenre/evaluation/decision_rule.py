@@ -17,6 +17,7 @@ from etils import epath
 
 from mmgenre import schema
 from mmgenre.errors import UserError
+from mmgenre.machine import files
 
 FILE_NAME: Final = "thresholds.json"
 DEFAULT_THRESHOLD: Final = 0.5
@@ -93,10 +94,7 @@ class DecisionRule:
 
     def save(self, folder: epath.PathLike) -> None:
         """Writes `thresholds.json` into a folder, whole or not at all."""
-        path = epath.Path(folder) / FILE_NAME
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(self.to_json())
-        temporary.replace(path)
+        files.write_text(epath.Path(folder) / FILE_NAME, self.to_json())
 
     @classmethod
     def load(cls, folder: epath.PathLike) -> Self:

@@ -15,7 +15,8 @@ from mmgenre.evaluation.calibration import fit_decision_rule
 from mmgenre.evaluation.decision_rule import DEFAULT_THRESHOLD, DecisionRule
 from mmgenre.evaluation.predict_split import record_split
 from mmgenre.evaluation.split_record import SplitRecord
-from mmgenre.runs.directory import RunDirectory, write_json
+from mmgenre.machine import files
+from mmgenre.runs.directory import RunDirectory
 
 
 def evaluate_run(run: RunDirectory, dataset: PreparedDataset, split: str) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def write_record(
     }
     try:
         record.save(split_record.predictions_file(run, split))
-        write_json(split_record.movies_file(run, split), movies)
+        files.write_json(split_record.movies_file(run, split), movies)
     except OSError as error:
         raise UserError(f"cannot write into {run.path}: {error}") from error
 
@@ -124,7 +125,7 @@ def evaluate_and_write(
         write_record(run, dataset, split, record)
     print(tables.evaluation_tables(report))
     try:
-        write_json(out, report)
+        files.write_json(out, report)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error}") from error
     print(f"\nwritten to {out}")

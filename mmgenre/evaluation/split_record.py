@@ -19,6 +19,7 @@ from PIL import Image
 
 from mmgenre import schema
 from mmgenre.errors import UserError
+from mmgenre.machine import files
 from mmgenre.runs.directory import RunDirectory
 
 NUM_NOTABLE: Final = 12
@@ -61,9 +62,7 @@ class SplitRecord:
         """Writes one file, whole or not at all."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **dataclasses.asdict(self))
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_bytes(buffer.getvalue())
-        temporary.replace(path)
+        files.write_bytes(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: epath.Path) -> Self:

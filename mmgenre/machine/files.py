@@ -1,15 +1,19 @@
-"""Files on object stores (gs://, s3://), for what local file systems do and they cannot.
+"""Files that are whole or absent, files that must not be there yet, and files on object stores.
 
-`epath` reads, writes and lists them like local ones. They cannot be memory-mapped, and what is
-written to them appears when it is complete: nothing can be appended.
+`epath` reads, writes and lists object stores (gs://, s3://) like local folders. Their files cannot
+be memory-mapped, and what is written to them appears when it is complete: nothing can be appended.
 """
 
 import contextlib
 import io
+import json
 import os
+import secrets
+import shutil
 import tempfile
 import time
-from typing import IO, Final, Protocol
+from collections.abc import Iterator
+from typing import IO, Any, Final, Protocol
 
 import numpy as np
 from etils import epath
@@ -25,6 +29,8 @@ class _S3Path(gpath.PosixGPath):
     _backend = backend.fsspec_backend
 
 
+_TEMPORARY: Final = ".tmp"
+_LONGEST_NAME: Final = 40
 _UPLOAD_EVERY_S: Final = 30.0
 _COPY_BYTES: Final = 1 << 24
 
@@ -34,18 +40,125 @@ def is_remote(path: epath.PathLike) -> bool:
     return "://" in os.fspath(path)
 
 
-def require_folder(path: epath.Path) -> None:
+def path(text: epath.PathLike) -> epath.Path:
+    """Returns the path; through here, so that s3:// has been registered."""
+    return epath.Path(text)
+
+
+def size(path: epath.PathLike) -> int:
+    """Returns a file's bytes; raises OSError where it is not there.
+
+    `epath.Path.stat` looks the owner's name up, too, and fails for a user id that has none, as
+    containers have.
+    """
+    return epath.Path(path).stat().length if is_remote(path) else os.stat(path).st_size
+
+
+@contextlib.contextmanager
+def replacing(path: epath.PathLike) -> Iterator[epath.Path]:
+    """Gives the name to write a file under, which gets its own only when the block ends well.
+
+    What a killed process leaves behind is a hidden temporary file beside it, never a half file.
+    """
+    path = epath.Path(path)
+    if is_remote(path):  # Object stores show a file only once it is whole.
+        yield path
+        return
+    temporary = _temporary(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def atomic_write(path: epath.PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Opens a file that appears under its name only when the block ends without an error."""
+    with replacing(path) as temporary, temporary.open(mode) as file:
+        yield file
+
+
+def write_bytes(path: epath.PathLike, data: bytes) -> None:
+    """Writes a file that is either whole or not there."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: epath.PathLike, text: str) -> None:
+    """Writes a UTF-8 file that is either whole or not there."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: epath.PathLike, value: Any) -> None:
+    """Writes an indented JSON file that is either whole or not there."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def atomic_folder(folder: epath.PathLike, *, renew: bool = False) -> Iterator[epath.Path]:
+    """Makes a local folder that appears under its name only when the block ends without an error.
+
+    Args:
+      folder: its name; must not exist, or be empty.
+      renew: replace a folder of this name.
+    """
+    folder = epath.Path(folder)
+    temporary = _temporary(folder)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if renew:
+            shutil.rmtree(folder, ignore_errors=True)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(folder: epath.PathLike, older_than_s: float = 0.0) -> None:
+    """Deletes the temporary files that killed processes left in a folder.
+
+    Args:
+      folder: where to look.
+      older_than_s: leaves what other processes may be writing right now.
+    """
+    if is_remote(folder):
+        return
+    for leftover in epath.Path(folder).glob(f".*{_TEMPORARY}"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - os.stat(leftover).st_mtime < older_than_s:
+                continue
+            if leftover.is_dir():
+                leftover.rmtree()
+            else:
+                leftover.unlink()
+
+
+def require_new(path: epath.PathLike, otherwise: str = "choose another --out") -> None:
+    """Raises UserError where something is in the way of a file or folder that is to be made.
+
+    Args:
+      path: its name.
+      otherwise: what to do instead of removing what is there.
+    """
+    if epath.Path(path).exists():
+        raise UserError(f"{path} exists; remove it or {otherwise}")
+
+
+def require_folder(path: epath.PathLike) -> None:
     """Raises UserError where a local file cannot be made because its folder is not there.
 
     For commands that compute for long before they write. Object stores have no folders.
     """
-    if not is_remote(path) and not path.parent.is_dir():
-        raise UserError(f"cannot write {path}: there is no folder {path.parent}")
+    if not is_remote(path) and not epath.Path(path).absolute().parent.is_dir():
+        parent = epath.Path(path).absolute().parent
+        raise UserError(f"cannot write {path}: there is no folder {parent}")
 
 
-def path(text: epath.PathLike) -> epath.Path:
-    """Returns the path; through here, so that s3:// has been registered."""
-    return epath.Path(text)
+def _temporary(path: epath.Path) -> epath.Path:
+    name = path.name[:_LONGEST_NAME]  # With the rest, a file system must still take it.
+    return path.with_name(f".{name}.{secrets.token_hex(4)}{_TEMPORARY}")
 
 
 def map_bytes(path: epath.Path) -> np.ndarray:

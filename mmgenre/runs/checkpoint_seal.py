@@ -7,7 +7,7 @@ from typing import Final
 import google_crc32c
 from etils import epath
 
-from mmgenre.runs.directory import write_json
+from mmgenre.machine import files
 
 SEAL: Final = "files.json"
 """Lists a complete checkpoint's files: their sizes, and of the small ones the CRC-32C."""
@@ -17,7 +17,7 @@ _SMALL: Final = 1 << 20  # Larger files hold values, which `checkpoint_format.tr
 
 def seal(path: epath.Path) -> None:
     """Writes down what files a complete checkpoint has."""
-    write_json(path / SEAL, {name: _size_and_crc(file) for name, file in _files(path, "")})
+    files.write_json(path / SEAL, {name: _size_and_crc(file) for name, file in _files(path, "")})
 
 
 def broken_file(path: epath.Path) -> str:
@@ -39,7 +39,7 @@ def broken_file(path: epath.Path) -> str:
 
 
 def _size_and_crc(file: epath.Path) -> tuple[int, int | None]:
-    size = file.stat().length
+    size = files.size(file)
     return size, google_crc32c.value(file.read_bytes()) if size < _SMALL else None
 
 
@@ -47,5 +47,5 @@ def _files(path: epath.Path, prefix: str) -> Iterator[tuple[str, epath.Path]]:
     for file in path.iterdir():
         if file.is_dir():
             yield from _files(file, f"{prefix}{file.name}/")
-        elif not file.name.startswith(SEAL):
+        elif SEAL not in file.name:
             yield f"{prefix}{file.name}", file

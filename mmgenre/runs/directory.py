@@ -23,6 +23,7 @@ from etils import epath
 from mmgenre.config import Config
 from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset
 from mmgenre.errors import UserError
+from mmgenre.machine import files
 from mmgenre.machine.json_files import read_json
 
 _COMPARED: Final = (
@@ -137,9 +138,9 @@ class RunDirectory:
             for folder in (run.path, run.checkpoints, run.tensorboard):
                 folder.mkdir(parents=True, exist_ok=True)
             # The config comes last: a folder with a config is a run.
-            write_text(run.tokenizer_file, dataset.tokenizer_path.read_text())
-            write_text(run.dataset_file, json.dumps(info, indent=2) + "\n")
-            write_text(run.config_file, config.to_json())
+            files.write_text(run.tokenizer_file, dataset.tokenizer_path.read_text())
+            files.write_text(run.dataset_file, json.dumps(info, indent=2) + "\n")
+            files.write_text(run.config_file, config.to_json())
         except OSError as error:
             raise UserError(f"cannot write the run directory {path}: {error}") from error
         return run
@@ -175,18 +176,6 @@ class RunDirectory:
                 f"{self.path} holds a run on the data set {before.name!r} with other contents than "
                 f"{info.name!r} has now; choose another --workdir"
             )
-
-
-def write_json(path: epath.Path, value: Any) -> None:
-    """Writes a JSON file that is either whole or not there."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: epath.Path, text: str) -> None:
-    """Writes a file that is either whole or not there."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def _differences(name: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from etils import epath
 
-from mmgenre.machine import environment
+from mmgenre.machine import environment, files
 from mmgenre.runs.directory import RunDirectory
 
 
@@ -55,7 +55,5 @@ def read_sessions(run: RunDirectory) -> list[dict[str, Any]]:
 
 
 def _write(run: RunDirectory, sessions: list[dict[str, Any]]) -> None:
-    path = sessions_file(run)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text("".join(json.dumps(session) + "\n" for session in sessions))
-    temporary.replace(path)
+    lines = [json.dumps(session) + "\n" for session in sessions]
+    files.write_text(sessions_file(run), "".join(lines))

@@ -10,9 +10,9 @@ from typing import Any, Final, Self
 from etils import epath
 from tabulate import tabulate
 
-from mmgenre.machine import environment
+from mmgenre.machine import environment, files
 from mmgenre.runs import sessions as training_session
-from mmgenre.runs.directory import RunDirectory, write_json, write_text
+from mmgenre.runs.directory import RunDirectory
 from mmgenre.runs.metric_rows import read_rows
 from mmgenre.sweep.grid import SEED, Axes, Point, as_text
 
@@ -183,7 +183,7 @@ def write(folder: epath.Path, axes: Axes, results: Sequence[PointResult]) -> Non
         "points": rows,
         "over_seeds": over_seeds(axes, results) if SEED in axes else None,
     }
-    write_json(folder / "results.json", report)
+    files.write_json(folder / "results.json", report)
     flat = [
         {name: value for name, value in row.items() if name not in ("settings", "metrics")}
         | {name: as_text(value) for name, value in row["settings"].items()}
@@ -195,7 +195,7 @@ def write(folder: epath.Path, axes: Axes, results: Sequence[PointResult]) -> Non
     writer = csv.DictWriter(text, fields, lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
-    write_text(folder / "results.csv", text.getvalue())
+    files.write_text(folder / "results.csv", text.getvalue())
 
 
 def _ranking(point: Point) -> tuple[str, int]:

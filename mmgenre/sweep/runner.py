@@ -13,9 +13,9 @@ from etils import epath
 from mmgenre.config import Config
 from mmgenre.dataset.prepared import open_dataset
 from mmgenre.errors import Interrupted, RunError, UserError
-from mmgenre.machine import environment
+from mmgenre.machine import environment, files
 from mmgenre.runs import lock
-from mmgenre.runs.directory import RunDirectory, write_json
+from mmgenre.runs.directory import RunDirectory
 from mmgenre.sweep import child, results
 from mmgenre.sweep.grid import Axes, Point
 from mmgenre.sweep.results import DONE, FAILED, NOT_DONE, PointResult
@@ -121,7 +121,9 @@ class _Sweep:
         arguments = [*self._plan.arguments, *point.flags]
         code, reason = child.train(arguments, self._path(point), self._signals, watch.look)
         if code == 0:
-            write_json(epath.Path(self._path(point)) / DONE_FILE, {"finished": environment.now()})
+            files.write_json(
+                epath.Path(self._path(point)) / DONE_FILE, {"finished": environment.now()}
+            )
             result = self._read(point, DONE)
             _log.info("%s: done, %s", label, result.summary())
             return result

@@ -27,9 +27,7 @@ class JsonLinesWriter(MetricWriter):
     def __init__(self, path: epath.Path, *, resume_step: int):
         """Opens the file for appending, without its rows after `resume_step`."""
         kept = [json.dumps(row) + "\n" for row in read_rows(path) if row["step"] <= resume_step]
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text("".join(kept))
-        temporary.replace(path)
+        files.write_text(path, "".join(kept))
         self._file = files.open_append(path)
 
     def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
@@ -70,22 +68,20 @@ def drop_events_after(folder: epath.Path, resume_step: int) -> None:
 
     A resumed run computes those steps again; TensorBoard would show them twice.
     """
-    for path in sorted(folder.glob("events.out.tfevents.*")) if folder.exists() else ():
-        if path.name.endswith(_TEMPORARY):  # Of a run that was killed here.
-            path.unlink()
-            continue
+    if not folder.exists():
+        return
+    files.sweep(folder)  # TensorBoard would read what a run left that was killed here.
+    for path in sorted(folder.glob("events.out.tfevents.*")):
         events = list(read_events(path))
         kept = [event for event in events if event.step <= resume_step]
         if len(kept) == len(events):
             continue
-        temporary = path.with_name(path.name + _TEMPORARY)
-        with tf.io.TFRecordWriter(os.fspath(temporary)) as writer:
+        with (
+            files.replacing(path) as temporary,
+            tf.io.TFRecordWriter(os.fspath(temporary)) as writer,
+        ):
             for event in kept:
                 writer.write(event.SerializeToString())
-        temporary.replace(path)
-
-
-_TEMPORARY = ".tmp"
 
 
 def read_events(path: epath.Path) -> Iterator[event_pb2.Event]:

@@ -20,11 +20,11 @@ from mmgenre.distributed import cluster, device_mapping
 from mmgenre.errors import RunError
 from mmgenre.evaluation.evaluate_run import evaluate_and_write, fit_thresholds, write_record
 from mmgenre.evaluation.predict_split import predict_split, record_split, validation_scalars
-from mmgenre.machine import signals
+from mmgenre.machine import files, signals
 from mmgenre.runs import sessions
 from mmgenre.runs.checkpoints import RunCheckpoints
 from mmgenre.runs.damaged_checkpoints import set_damaged_aside
-from mmgenre.runs.directory import RunDirectory, write_json
+from mmgenre.runs.directory import RunDirectory
 from mmgenre.training import feeds, initial_values, metric_writers
 from mmgenre.training.compiled_programs import Programs
 from mmgenre.training.dispatch import StepsUnderWay, dispatch_ends
@@ -194,7 +194,7 @@ class Trainer:
                 "learning_rate": rate,
                 "movie_ids": ids.tolist(),
             }
-            write_json(self.run.non_finite_file, record)
+            files.write_json(self.run.non_finite_file, record)
         return RunError(
             f"the loss is not finite ({error}, learning rate {rate:g}); "
             f"{self.run.non_finite_file} lists the movies of its batch, the checkpoints before it "
