@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.inputs import overview_text
-from mmgenre.machine import logs, signals
+from mmgenre.machine import files, logs, signals
 from mmgenre.machine.command_line import ArgumentParser, run_command
 
 if TYPE_CHECKING:
@@ -77,10 +77,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def check_new_file(path: Path) -> None:
     """Raises UserError where a file cannot be made: it exists, or there is no such folder."""
-    if path.exists():
-        raise UserError(f"{path} exists; remove it or choose another name")
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"cannot write {path}: there is no folder {path.absolute().parent}")
+    files.require_new(path, "choose another name")
+    files.require_folder(path)
 
 
 def read_overview(args: argparse.Namespace) -> str | None:

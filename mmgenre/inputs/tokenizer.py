@@ -11,7 +11,6 @@ No TensorFlow, no JAX: preparation and prediction share this module.
 
 import json
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Self
 
@@ -22,6 +21,7 @@ from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from mmgenre import schema
 from mmgenre.errors import UserError
+from mmgenre.machine import files
 
 DEFAULT_VOCABULARY_SIZE: Final = 20_000
 """Ids in the vocabulary, the two special ones included."""
@@ -126,7 +126,7 @@ class OverviewTokenizer:
     def save(self, path: epath.PathLike) -> None:
         """Writes one JSON file, atomically; the same vocabulary gives the same bytes."""
         text = json.dumps(json.loads(self._tokenizer.to_str()), ensure_ascii=False, indent=1)
-        _write_atomically(epath.Path(path), text.encode("utf-8"))
+        files.write_text(path, text)
 
     @property
     def vocabulary_size(self) -> int:
@@ -224,16 +224,3 @@ def _batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _write_atomically(path: epath.Path, data: bytes) -> None:
-    if "://" in str(path):  # Object stores show a file only once it is whole.
-        path.write_bytes(data)
-        return
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -3,13 +3,12 @@
 import functools
 import importlib.resources
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mmgenre import schema
 from mmgenre.errors import UserError
+from mmgenre.machine import files
 from mmgenre.models import predict_step
 
 if TYPE_CHECKING:
@@ -24,39 +23,38 @@ def export_run(run: str, out: Path) -> None:
     Raises:
       UserError: no such run, no checkpoint yet, a damaged file, or `out` exists or cannot be made.
     """
-    if out.exists():
-        raise UserError(f"{out} exists; remove it or choose another --out")
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"cannot write {out}: there is no folder {out.absolute().parent}")
-    from mmgenre.prediction import bundle
+    files.require_new(out)
+    files.require_folder(out)
     from mmgenre.prediction.predictor import GenrePredictor
 
     predictor = GenrePredictor.load(run)
-    staged = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        staged.mkdir()
-        (staged / bundle.MODEL).write_bytes(serialize_model(predictor))
-        predictor.tokenizer.save(staged / "tokenizer.json")
-        predictor.rule.save(staged)
-        (staged / "MODEL_CARD.md").write_text(model_card(run, predictor), "utf-8")
-        files = importlib.resources.files("mmgenre.prediction.bundle_files")
-        (staged / "example.py").write_text((files / "example.py").read_text("utf-8"), "utf-8")
-        manifest = {
-            "format_version": bundle.FORMAT_VERSION,
-            "name": predictor.name,
-            "step": predictor.step,
-            "genres": schema.GENRES,
-            "thresholds": predictor.rule.thresholds,
-            "max_tokens": predictor.bucket_lengths[-1],
-            "platforms": PLATFORMS,
-            "files": {path.name: bundle.file_digest(path) for path in sorted(staged.iterdir())},
-        }
-        (staged / bundle.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
-        staged.replace(out)
+        with files.atomic_folder(out) as staged:
+            _write(Path(staged), run, predictor)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _write(folder: Path, run: str, predictor: "GenrePredictor") -> None:
+    from mmgenre.prediction import bundle
+
+    (folder / bundle.MODEL).write_bytes(serialize_model(predictor))
+    predictor.tokenizer.save(folder / "tokenizer.json")
+    predictor.rule.save(folder)
+    (folder / "MODEL_CARD.md").write_text(model_card(run, predictor), "utf-8")
+    shipped = importlib.resources.files("mmgenre.prediction.bundle_files")
+    (folder / "example.py").write_text((shipped / "example.py").read_text("utf-8"), "utf-8")
+    manifest = {
+        "format_version": bundle.FORMAT_VERSION,
+        "name": predictor.name,
+        "step": predictor.step,
+        "genres": schema.GENRES,
+        "thresholds": predictor.rule.thresholds,
+        "max_tokens": predictor.bucket_lengths[-1],
+        "platforms": PLATFORMS,
+        "files": {path.name: bundle.file_digest(path) for path in sorted(folder.iterdir())},
+    }
+    (folder / bundle.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
 
 
 def serialize_model(predictor: "GenrePredictor") -> bytes:

@@ -14,6 +14,7 @@ from mmgenre.errors import UserError
 from mmgenre.evaluation import poster_share as modality
 from mmgenre.html.pages import render
 from mmgenre.inputs import overview_text
+from mmgenre.machine import files
 from mmgenre.prediction import attribution
 from mmgenre.prediction.attribution import Attribution
 from mmgenre.prediction.predictor import GenrePredictor, Poster, Prediction, load_poster
@@ -119,10 +120,8 @@ def write_explanation(
 ) -> None:
     """Writes the page of one movie into a new file, whole or not at all."""
     html = explanation_page(predictor, explain(predictor, poster, overview))
-    temporary = out.with_name(out.name + ".tmp")
     try:
-        temporary.write_text(html, "utf-8")
-        temporary.replace(out)
+        files.write_text(out, html)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}") from error
 

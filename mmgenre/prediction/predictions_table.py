@@ -3,13 +3,13 @@
 import csv
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from mmgenre import schema
 from mmgenre.errors import UserError
+from mmgenre.machine import files
 
 FORMATS: Final = (".csv", ".jsonl", ".parquet")
 _ROWS: Final = 2_000
@@ -37,14 +37,9 @@ def convert(partial: Path, out: Path) -> int:
     Returns:
       The number of movies.
     """
-    temporary = out.with_name(f".{out.name}.tmp")
     write = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet}[out.suffix]
-    try:
-        count = write(_read(partial), temporary)
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
+    with files.replacing(out) as temporary:
+        return write(_read(partial), Path(temporary))
 
 
 def _read(partial: Path) -> Iterator[dict[str, Any]]:

@@ -25,6 +25,7 @@ from mmgenre.errors import UserError
 from mmgenre.inputs.overview_text import MAX_CHARACTERS
 from mmgenre.inputs.poster_decoder import PosterError, decode_poster
 from mmgenre.inputs.poster_source import Addresses, AddressNotFetched, is_url, read_poster
+from mmgenre.machine import files
 from mmgenre.prediction import predictions_table
 from mmgenre.prediction.predictor import GenrePredictor
 
@@ -58,10 +59,8 @@ def predict_csv(
       UserError: an input is missing or lacks columns, or `out` exists or cannot be written.
     """
     predictions_table.check_format(out)
-    if out.exists():
-        raise UserError(f"{out} exists; remove it or choose another --out")
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"cannot write {out}: there is no folder {out.absolute().parent}")
+    files.require_new(out)
+    files.require_folder(out)
     if posters is not None and not posters.is_dir():
         raise UserError(f"there is no folder {posters} with posters")
     columns = read_columns(csv_file)

@@ -3,7 +3,6 @@
 import base64
 import dataclasses
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.evaluation import tables
 from mmgenre.html.pages import render
+from mmgenre.machine import files
 from mmgenre.report import against_baselines, comparison, contents
 from mmgenre.report.run_data import RunData
 from mmgenre.report.style import Figure
@@ -42,8 +42,7 @@ def write_report(
     figures_folder = page.with_name(FIGURES if page.name == PAGE else f"{page.stem}-figures")
     if out is not None:
         for path in (page, figures_folder):
-            if path.exists():
-                raise UserError(f"{path} exists; remove it or choose another --out")
+            files.require_new(path)
     data = [RunData.load(path) for path in paths]
     if len(data) == 1:
         html, figures = _single(data[0])
@@ -130,19 +129,9 @@ def _default_page(paths: list[Path]) -> Path:
 
 
 def _write(page: Path, folder: Path, html: str, figures: Mapping[str, Figure]) -> None:
-    """Writes figures and page so that a page that is there is whole, as are its figures."""
+    """Writes the figures, then the page, each whole or not at all."""
     page.parent.mkdir(parents=True, exist_ok=True)
-    staged = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(staged, ignore_errors=True)
-    try:
-        staged.mkdir()
+    with files.atomic_folder(folder, renew=True) as staged:
         for figure in figures.values():
             (staged / f"{figure.name}.png").write_bytes(figure.png)
-        staged_page = staged / "page"
-        staged_page.write_text(html, "utf-8")
-        staged_page.replace(page.with_name(page.name + ".tmp"))
-        shutil.rmtree(folder, ignore_errors=True)
-        staged.replace(folder)
-        page.with_name(page.name + ".tmp").replace(page)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+    files.write_text(page, html)

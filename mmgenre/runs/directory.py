@@ -46,6 +46,10 @@ _HARMLESS: Final = ("data.dir", "data.mode", "model.lstm_kernel")
 """Among them, those that change no result: the fingerprint tells whether it is the same data."""
 
 
+_ABANDONED_S: Final = 3600.0
+"""What nobody has written to for so long, nobody is writing any more."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
     """Paths in a run's folder, and what is read from it."""
@@ -137,6 +141,7 @@ class RunDirectory:
                 run.check_same(config, dataset.info)
             for folder in (run.path, run.checkpoints, run.tensorboard):
                 folder.mkdir(parents=True, exist_ok=True)
+            files.sweep(run.path, older_than_s=_ABANDONED_S)
             # The config comes last: a folder with a config is a run.
             files.write_text(run.tokenizer_file, dataset.tokenizer_path.read_text())
             files.write_text(run.dataset_file, json.dumps(info, indent=2) + "\n")

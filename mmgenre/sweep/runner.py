@@ -121,9 +121,7 @@ class _Sweep:
         arguments = [*self._plan.arguments, *point.flags]
         code, reason = child.train(arguments, self._path(point), self._signals, watch.look)
         if code == 0:
-            files.write_json(
-                epath.Path(self._path(point)) / DONE_FILE, {"finished": environment.now()}
-            )
+            files.write_json(self._path(point) / DONE_FILE, {"finished": environment.now()})
             result = self._read(point, DONE)
             _log.info("%s: done, %s", label, result.summary())
             return result

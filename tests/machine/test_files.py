@@ -1,5 +1,7 @@
-"""Data and runs on s3://: a real object store, moto's, on loopback."""
+"""Files that are whole or absent; data and runs on s3://, with moto's object store on loopback."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +10,7 @@ import urllib.request
 import pytest
 from etils import epath
 
+from mmgenre.errors import UserError
 from mmgenre.machine import files
 from tests import movie_files
 from tests.commands import ROOT
@@ -19,6 +22,68 @@ def test_local_paths_are_not_remote(tmp_path):
     assert files.is_remote("gs://bucket/data")
     (tmp_path / "bytes").write_bytes(b"abc")
     assert files.map_bytes(epath.Path(tmp_path / "bytes")).tobytes() == b"abc"
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / ("ü" * 120)  # In UTF-8, nearly the longest name that there is.
+    files.write_text(path, "before")
+    with pytest.raises(ZeroDivisionError), files.atomic_write(path, "w") as file:
+        file.write("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "before"
+    with files.atomic_write(path, "w") as file:
+        file.write("after")
+        assert path.read_text() == "before"
+    assert path.read_text() == "after"
+    assert files.size(path) == 5
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    folder = tmp_path / "figures"
+    with files.atomic_folder(folder) as staged:
+        (staged / "a").write_text("a")
+        assert not folder.exists()
+    with pytest.raises(ZeroDivisionError), files.atomic_folder(folder, renew=True) as staged:
+        (staged / "b").write_text("b")
+        raise ZeroDivisionError
+    assert [path.name for path in folder.iterdir()] == ["a"]
+    with files.atomic_folder(folder, renew=True) as staged:
+        (staged / "c").write_text("c")
+    assert [path.name for path in folder.iterdir()] == ["c"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_what_a_kill_leaves_is_swept_away(tmp_path):
+    code = f"""
+import os, signal
+from mmgenre.machine import files
+with files.atomic_folder({str(tmp_path / "folder")!r}):
+    with files.atomic_write({str(tmp_path / "file")!r}) as file:
+        file.write(b"half")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert process.returncode == -signal.SIGKILL
+    left = list(tmp_path.iterdir())
+    assert len(left) == 2
+    files.sweep(tmp_path, older_than_s=3600)
+    assert sorted(tmp_path.iterdir()) == sorted(left)  # Another process may be writing them.
+    for path in left:
+        os.utime(path, (0, 0))
+    (tmp_path / ".hidden").write_text("the user's")
+    files.sweep(tmp_path, older_than_s=3600)
+    assert [path.name for path in tmp_path.iterdir()] == [".hidden"]
+
+
+def test_what_is_in_the_way_is_named(tmp_path):
+    (tmp_path / "there").write_text("")
+    with pytest.raises(UserError, match="there exists; remove it or choose another --out"):
+        files.require_new(tmp_path / "there")
+    files.require_new(tmp_path / "new")
+    with pytest.raises(UserError, match=f"there is no folder {tmp_path / 'none'}"):
+        files.require_folder(tmp_path / "none" / "new")
 
 
 @pytest.fixture
