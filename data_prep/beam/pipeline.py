@@ -23,6 +23,7 @@ from data_prep.workspace import pixel_parts, storage
 from data_prep.workspace.progress import Progress
 from mmgenre import schema
 from mmgenre.errors import UserError
+from mmgenre.machine import files
 
 _STAGE: Final = "beam decode"
 
@@ -127,7 +128,7 @@ def write(plan: local_write.Plan, config: PrepareConfig, progress: Progress) -> 
         for shard in sorted(built.glob(f"mmgenre-{name}.tfrecord-*")):
             target = plan.out / shard.name
             shard.rename(target) if not storage.is_remote(target) else shard.copy(target)
-            sizes[shard.name] = target.stat().length
+            sizes[shard.name] = files.size(target)
     plan.workspace.finish(local_write.STAGE, plan.key, sizes)
 
 

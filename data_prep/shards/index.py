@@ -16,6 +16,7 @@ from mmgenre import schema
 from mmgenre.dataset import prepared, tfrecord
 from mmgenre.dataset.prepared import DatasetInfo, RecordIndex, SplitInfo
 from mmgenre.inputs.tokenizer import OverviewTokenizer
+from mmgenre.machine import files
 
 STAGE: Final = "index"
 VERSION: Final = 2
@@ -101,7 +102,7 @@ def index(
     presence: dict[str, Any] = {}
     lengths: dict[str, tuple[list[int], int]] = {}
     all_paths = [path for paths in shards.values() for path in paths]
-    num_bytes = sum(epath.Path(path).stat().length for path in all_paths)
+    num_bytes = sum(map(files.size, all_paths))
     pool = processes if num_bytes > _INLINE else 1
     with progress.bar(STAGE, len(all_paths), "shards") as bar:
         facts_of_all = workers.ordered_map(shard_facts, all_paths, pool)

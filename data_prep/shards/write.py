@@ -19,6 +19,7 @@ from data_prep.workspace.progress import Progress
 from mmgenre import schema
 from mmgenre.dataset import prepared, tfrecord
 from mmgenre.inputs.tokenizer import OverviewTokenizer
+from mmgenre.machine import files
 
 STAGE: Final = "write"
 _VERSION: Final = 1
@@ -121,7 +122,7 @@ def remove_dataset(out: epath.Path, kept: Set[str] = frozenset()) -> None:
 
 def _is_written(task: ShardTask, sizes: dict[str, int]) -> bool:
     path = epath.Path(task.path)
-    return path.exists() and path.stat().length == sizes.get(path.name)
+    return path.exists() and files.size(path) == sizes.get(path.name)
 
 
 def write_shard(task: ShardTask) -> int:

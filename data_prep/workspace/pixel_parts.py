@@ -17,6 +17,7 @@ from etils import epath
 from data_prep.workspace import storage
 from mmgenre import schema
 from mmgenre.errors import UserError
+from mmgenre.machine import files
 
 FOLDER: Final = "posters"
 PART: Final = 512
@@ -120,7 +121,7 @@ def read_part(workspace: epath.PathLike, number: int) -> Part | None:
                 digest=arrays["digest"],
                 status=tuple(map(str, arrays["status"])),
             )
-        length = pixels_path(workspace, number).stat().length
+        length = files.size(pixels_path(workspace, number))
         return part if length == part.num_posters * _BYTES + 4 * PART else None
     except (OSError, ValueError, KeyError):
         return None
