@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep.metadata import rows
+from mmgenre.catalogue import csv_records
+from mmgenre.catalogue.table import open_table
 from mmgenre.errors import UserError
 from mmgenre.inputs import overview_text
 
 
 def read(text: str) -> list[list[str]]:
-    return list(rows.records(io.StringIO(text, newline=""), "the file"))
+    return list(csv_records.records(io.StringIO(text, newline=""), "the file"))
 
 
 def read_slowly(text: str) -> list[list[str]]:
@@ -55,7 +56,7 @@ def test_open_quotation_marks_take_linear_time():
     assert len(found) == 1 + len(lines) + 1
     assert found[0] == ["id", "overview"]
     assert found[-1] == ["a", "b\nc"]
-    assert all(isinstance(row, rows.BrokenRecord) for row in found[1:-1])
+    assert all(isinstance(row, csv_records.BrokenRecord) for row in found[1:-1])
 
 
 @pytest.mark.parametrize("method", ["deflated", "bzip2", "lzma", "unknown"])
@@ -75,16 +76,15 @@ def test_a_damaged_zip_is_said_to_be_damaged(tmp_path, method):
     path.write_bytes(data)
     with (
         pytest.raises(UserError, match=r"damaged or truncated archive|method is not supported"),
-        rows.open_text(path) as file,
+        open_table(path) as table,
     ):
-        for _ in rows.records(file, str(path)):
-            pass
+        list(table.rows([]))
 
 
 def test_an_error_of_the_disk_is_no_damage_of_the_archive(tmp_path):
     path = tmp_path / "movies.csv"
     path.write_text("id\n1\n")
-    with pytest.raises(OSError, match="No space left"), rows.open_text(path):
+    with pytest.raises(OSError, match="No space left"), open_table(path):
         raise OSError(28, "No space left on device")
 
 
