@@ -21,11 +21,14 @@ class PrepareConfig:
     """What to prepare, and how.
 
     Attributes:
-      metadata: `movies_metadata.csv`, or the gzip or zip of it.
+      metadata: a catalogue of movies: CSV, JSON lines, a JSON array or Parquet, the gzip or zip of
+        one, or a folder; such as `movies_metadata.csv`.
       posters: a folder laid out like the image server, or the server's address.
       out: folder of the data set.
       name: of the data set, in logs and reports; None takes the out folder's.
       require: what a movie must have to be kept: "overview", "poster", "both", or "any" of the two.
+      columns: which column holds what, such as "overview=plot,genres=Genre"; None finds the usual
+        names.
       width: of the posters.
       fallback_widths: to try where a poster is not to be had at `width`; None tries all others.
       seed: of the split.
@@ -48,6 +51,7 @@ class PrepareConfig:
     out: epath.PathLike
     name: str | None = None
     require: str = "overview"
+    columns: str | None = None
     width: str = "w154"
     fallback_widths: tuple[str, ...] | None = None
     seed: int = 0
@@ -147,7 +151,17 @@ def _parser() -> ArgumentParser:
         epilog="With --runner, further options are passed to Apache Beam's pipelines.",
     )
     add = parser.add_argument
-    add("--metadata", required=True, help="movies_metadata.csv, or the gzip or zip of it")
+    add(
+        "--metadata",
+        required=True,
+        help="catalogue of movies: CSV, JSON lines, a JSON array or Parquet, packed or not, or a "
+        "folder with one",
+    )
+    add(
+        "--columns",
+        metavar="ROLE=NAME,...",
+        help="columns that have no usual name, such as overview=plot,genres=Genre",
+    )
     add(
         "--posters",
         required=True,

@@ -37,6 +37,7 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
     from data_prep.shards import audit, index, plot, write
     from data_prep.splits import split, tokenise
     from data_prep.workspace import storage, workers
+    from mmgenre.catalogue.columns import parse_columns
 
     check(config)
     progress = progress or Progress(config.progress)
@@ -45,7 +46,9 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
     storage.sweep(out)
     name = config.name or (out if storage.is_remote(out) else out.resolve()).name
     with storage.Workspace(_work_folder(config, out)) as workspace:
-        rows = read.read(config.metadata, workspace, config.require, progress)
+        rows = read.read(
+            config.metadata, workspace, config.require, parse_columns(config.columns), progress
+        )
         if config.runner is None:
             _posters(config, workspace, processes, progress)
         else:
@@ -55,7 +58,13 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
         statuses, digest = decode.status_counts(workspace, rows.kept)
         digest = storage.digest(rows.digest, digest)
         splits = split.split(
-            workspace, digest, config.require, config.seed, config.all_to, progress
+            workspace,
+            digest,
+            config.require,
+            config.seed,
+            config.all_to,
+            rows.has_split,
+            progress,
         )
         digest = storage.digest(digest, splits.digest)
         tokenizer_digest = tokenise.tokenise(

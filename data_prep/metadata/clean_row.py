@@ -1,83 +1,178 @@
-"""One row of the metadata to one movie, or to the reason why it is none."""
+"""One row of a catalogue to one movie, or to the reason why it is none."""
 
-import ast
+import dataclasses
 import hashlib
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from data_prep.workspace.movie_file import Movie
 from mmgenre import schema
+from mmgenre.catalogue.columns import (
+    ADULT,
+    GENRES,
+    ID,
+    IMDB_ID,
+    ORIGINAL_TITLE,
+    OVERVIEW,
+    POSTER,
+    SPLIT,
+    TITLE,
+)
+from mmgenre.catalogue.genre_cells import UnreadableCell, genre_names
+from mmgenre.catalogue.genre_list import GenreList
 from mmgenre.inputs import overview_text
 
-COLUMNS: Final = ("id", "imdb_id", "genres", "title", "overview", "poster_path")
-"""The columns that must be there."""
-
-OTHER_COLUMNS: Final = ("adult", "original_title")
-"""Columns that are used where they are there."""
-
 DROPPED_GENRES: Final = ("TV Movie", "Foreign")
-"""Genres of the metadata that are not among the 18."""
+"""Genres of The Movie Database that are not among the 18."""
 
 MAX_TITLE: Final = 1_000
-_MAX_GENRES_CELL: Final = 100_000
+MAX_ID: Final = 200
+_QUOTED: Final = 80  # Characters of a cell that is quoted.
+
+SPLIT_NAMES: Final[dict[str, str]] = {
+    **dict.fromkeys(("train", "training", "tr"), schema.TRAIN),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "development"), schema.VALIDATION),
+    **dict.fromkeys(("test", "testing", "te", "eval", "evaluation"), schema.TEST),
+}
+"""What catalogues that bring a split call its parts."""
 
 
 class Dropped(Exception):
-    """The row is no movie; the message is the reason, one of a few."""
+    """The row is no movie; the message is the reason, one of a few.
+
+    Attributes:
+      cell: what in the row shows it; "" where nothing need be quoted.
+    """
+
+    def __init__(self, reason: str, cell: str = ""):
+        super().__init__(reason)
+        self.cell = cell[:_QUOTED]
 
 
 _NUMBER: Final = re.compile(r"(\d{1,18})(\.0+)?")
 _IMDB_ID: Final = re.compile(r"tt\d+")
-_GENRE_INDEX: Final = {name.casefold(): index for name, index in schema.GENRE_INDEX.items()}
+_ADULT: Final = frozenset(
+    ("true", "false", "t", "f", "0", "1", "0.0", "1.0", "yes", "no", "y", "n")
+)
+_MISSING: Final = frozenset(("", "nan", "none", "null", "\\n"))
+_IMAGE_SERVER: Final = re.compile(r"https?://image\.tmdb\.org/t/p/\w+(/[^/?#]+)", re.IGNORECASE)
 _DROPPED_GENRES: Final = frozenset(name.casefold() for name in DROPPED_GENRES)
 
 
-def movie_from_row(row: Mapping[str, str], notes: dict[str, int]) -> Movie:
+@dataclasses.dataclass(frozen=True)
+class Habits:
+    """How a catalogue writes what tells a row whose cells are shifted from a good one.
+
+    Attributes:
+      ids_are_numbers: whether an id that is none shows a shifted row.
+      adult_is_yes_or_no: whether another value of "adult" shows one.
+    """
+
+    ids_are_numbers: bool
+    adult_is_yes_or_no: bool
+
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, Any]]) -> "Habits":
+        """Learns them from the first rows of a catalogue, by role."""
+        ids, adult, padded = [], [], False
+        for row in rows:
+            id_ = text_of(row.get(ID)).strip()
+            ids.append(_NUMBER.fullmatch(id_) is not None)
+            padded = padded or (ids[-1] and len(id_) > 1 and id_.startswith("0"))
+            adult.append(text_of(row.get(ADULT)).strip().casefold() in _ADULT | _MISSING)
+        return cls(_are_most(ids) and not padded, _are_most(adult))
+
+
+def _are_most(found: list[bool]) -> bool:
+    return sum(found) > len(found) / 2
+
+
+def movie_from_row(
+    row: Mapping[str, Any], number: int, habits: Habits, genres: GenreList, notes: dict[str, int]
+) -> Movie:
     """Reads one row.
 
     Args:
-      row: cells by column; all of `COLUMNS`.
+      row: cells by role; see `mmgenre.catalogue.columns`.
+      number: of the row, from 1 on: the id of a movie of a catalogue without ids.
+      habits: of the catalogue.
+      genres: the list of genres.
       notes: counts of things that were mended or left out, added to.
 
     Raises:
-      Dropped: the row is no movie, or has no genre among the 18.
+      Dropped: the row is no movie, or has no genre on the list.
     """
-    match = _NUMBER.fullmatch(row["id"].strip())
-    if not match:
-        raise Dropped("shifted columns: the id is not a number")
-    if row.get("adult", "").strip().casefold() not in ("", "true", "false", "0", "1", "nan"):
+    id_ = _id(row, number, habits)
+    adult = text_of(row.get(ADULT)).strip().casefold()
+    if habits.adult_is_yes_or_no and adult not in _ADULT | _MISSING:
         raise Dropped("shifted columns: 'adult' is neither True nor False")
-    labels = parse_genres(row["genres"], notes)
-    overview = clean_overview(row["overview"], notes)
-    title = overview_text.mend(row["title"]) or overview_text.mend(row.get("original_title", ""))
-    imdb_id = row["imdb_id"].strip()
+    labels = parse_genres(row.get(GENRES), genres, notes)
+    imdb_id = text_of(row.get(IMDB_ID)).strip()
+    title, original = (overview_text.mend(text_of(row.get(r))) for r in (TITLE, ORIGINAL_TITLE))
     return Movie(
-        id=int(match[1]),
+        id=id_,
         imdb_id=imdb_id if _IMDB_ID.fullmatch(imdb_id) else "",
-        title=title[:MAX_TITLE],
-        overview=overview,
+        title=(title or original)[:MAX_TITLE],
+        overview=clean_overview(text_of(row.get(OVERVIEW)), notes),
         labels=labels,
-        poster_path=clean_poster_path(row["poster_path"], notes),
+        poster_path=clean_poster_path(text_of(row.get(POSTER)), notes),
+        split=_split(row[SPLIT]) if SPLIT in row else "",
     )
 
 
-def parse_genres(cell: str, notes: dict[str, int]) -> tuple[int, ...]:
-    """Reads a cell such as "[{'id': 16, 'name': 'Animation'}]" to indices of `schema.GENRES`.
+def _id(row: Mapping[str, Any], number: int, habits: Habits) -> int | str:
+    if ID not in row:
+        return number
+    cell = overview_text.mend(text_of(row[ID]))
+    if match := _NUMBER.fullmatch(cell):
+        # 0085334 is no number: a poster may be called so.
+        return int(match[1]) if habits.ids_are_numbers else cell
+    if habits.ids_are_numbers:
+        raise Dropped("shifted columns: the id is not a number")
+    if cell.casefold() in _MISSING:
+        raise Dropped("no id")
+    return cell[:MAX_ID]
+
+
+def _split(cell: Any) -> str:
+    name = text_of(cell).strip().casefold()
+    if name not in SPLIT_NAMES:
+        raise Dropped("in no split of the catalogue", name)
+    return SPLIT_NAMES[name]
+
+
+def text_of(cell: Any) -> str:
+    """Returns the text of a cell: a text, a number, the longest of a list, or nothing."""
+    if isinstance(cell, str):
+        return cell
+    if cell is None or cell != cell:  # A missing number of pandas' is no number.
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, list | tuple):
+        return max((text for text in cell if isinstance(text, str)), key=len, default="")
+    return str(cell)
+
+
+def parse_genres(cell: Any, genres: GenreList, notes: dict[str, int]) -> tuple[int, ...]:
+    """Reads a cell of genres to places on the list, ascending.
 
     Raises:
-      Dropped: the cell cannot be read, or names none of the 18 genres.
+      Dropped: the cell cannot be read, or names no genre on the list.
     """
-    names = _genre_names(cell.strip())
+    try:
+        names = genre_names(cell, genres.__contains__)
+    except UnreadableCell as error:
+        raise Dropped("the genres are not a list", text_of(cell)) from error
     labels = set()
-    unknown = 0
+    unknown = ""
     for name in names:
-        name = " ".join(name.split()).casefold()
-        if name in _GENRE_INDEX:
-            labels.add(_GENRE_INDEX[name])
-        elif name not in _DROPPED_GENRES:
-            unknown += 1
+        place = genres.place(name)
+        if place is not None:
+            labels.add(place)
+        elif name.strip().casefold() not in _DROPPED_GENRES:
+            unknown = unknown or name
     if labels:
         if unknown:
             _note(notes, "unknown genres left out, others kept")
@@ -85,28 +180,8 @@ def parse_genres(cell: str, notes: dict[str, int]) -> tuple[int, ...]:
     if not names:
         raise Dropped("no genre")
     if unknown:
-        raise Dropped("unknown genres only (production companies, say)")
+        raise Dropped("unknown genres only (production companies, say)", unknown)
     raise Dropped("no genre but " + " or ".join(DROPPED_GENRES))
-
-
-def _genre_names(cell: str) -> list[str]:
-    if not cell or cell.casefold() in ("nan", "none", "null"):
-        return []
-    value: Any = None
-    if len(cell) <= _MAX_GENRES_CELL and cell[0] in "[{":
-        try:
-            value = ast.literal_eval(cell)  # Literals only: it runs no code.
-        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-            try:
-                value = json.loads(cell)
-            except (ValueError, RecursionError):
-                value = None
-    if isinstance(value, dict):
-        value = [value]
-    if not isinstance(value, list | tuple):
-        raise Dropped("the genres are not a list")
-    names = [entry.get("name") if isinstance(entry, dict) else entry for entry in value]
-    return [name for name in names if isinstance(name, str) and name.strip()]
 
 
 def clean_overview(cell: str, notes: dict[str, int]) -> str:
@@ -125,10 +200,15 @@ def clean_overview(cell: str, notes: dict[str, int]) -> str:
 
 
 def clean_poster_path(cell: str, notes: dict[str, int]) -> str:
-    """Returns the path with its slash, "" where there is none or it would leave the folder."""
+    """Returns a poster's path with its slash; "" where there is none or it would leave the folder.
+
+    Of an address at The Movie Database's image server it is the last part.
+    """
     path = cell.strip()
-    if not path or path.casefold() in ("nan", "none", "null"):
+    if path.casefold() in _MISSING:
         return ""
+    if address := _IMAGE_SERVER.match(path):
+        path = address[1]
     if not path.startswith("/"):
         path = f"/{path}"
     if not is_safe_path(path):

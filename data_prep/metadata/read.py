@@ -1,21 +1,29 @@
-"""Stage 1, read: the metadata's rows to cleaned movies, every row accounted for.
+"""Stage 1, read: a catalogue's rows to cleaned movies, every row accounted for.
 
 Streams: memory does not grow with the number of rows.
 """
 
 import dataclasses
-from typing import Final
+import itertools
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from etils import epath
 
 from data_prep.metadata import clean_row
-from data_prep.metadata import rows as table
+from data_prep.metadata.clean_row import Dropped, Habits
 from data_prep.workspace import movie_file, storage
 from data_prep.workspace.progress import Progress
+from mmgenre.catalogue.columns import SPLIT, Columns, find_columns, require_columns
+from mmgenre.catalogue.damaged_row import DamagedRow
+from mmgenre.catalogue.genre_list import GenreList, default_genres
+from mmgenre.catalogue.table import Table, open_table
 from mmgenre.errors import UserError
 
 STAGE: Final = "read"
-_VERSION: Final = 1
+_VERSION: Final = 2
+_FIRST: Final = 1_000  # Rows from which a catalogue's habits are learned.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +31,13 @@ class ReadOutcome:
     """What reading found.
 
     Attributes:
-      rows: rows of the metadata, the header aside.
+      rows: rows of the catalogue.
       kept: movies in the movie file.
       dropped: rows by reason; rows = kept + the sum of these.
       notes: things mended or left out in rows that may have been kept.
+      quoted: by reason, a cell that shows it.
+      form: how the catalogue is written, and which column was taken for what: a line each.
+      has_split: whether it brings a split of its own.
       digest: of the movie file.
     """
 
@@ -34,6 +45,9 @@ class ReadOutcome:
     kept: int
     dropped: dict[str, int]
     notes: dict[str, int]
+    quoted: dict[str, str]
+    form: list[str]
+    has_split: bool
     digest: str
 
 
@@ -41,101 +55,123 @@ def read(
     metadata: epath.PathLike,
     workspace: storage.Workspace,
     require: str,
+    columns: Mapping[str, str],
     progress: Progress,
 ) -> ReadOutcome:
-    """Reads the metadata into the workspace's movie file; skipped where that is done.
+    """Reads a catalogue into the workspace's movie file; skipped where that is done.
 
     Args:
-      metadata: the CSV file, or the gzip or zip of it.
+      metadata: a catalogue of any form; see `mmgenre.catalogue.table.open_table`.
       workspace: where the movies go.
       require: "overview" and "both" drop rows without an overview, "poster" and "both" rows
         without a poster's path, "any" rows that have neither.
+      columns: the column's name by role, where it is not one of the usual ones.
       progress: shown while reading.
 
     Raises:
-      UserError: the file cannot be read, is no CSV, lacks a column, or holds no movie.
+      UserError: the file cannot be read, is no catalogue, lacks a column, or holds no movie.
     """
     if not epath.Path(metadata).exists():
         raise UserError(f"there is no file {metadata}; give movies_metadata.csv with --metadata")
-    key = storage.digest(STAGE, _VERSION, storage.file_digest(metadata), require)
+    key = storage.digest(STAGE, _VERSION, _digest(metadata), require, dict(columns))
     outcome = workspace.outcome(STAGE, key)
     if outcome is None:
-        outcome = dataclasses.asdict(_read(epath.Path(metadata), workspace, require, progress))
+        with open_table(metadata) as table:
+            found = find_columns(table.columns, columns, str(metadata))
+            require_columns(found, str(metadata))
+            progress.note(f"{STAGE}: {metadata} is {table.form}; {found.describe()}")
+            outcome = dataclasses.asdict(
+                _read(table, found, str(metadata), workspace, require, progress)
+            )
         workspace.finish(STAGE, key, outcome)
     else:
         progress.skipped(STAGE)
     return ReadOutcome(**outcome)
 
 
+def _digest(metadata: epath.PathLike) -> str:
+    """Changes with the catalogue's contents; of a folder's files, with their sizes and times."""
+    path = epath.Path(metadata)
+    if not path.is_dir():
+        return storage.file_digest(path)
+    states = [
+        (os.path.relpath(entry.path, path), entry.stat().st_size, entry.stat().st_mtime_ns)
+        for folder in (path, *filter(epath.Path.is_dir, path.iterdir()))
+        for entry in os.scandir(folder)
+        if entry.is_file()
+    ]
+    return storage.digest(*sorted(states))
+
+
 def _read(
-    metadata: epath.Path, workspace: storage.Workspace, require: str, progress: Progress
+    table: Table,
+    columns: Columns,
+    name: str,
+    workspace: storage.Workspace,
+    require: str,
+    progress: Progress,
 ) -> ReadOutcome:
-    rows = 0
+    count = 0
     dropped: dict[str, int] = {}
+    quoted: dict[str, str] = {}
     notes: dict[str, int] = {}
+    genres = default_genres()
     with (
-        table.open_text(metadata) as file,
         movie_file.open_writer(workspace.path) as writer,
         progress.bar(STAGE, None, "rows") as bar,
     ):
-        records = table.records(file, str(metadata))
-        columns = _columns(next(records, []), metadata)
-        for record in records:
-            rows += 1
+        rows = _rows_by_role(table, columns)
+        first = list(itertools.islice(rows, _FIRST))
+        habits = Habits.of(row for row in first if isinstance(row, dict))
+        for count, row in enumerate(itertools.chain(first, rows), start=1):
             bar.update()
             try:
-                movie = _movie(record, columns, require, notes)
-            except clean_row.Dropped as reason:
+                writer.write(_movie(row, count, habits, genres, require, notes))
+            except Dropped as reason:
                 dropped[str(reason)] = dropped.get(str(reason), 0) + 1
-            else:
-                writer.write(movie)
-        if not rows:
-            raise UserError(f"{metadata} has a header and no rows")
+                if reason.cell:
+                    quoted.setdefault(str(reason), reason.cell)
+        if not count:
+            raise UserError(f"{name} has a header and no rows")
         if not writer.num_movies:
-            reasons = "; ".join(f"{reason}: {count}" for reason, count in dropped.items())
-            raise UserError(f"no row of {metadata} is a movie that can be kept ({reasons})")
+            reasons = "; ".join(
+                f"{reason}: {n}" + (f", such as {quoted[reason]!r}" if reason in quoted else "")
+                for reason, n in dropped.items()
+            )
+            raise UserError(f"no row of {name} is a movie that can be kept ({reasons})")
     return ReadOutcome(
-        rows=rows,
+        rows=count,
         kept=writer.num_movies,
         dropped=dict(sorted(dropped.items())),
         notes=dict(sorted(notes.items())),
+        quoted=dict(sorted(quoted.items())),
+        form=[table.form, *table.notes, columns.describe()],
+        has_split=SPLIT in columns.of_role,
         digest=storage.file_digest(workspace.path / movie_file.MOVIES_FILE),
     )
 
 
-def _columns(header: list[str], metadata: epath.Path) -> tuple[int, dict[str, int]]:
-    """Returns the number of columns, and the places of those that are used."""
-    names = [name.strip().casefold() for name in header]
-    missing = [column for column in clean_row.COLUMNS if column not in names]
-    if len(missing) == len(clean_row.COLUMNS):
-        raise UserError(
-            f"{metadata} is not a CSV file of movies: its first line has none of the columns "
-            f"{', '.join(clean_row.COLUMNS)}"
-        )
-    if missing:
-        raise UserError(f"{metadata} lacks the column {', '.join(missing)}")
-    used = (*clean_row.COLUMNS, *clean_row.OTHER_COLUMNS)
-    return len(names), {column: names.index(column) for column in used if column in names}
+def _rows_by_role(table: Table, columns: Columns) -> Iterator[dict[str, Any] | DamagedRow]:
+    roles, names = list(columns.of_role), list(columns.of_role.values())
+    for cells in table.rows(names):
+        yield cells if isinstance(cells, DamagedRow) else dict(zip(roles, cells, strict=True))
 
 
 def _movie(
-    record: list[str],
-    columns: tuple[int, dict[str, int]],
+    row: dict[str, Any] | DamagedRow,
+    number: int,
+    habits: Habits,
+    genres: GenreList,
     require: str,
     notes: dict[str, int],
 ) -> movie_file.Movie:
-    num_columns, places = columns
-    if isinstance(record, table.BrokenRecord):
-        raise clean_row.Dropped("not CSV: damaged quoting")
-    if len(record) != num_columns:
-        few_or_many = "few" if len(record) < num_columns else "many"
-        raise clean_row.Dropped(f"shifted columns: too {few_or_many} cells")
-    row = {column: record[place] for column, place in places.items()}
-    movie = clean_row.movie_from_row(row, notes)
+    if isinstance(row, DamagedRow):
+        raise Dropped(row.reason)
+    movie = clean_row.movie_from_row(row, number, habits, genres, notes)
     if require in ("overview", "both") and not movie.overview:
-        raise clean_row.Dropped("no overview")
+        raise Dropped("no overview")
     if require in ("poster", "both") and not movie.poster_path:
-        raise clean_row.Dropped("no poster: no path in the metadata")
+        raise Dropped("no poster: no path in the metadata")
     if require == "any" and not movie.overview and not movie.poster_path:
-        raise clean_row.Dropped("neither overview nor poster")
+        raise Dropped("neither overview nor poster")
     return movie

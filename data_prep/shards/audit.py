@@ -41,7 +41,14 @@ def audit(
     return {
         "name": info.name,
         "fingerprint": info.fingerprint,
-        "rows": {"read": rows.rows, "kept": kept, "dropped": dropped, "notes": rows.notes},
+        "rows": {
+            "form": rows.form,
+            "read": rows.rows,
+            "kept": kept,
+            "dropped": dropped,
+            "quoted": rows.quoted,
+            "notes": rows.notes,
+        },
         "posters": {
             "found": found,
             "missing": sum(n for why, n in without.items() if why.startswith("missing")),
@@ -55,6 +62,7 @@ def audit(
             "movies": splits.grouped,
             "largest_group": splits.largest_group,
             "sharing": splits.copies,
+            "across_the_catalogues_splits": splits.leaks,
         },
         "genres": {
             genre: sum(split.genre_counts[place] for split in info.splits.values())
@@ -81,13 +89,17 @@ def table(report: dict[str, Any]) -> str:
     """The report for reading."""
     rows = report["rows"]
     lines: list[tuple[str, Any]] = [("rows read", rows["read"]), ("kept", rows["kept"])]
-    lines += [(f"dropped: {reason}", count) for reason, count in rows["dropped"].items()]
+    for reason, count in rows["dropped"].items():
+        quoted = rows.get("quoted", {}).get(reason)
+        lines.append((f"dropped: {reason}" + (f", such as {quoted!r}" if quoted else ""), count))
     lines += [(f"note: {note}", count) for note, count in rows["notes"].items()]
     lines += [("posters found", report["posters"]["found"])]
     lines += [(f"poster: {why}", count) for why, count in report["posters"]["without"].items()]
     copies = report["copies"]
     lines += [("groups of the same movie", copies["groups"])]
     lines += [(f"movies that share: {kind}", count) for kind, count in copies["sharing"].items()]
+    leaks = copies.get("across_the_catalogues_splits", {})
+    lines += [(f"leak: movies in two splits by {kind}", count) for kind, count in leaks.items()]
     splits = report["splits"]
     facts = ("movies", "posters", "overviews", "shards")
     body = [[fact, *(f"{split[fact]:,}" for split in splits.values())] for fact in facts]

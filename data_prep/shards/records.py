@@ -4,7 +4,7 @@
     has_poster  int64     one 0 or 1
     tokens      int64     any number of ids, none for an empty overview
     labels      int64     18 zeros and ones
-    id          bytes     one string, decimal digits
+    id          bytes     one string, UTF-8
     title       bytes     one string, UTF-8, may be empty
     overview    bytes     one string, UTF-8, may be empty
 
@@ -38,7 +38,7 @@ class Record:
     """One movie of a prepared data set.
 
     Attributes:
-      id: the movie's id, decimal digits.
+      id: the movie's id.
       title: or "".
       overview: or "".
       labels: <uint8>[18].

@@ -32,7 +32,7 @@ def shards(numbers: np.ndarray, ids: np.ndarray, split: str, shards_asked: int) 
 
     Args:
       numbers: <int64>[num_movies], numbers of the movies in the workspace.
-      ids: <int64>[num_movies], their ids.
+      ids: <int64>[num_movies] or texts, their ids.
       split: its name, which salts the hash.
       shards_asked: how many shards; one that no hash falls into is left out.
 
@@ -44,7 +44,7 @@ def shards(numbers: np.ndarray, ids: np.ndarray, split: str, shards_asked: int) 
     low = np.empty(len(ids), np.uint64)
     for place, id_ in enumerate(ids.tolist()):
         md5 = salted.copy()
-        md5.update(str(id_).encode("ascii"))
+        md5.update(str(id_).encode("utf-8"))
         digest = md5.digest()
         high[place] = int.from_bytes(digest[:8], "big")
         low[place] = int.from_bytes(digest[8:], "big")

@@ -134,11 +134,12 @@ def _record_problems(example: Any, tokenizer: OverviewTokenizer | None) -> Itera
     try:
         overview = feature[schema.OVERVIEW].bytes_list.value[0].decode("utf-8")
         feature[schema.TITLE].bytes_list.value[0].decode("utf-8")
+        feature[schema.ID].bytes_list.value[0].decode("utf-8")
     except UnicodeDecodeError:
-        yield "title or overview is not UTF-8"
+        yield "id, title or overview is not UTF-8"
         return
-    if not feature[schema.ID].bytes_list.value[0].isdigit():
-        yield "the id is not a number"
+    if not feature[schema.ID].bytes_list.value[0]:
+        yield "it has no id"
     yield from _token_problems(feature[schema.TOKENS].int64_list.value, overview, tokenizer)
 
 
@@ -165,6 +166,6 @@ def _count(example: Any, report: ShardReport, is_damaged: bool) -> None:
     overview = overview_text.normalise(overview)
     has_poster = feature[schema.HAS_POSTER].int64_list.value[0]
     poster = feature[schema.POSTER].bytes_list.value[0]
-    report.keys["id"].append(int(feature[schema.ID].bytes_list.value[0]) + 1)
+    report.keys["id"].append(clean_row.text_digest(feature[schema.ID].bytes_list.value[0].decode()))
     report.keys["overview"].append(clean_row.text_digest(overview))
     report.keys["poster"].append(pixel_parts.pixels_digest(poster) if has_poster else 0)

@@ -32,7 +32,7 @@ class Keys:
 
     def add(self, number: int, movie: movies.Movie, poster_digest: int) -> None:
         """Enters a movie that is kept; those that are not stay out of every group."""
-        self.ids[number] = movie.id
+        self.ids[number] = number_of(movie.id)
         self._keys["imdb id"][number] = clean_row.text_digest(movie.imdb_id)
         # A text without letters of its own after normalisation says nothing of the movie.
         self._keys["overview"][number] = clean_row.text_digest(
@@ -49,6 +49,17 @@ class Keys:
     def copies(self) -> dict[str, int]:
         """By kind: how many movies share it with another of another id."""
         return {kind: _num_shared(*self._runs(kind)) for kind in self.KINDS[1:]}
+
+    def copies_across(self, split: np.ndarray) -> dict[str, int]:
+        """By kind: how many movies share it with one in another split <uint8>[num_movies]."""
+        found = {}
+        for kind in self.KINDS[1:]:
+            numbers, keys = self._runs(kind)
+            _, group = np.unique(keys, return_inverse=True)
+            pairs = np.unique(np.stack([group, split[numbers]]), axis=1)[0]
+            leaking = np.bincount(pairs, minlength=1) > 1
+            found[kind] = int(leaking[group].sum()) if len(numbers) else 0
+        return {kind: count for kind, count in found.items() if count}
 
     def components(self) -> np.ndarray:
         """Returns <int32>[num_movies]: the number of the group of each, -1 for those left out.
@@ -95,6 +106,11 @@ class Keys:
         numbers = np.flatnonzero(keys >= 0 if kind == "id" else keys != 0)
         numbers = numbers[np.argsort(keys[numbers], kind="stable")]
         return numbers, keys[numbers]
+
+
+def number_of(id_: int | str) -> int:
+    """Returns the number that stands for an id: itself, or 63 bits that identify a text."""
+    return id_ if isinstance(id_, int) else clean_row.text_digest(id_) >> 1
 
 
 def hash_ids(ids: np.ndarray, seed: int) -> np.ndarray:

@@ -38,6 +38,7 @@ class SplitOutcome:
     Attributes:
       dropped: movies dropped, by reason.
       copies: by what they share: movies that share it with another kept one.
+      leaks: the same, of a catalogue's own split: movies that share it with one in another split.
       groups: number of groups of at least two movies that are the same.
       grouped: movies in those groups.
       largest_group: movies in the largest.
@@ -47,6 +48,7 @@ class SplitOutcome:
 
     dropped: dict[str, int]
     copies: dict[str, int]
+    leaks: dict[str, int]
     groups: int
     grouped: int
     largest_group: int
@@ -71,6 +73,7 @@ def split(
     require: str,
     seed: int,
     all_to: str | None,
+    own_split: bool,
     progress: Progress,
 ) -> SplitOutcome:
     """Writes the split of each movie of the workspace; skipped where that is done.
@@ -81,15 +84,18 @@ def split(
       require: as for reading; now it is known which posters are to be had.
       seed: of the random choice.
       all_to: a split that gets every movie, or None.
+      own_split: whether the movies bring a split, which is kept; copies that it has in two splits
+        are counted, not moved.
       progress: told when the stage is skipped.
 
     Raises:
       UserError: too few movies are left to make a train split.
     """
-    key = storage.digest(STAGE, _VERSION, inputs, require, seed, all_to)
+    own = [own_split] if own_split else []
+    key = storage.digest(STAGE, _VERSION, inputs, require, seed, all_to, *own)
     outcome = workspace.outcome(STAGE, key)
     if outcome is None:
-        outcome = dataclasses.asdict(_split(workspace, require, seed, all_to, progress))
+        outcome = dataclasses.asdict(_split(workspace, require, seed, all_to, own_split, progress))
         workspace.finish(STAGE, key, outcome)
     else:
         progress.skipped(STAGE)
@@ -97,12 +103,19 @@ def split(
 
 
 def _split(
-    workspace: storage.Workspace, require: str, seed: int, all_to: str | None, progress: Progress
+    workspace: storage.Workspace,
+    require: str,
+    seed: int,
+    all_to: str | None,
+    own_split: bool,
+    progress: Progress,
 ) -> SplitOutcome:
     dropped: collections.Counter[str] = collections.Counter()
     with movies.MovieFile(workspace.path) as movie_file:
         assignment = np.full(len(movie_file), DROPPED, np.uint8)
         keys = groups.Keys(len(movie_file))
+        own = np.full(len(movie_file), DROPPED, np.uint8)
+        texts: dict[int, str] = {}
         with progress.bar(STAGE, len(movie_file), "movies") as bar:
             for part in range(pixel_parts.num_parts(len(movie_file))):
                 numbers = pixel_parts.part_range(part, len(movie_file))
@@ -111,6 +124,10 @@ def _split(
                     status = facts.status[place]
                     if _is_kept(movie, status, require):
                         keys.add(numbers[place], movie, int(facts.digest[place]))
+                        if isinstance(movie.id, str):
+                            texts[numbers[place]] = movie.id
+                        if movie.split:
+                            own[numbers[place]] = schema.SPLITS.index(movie.split)
                     else:
                         dropped[f"no poster: {status}"] += 1
                     bar.update()
@@ -123,9 +140,14 @@ def _split(
     if not len(kept):
         reasons = "; ".join(f"{reason}: {count}" for reason, count in dropped.items())
         raise UserError(f"no movie is left to prepare ({reasons})")
-    assignment[kept] = (
-        schema.SPLITS.index(all_to) if all_to else assign(keys.ids[kept], component[kept], seed)
-    )
+    leaks: dict[str, int] = {}
+    if all_to:
+        assignment[kept] = schema.SPLITS.index(all_to)
+    elif own_split:
+        assignment[kept] = own[kept]
+        leaks = keys.copies_across(assignment)
+    else:
+        assignment[kept] = assign(keys.ids[kept], component[kept], seed)
     if all_to is None and not (assignment == schema.SPLITS.index(schema.TRAIN)).any():
         raise UserError(
             f"{len(kept)} movies are too few to make a train split; give at least 3, or put all "
@@ -133,12 +155,13 @@ def _split(
         )
     sizes = np.bincount(component[kept])
     with storage.atomic_write(workspace.path / IDS_FILE) as file:
-        np.save(file, keys.ids)
+        np.save(file, _with_texts(keys.ids, texts))
     with storage.atomic_write(workspace.path / SPLIT_FILE) as file:
         np.save(file, assignment)
     return SplitOutcome(
         dropped={reason: count for reason, count in sorted(dropped.items()) if count},
         copies=keys.copies(),
+        leaks=leaks,
         groups=int((sizes > 1).sum()),
         grouped=int(sizes[sizes > 1].sum()),
         largest_group=int(sizes.max()),
@@ -147,8 +170,18 @@ def _split(
     )
 
 
+def _with_texts(ids: np.ndarray, texts: dict[int, str]) -> np.ndarray:
+    """Returns the ids as they are written: <int64>[n], or texts where some are no numbers."""
+    if not texts:
+        return ids
+    return np.array([texts.get(number, str(id_)) for number, id_ in enumerate(ids.tolist())])
+
+
 def load_split(workspace: epath.PathLike, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the numbers in the workspace and the ids, <int64>[n] both, of a split's movies."""
+    """Returns the numbers in the workspace <int64>[n] and the ids of a split's movies.
+
+    The ids are <int64>[n], or texts where some of the data set's are no numbers.
+    """
     path = epath.Path(workspace)
     with (path / SPLIT_FILE).open("rb") as file:
         numbers = np.flatnonzero(np.load(file) == schema.SPLITS.index(name))

@@ -19,33 +19,37 @@ class Movie:
     """One row of the metadata, cleaned.
 
     Attributes:
-      id: the movie's number in the metadata.
+      id: the movie's number in the catalogue, or its id there where that is no number.
       imdb_id: such as "tt0114709", or "".
       title: or "".
       overview: or "".
       labels: indices of its genres in `schema.GENRES`, ascending; at least one.
       poster_path: such as "/rhIRbceoE9lR4veEXuwCC2wARtG.jpg", or "".
+      split: of a catalogue that brings its own, else "".
     """
 
-    id: int
+    id: int | str
     imdb_id: str
     title: str
     overview: str
     labels: tuple[int, ...]
     poster_path: str
+    split: str = ""
 
     def to_json(self) -> bytes:
         """One line, without its end."""
-        fields = (
+        fields: list[object] = [
             self.id, self.imdb_id, self.title, self.overview, self.labels, self.poster_path
-        )  # fmt: skip
+        ]  # fmt: skip
+        if self.split:
+            fields.append(self.split)
         return json.dumps(fields, ensure_ascii=False).encode("utf-8")
 
     @classmethod
     def from_json(cls, line: bytes) -> "Movie":
         """What `to_json` wrote."""
-        id_, imdb_id, title, overview, labels, poster_path = json.loads(str(line, "utf-8"))
-        return cls(id_, imdb_id, title, overview, tuple(labels), poster_path)
+        id_, imdb_id, title, overview, labels, *others = json.loads(str(line, "utf-8"))
+        return cls(id_, imdb_id, title, overview, tuple(labels), *others)
 
 
 class MovieWriter:

@@ -10,6 +10,7 @@ from mmgenre.errors import UserError
 ID: Final = "id"
 IMDB_ID: Final = "imdb_id"
 TITLE: Final = "title"
+ORIGINAL_TITLE: Final = "original_title"
 OVERVIEW: Final = "overview"
 GENRES: Final = "genres"
 POSTER: Final = "poster"
@@ -31,6 +32,7 @@ USUAL_NAMES: Final[dict[str, tuple[str, ...]]] = {
         "name",
         "names",
     ),
+    ORIGINAL_TITLE: ("original title", "primary title"),
     OVERVIEW: (
         "overview",
         "plot",
@@ -139,6 +141,12 @@ def find_columns(names: Iterable[str], given: Mapping[str, str], source: str) ->
 
 def require_columns(columns: Columns, source: str, *, needs_genres: bool = True) -> None:
     """Raises UserError where a catalogue lacks genres, or both an overview and a poster."""
+    if not columns.of_role:
+        raise UserError(
+            f"{source} is not a table of movies: none of its columns has a usual name "
+            f"({_shown(columns.unused) or 'it has none'}); say which is which with --columns "
+            "overview=NAME,genres=NAME"
+        )
     advice = f"its other columns are {_shown(columns.unused)}; say which with --columns"
     if needs_genres and GENRES not in columns.of_role:
         raise UserError(f"{source} has no column of genres; {advice} genres=NAME")

@@ -25,7 +25,7 @@ def _read(tmp_path: Path, metadata, require="overview"):
     path = tmp_path / "movies_metadata.csv"
     path.write_bytes(metadata)
     with storage.Workspace(tmp_path / "work") as workspace:
-        outcome = read.read(path, workspace, require, Progress("none"))
+        outcome = read.read(path, workspace, require, {}, Progress("none"))
         with movies.MovieFile(workspace.path) as movie_file:
             kept = list(movie_file)
             assert [movie_file[number] for number in range(len(movie_file))] == kept
@@ -53,9 +53,9 @@ def test_a_clean_row(tmp_path):
         ({"genres": ""}, "no genre"),
         ({"genres": "[{'name': 'Carousel Productions', 'id': 11176}]"}, "unknown genres only"),
         ({"genres": "[{'name': 'TV Movie'}, {'name': 'Foreign'}]"}, "no genre but TV Movie"),
-        ({"genres": "__import__('os').system('true')"}, "the genres are not a list"),
+        ({"genres": "__import__('os').system('true')"}, "unknown genres only"),
         ({"genres": "[" * 5000}, "the genres are not a list"),
-        ({"genres": "12.5"}, "the genres are not a list"),
+        ({"genres": "12.5"}, "unknown genres only"),
         ({"overview": ""}, "no overview"),
         ({"overview": " "}, "no overview"),
         ({"overview": "No overview found."}, "no overview"),
@@ -135,9 +135,15 @@ def test_line_ends_and_a_byte_order_mark(tmp_path):
     assert _read(tmp_path, text.encode("utf-16"))[1] == expected
 
 
-def test_bad_utf8_is_replaced(tmp_path):
+def test_bytes_that_are_no_utf_8(tmp_path):
     data = movie_files.csv_text([row(1, overview="caf@ noir")]).encode().replace(b"@", b"\xe9")
-    assert _read(tmp_path, data)[1][0].overview == "caf\ufffd noir"
+    outcome, kept = _read(tmp_path, data)
+    assert kept[0].overview == "café noir"
+    assert "no UTF-8: read as Windows-1252" in outcome.form
+    text = movie_files.csv_text([row(1, overview="café, à la carte: caf@ noir")])
+    outcome, kept = _read(tmp_path, text.encode().replace(b"@", b"\xe9"))
+    assert kept[0].overview == "café, à la carte: caf\ufffd noir"
+    assert any("1 bytes are no UTF-8" in line for line in outcome.form)
 
 
 def test_a_cell_of_10_mb(tmp_path):
@@ -189,11 +195,11 @@ def test_gzip_and_zip(tmp_path):
     "data, message",
     [
         (b"", "is empty"),
-        (b"\n\n", "not a CSV file of movies"),
+        (b"\n\n", "not a table of movies"),
         (b"\x89PNG\r\n\x1a\n" + b"0" * 50, "a PNG image"),
         (b"%PDF-1.7", "a PDF"),
-        (b"<html><body>Sign in</body></html>", "not a CSV file of movies"),
-        (bytes(range(256)) * 40, "not a CSV file of movies"),
+        (b"<html><body>Sign in</body></html>", "not a table of movies"),
+        (bytes(range(256)) * 40, "not a table of movies"),
         (movie_files.csv_text([]).encode(), "no rows"),
         (movie_files.csv_text([row(1, genres="[]")]).encode(), "no row .* can be kept"),
         (gzip.compress(movie_files.csv_text([row(1)]).encode())[:-20], "damaged or truncated"),
@@ -206,11 +212,17 @@ def test_what_cannot_be_read_is_the_users_mistake(tmp_path, data, message):
     assert "movies_metadata.csv" in str(caught.value)
 
 
-@pytest.mark.parametrize("column", ["id", "genres", "overview", "poster_path", "title"])
-def test_a_missing_column_is_named(tmp_path, column):
-    columns = [name for name in movie_files.COLUMNS if name != column]
-    with pytest.raises(UserError, match=f"lacks the column {column}"):
-        _read(tmp_path, movie_files.csv_text([row(1)], columns=columns))
+def test_genres_and_an_overview_or_a_poster_are_needed(tmp_path):
+    def without(*left_out: str) -> str:
+        columns = [name for name in movie_files.COLUMNS if name not in left_out]
+        return movie_files.csv_text([row(1)], columns=columns)
+
+    with pytest.raises(UserError, match="no column of genres"):
+        _read(tmp_path, without("genres"))
+    with pytest.raises(UserError, match="neither a column of overviews nor of posters"):
+        _read(tmp_path, without("overview", "poster_path"))
+    _, kept = _read(tmp_path, without("id", "imdb_id", "title", "original_title", "poster_path"))
+    assert [(movie.id, movie.title, movie.poster_path) for movie in kept] == [(1, "", "")]
 
 
 def test_a_missing_file(tmp_path):
@@ -218,4 +230,4 @@ def test_a_missing_file(tmp_path):
         storage.Workspace(tmp_path / "work") as workspace,
         pytest.raises(UserError, match="there is no file"),
     ):
-        read.read(tmp_path / "nothing.csv", workspace, "overview", Progress("none"))
+        read.read(tmp_path / "nothing.csv", workspace, "overview", {}, Progress("none"))
