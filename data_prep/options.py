@@ -23,7 +23,8 @@ class PrepareConfig:
     Attributes:
       metadata: a catalogue of movies: CSV, JSON lines, a JSON array or Parquet, the gzip or zip of
         one, or a folder; such as `movies_metadata.csv`.
-      posters: a folder laid out like the image server, or the server's address.
+      posters: a folder laid out like the image server, or with files named by id, or the server's
+        address; None prepares without posters, or with those beside the movies of a folder.
       out: folder of the data set.
       name: of the data set, in logs and reports; None takes the out folder's.
       require: what a movie must have to be kept: "overview", "poster", "both", or "any" of the two.
@@ -47,7 +48,7 @@ class PrepareConfig:
     """
 
     metadata: epath.PathLike
-    posters: epath.PathLike
+    posters: epath.PathLike | None
     out: epath.PathLike
     name: str | None = None
     require: str = "overview"
@@ -164,9 +165,8 @@ def _parser() -> ArgumentParser:
     )
     add(
         "--posters",
-        required=True,
-        help="a folder laid out like the image server, or an address such as "
-        "https://image.tmdb.org/t/p",
+        help="a folder laid out like the image server, or with files named by id, or an address "
+        "such as https://image.tmdb.org/t/p (default: no posters)",
     )
     add("--out", required=True, help="folder of the data set")
     add("--name", help="what to call the data set (default: the out folder's name)")

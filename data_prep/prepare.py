@@ -38,6 +38,7 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
     from data_prep.splits import split, tokenise
     from data_prep.workspace import storage, workers
     from mmgenre.catalogue.columns import parse_columns
+    from mmgenre.catalogue.movie_folder import is_movie_folder, movies_in
 
     check(config)
     progress = progress or Progress(config.progress)
@@ -45,6 +46,8 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
     out = storage.make_folder(config.out)
     storage.sweep(out)
     name = config.name or (out if storage.is_remote(out) else out.resolve()).name
+    if config.posters is None and is_movie_folder(config.metadata):
+        config = dataclasses.replace(config, posters=movies_in(config.metadata))
     with storage.Workspace(_work_folder(config, out)) as workspace:
         rows = read.read(
             config.metadata, workspace, config.require, parse_columns(config.columns), progress
@@ -56,6 +59,7 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
 
             pipeline.decode(workspace, config, progress)
         statuses, digest = decode.status_counts(workspace, rows.kept)
+        _warn_of_missing_posters(config, statuses, progress)
         digest = storage.digest(rows.digest, digest)
         splits = split.split(
             workspace,
@@ -118,24 +122,44 @@ def _work_folder(config: PrepareConfig, out: epath.Path) -> epath.PathLike:
     return work
 
 
+def _warn_of_missing_posters(
+    config: PrepareConfig, statuses: dict[str, int], progress: Progress
+) -> None:
+    from data_prep.posters import poster_folder
+    from data_prep.workspace import pixel_parts
+
+    found = statuses.get(pixel_parts.FOUND, 0)
+    asked = sum(statuses.values()) - statuses.get(poster_folder.NO_PATH, 0)
+    if found < asked / 2:
+        progress.note(
+            f"warning: only {found:,} of {asked:,} posters are to be had from {config.posters}"
+        )
+
+
 def _posters(
     config: PrepareConfig, workspace: "storage.Workspace", processes: int, progress: Progress
 ) -> None:
     """Fetches the posters, if they come from a server, and decodes them."""
     from data_prep.posters import decode, fetch, poster_folder
+    from data_prep.workspace.movie_file import Movie, MovieFile
 
+    if config.posters is None:
+        decode.decode(workspace, lambda movie: ("", poster_folder.NO_PATH), processes, progress)
+        return
     if not fetch.is_address(config.posters):
         source = poster_folder.Folder(config.posters, config.width)
+        with MovieFile(workspace.path) as movies:
+            source.check(movies)
         decode.decode(workspace, source.locate, processes, progress)
         return
     server = fetch.server(config)
     with fetch.open_manifest(workspace, server) as manifest:
         fetch.fetch(workspace, manifest, server, config.ask_again, progress)
 
-        def locate(poster_path: str) -> tuple[str, str]:
-            if not poster_path:
+        def locate(movie: Movie) -> tuple[str, str]:
+            if not movie.poster_path:
                 return "", poster_folder.NO_PATH
-            return manifest.locate(poster_path) or ("", poster_folder.NOT_FOUND)
+            return manifest.locate(movie.poster_path) or ("", poster_folder.NOT_FOUND)
 
         decode.decode(workspace, locate, processes, progress)
 

@@ -40,10 +40,9 @@ def decode(workspace: storage.Workspace, config: PrepareConfig, progress: Progre
       UserError: Beam is not installed, or there is no such folder of posters.
     """
     beam = _beam()
-    if not fetch.is_address(config.posters):
-        poster_folder.Folder(
-            config.posters, config.width
-        )  # Raises while there is a user to read it.
+    if config.posters is not None and not fetch.is_address(config.posters):
+        # Raises while there is a user to read it.
+        poster_folder.Folder(config.posters, config.width)
     (workspace.path / pixel_parts.FOLDER).mkdir(parents=True, exist_ok=True)
     with movies.MovieFile(workspace.path) as movie_file:
         num_parts = pixel_parts.num_parts(len(movie_file))
@@ -61,7 +60,8 @@ def decode_part(number: int, workspace: str, config: PrepareConfig) -> None:
     """Fetches, decodes and stores one part, on a worker."""
     with movies.MovieFile(workspace) as movie_file:
         numbers = pixel_parts.part_range(number, len(movie_file))
-        poster_paths = [m.poster_path for m in movie_file.range(numbers.start, numbers.stop)]
+        chosen = list(movie_file.range(numbers.start, numbers.stop))
+    poster_paths = [movie.poster_path for movie in chosen]
     source = (str(config.posters), config.width, config.fallback_widths)
     key = storage.digest(_STAGE, source, poster_paths)
     part = pixel_parts.read_part(workspace, number)
@@ -69,8 +69,10 @@ def decode_part(number: int, workspace: str, config: PrepareConfig) -> None:
         return
     if fetch.is_address(config.posters):
         results = asyncio.run(_fetch(poster_paths, fetch.server(config)))
+    elif config.posters is not None:
+        results = _read(chosen, poster_folder.Folder(config.posters, config.width))
     else:
-        results = _read(poster_paths, poster_folder.Folder(config.posters, config.width))
+        results = [poster_folder.NO_PATH] * len(chosen)
     pixel_parts.write_part(workspace, number, key, results)
 
 
@@ -78,10 +80,10 @@ def _gave_up(part: pixel_parts.Part) -> bool:
     return any(status.startswith("gave up") for status in part.status)
 
 
-def _read(poster_paths: list[str], source: poster_folder.Folder) -> list[bytes | str]:
-    results = []
-    for poster_path in poster_paths:
-        path, reason = source.locate(poster_path)
+def _read(chosen: list[movies.Movie], source: poster_folder.Folder) -> list[bytes | str]:
+    results: list[bytes | str] = []
+    for movie in chosen:
+        path, reason = source.locate(movie)
         results.append(local_decode.decode_file(path) if path else reason)
     return results
 

@@ -15,7 +15,7 @@ from data_prep.metadata import clean_row
 from data_prep.metadata.clean_row import Dropped, Habits
 from data_prep.workspace import movie_file, storage
 from data_prep.workspace.progress import Progress
-from mmgenre.catalogue.columns import SPLIT, Columns, find_columns, require_columns
+from mmgenre.catalogue.columns import POSTER, SPLIT, Columns, find_columns, require_columns
 from mmgenre.catalogue.damaged_row import DamagedRow
 from mmgenre.catalogue.genre_list import GenreList, default_genres
 from mmgenre.catalogue.table import Table, open_table
@@ -170,8 +170,8 @@ def _movie(
     movie = clean_row.movie_from_row(row, number, habits, genres, notes)
     if require in ("overview", "both") and not movie.overview:
         raise Dropped("no overview")
-    if require in ("poster", "both") and not movie.poster_path:
+    if POSTER in row and require in ("poster", "both") and not movie.poster_path:
         raise Dropped("no poster: no path in the metadata")
-    if require == "any" and not movie.overview and not movie.poster_path:
+    if POSTER in row and require == "any" and not movie.overview and not movie.poster_path:
         raise Dropped("neither overview nor poster")
     return movie

@@ -34,8 +34,8 @@ MAX_NAMED: Final = 1_000
 _CORRUPT: Final = "corrupt"
 _is_limited = False  # Whether this process has called `_limit_process`.
 
-Locate = Callable[[str], tuple[str, str]]
-"""From a poster path to (the poster's file, "") or ("", why there is none)."""
+Locate = Callable[[movies.Movie], tuple[str, str]]
+"""From a movie to (the poster's file, "") or ("", why there is none)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _task(
     workspace: storage.Workspace, movie_file: movies.MovieFile, number: int, locate: Locate
 ) -> PartTask:
     numbers = pixel_parts.part_range(number, len(movie_file))
-    located = [locate(movie.poster_path) for movie in movie_file.range(numbers.start, numbers.stop)]
+    located = [locate(movie) for movie in movie_file.range(numbers.start, numbers.stop)]
     states = [_state(path) if path else reason for path, reason in located]
     return PartTask(str(workspace.path), number, located, storage.digest(STAGE, _VERSION, states))
 

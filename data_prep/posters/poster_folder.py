@@ -1,15 +1,22 @@
-"""Posters from a folder that is laid out like the image server."""
+"""Posters from a folder: laid out like the image server, or named by path, by id or by IMDb id."""
 
 import os
+from collections.abc import Iterable
 from typing import Final
 
 from etils import epath
 
 from data_prep.options import WIDTHS
+from data_prep.workspace.movie_file import Movie
 from mmgenre.errors import UserError
 
 NO_PATH: Final = "no poster path in the metadata"
 NOT_FOUND: Final = "missing: not found"
+ENDINGS: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif")
+"""Of files that are named by a movie's id."""
+
+_FIRST: Final = 500
+_ENOUGH: Final = 100  # Posters of the first movies, of which at least one should be there.
 
 
 def widths_by_preference(width: str) -> tuple[str, ...]:
@@ -20,6 +27,9 @@ def widths_by_preference(width: str) -> tuple[str, ...]:
 
 class Folder:
     """Finds `<folder>/<width><poster_path>`, or `<folder><poster_path>` in a folder of one width.
+
+    A path may also be meant from elsewhere, so that only its last part is a file here; a movie
+    without a path may have a file that is called like its id or its IMDb id.
 
     Raises:
       UserError: there is no such folder.
@@ -38,15 +48,40 @@ class Folder:
         ]
         self._roots.insert(0, str(self.path))
 
-    def candidates(self, poster_path: str) -> list[str]:
-        """Where a poster may be, the best place first."""
-        return [f"{root}{poster_path}" for root in self._roots]
+    def candidates(self, movie: Movie) -> list[str]:
+        """Where a movie's poster may be, the best place first."""
+        if movie.poster_path:
+            last = movie.poster_path[movie.poster_path.rindex("/") :]
+            names = dict.fromkeys((movie.poster_path, last))
+        else:
+            ids = (str(movie.id), movie.imdb_id)
+            names = dict.fromkeys(
+                f"/{id_}{end}" for id_ in ids if _is_file_name(id_) for end in ENDINGS
+            )
+        return [f"{root}{name}" for name in names for root in self._roots]
 
-    def locate(self, poster_path: str) -> tuple[str, str]:
+    def locate(self, movie: Movie) -> tuple[str, str]:
         """Returns (the poster's file, "") or ("", why there is none)."""
-        if not poster_path:
-            return "", NO_PATH
-        for path in self.candidates(poster_path):
+        for path in self.candidates(movie):
             if os.path.isfile(path):
                 return path, ""
-        return "", NOT_FOUND
+        return "", NOT_FOUND if movie.poster_path else NO_PATH
+
+    def check(self, movies: Iterable[Movie]) -> None:
+        """Raises UserError where not one of many movies' posters is there: it names one place."""
+        asked, place = 0, ""
+        for _, movie in zip(range(_FIRST), movies, strict=False):
+            if movie.poster_path:
+                if self.locate(movie)[0]:
+                    return
+                asked, place = asked + 1, place or self.candidates(movie)[-1]
+        if asked >= _ENOUGH:
+            raise UserError(
+                f"none of the first {asked} posters is in {self.path}: looked for {place}, say; "
+                "give the folder that the catalogue's poster paths are in with --posters, or leave "
+                "--posters out to prepare without posters"
+            )
+
+
+def _is_file_name(id_: str) -> bool:
+    return bool(id_) and not id_.startswith(".") and not {"/", "\\", "\0"} & set(id_)

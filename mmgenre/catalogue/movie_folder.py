@@ -31,12 +31,14 @@ def is_movie_folder(path: epath.PathLike) -> bool:
     path = epath.Path(path)
     if not path.is_dir():
         return False
-    names = set(os.listdir(_movies_in(path)))
+    names = set(os.listdir(movies_in(path)))
     stems = {name.removesuffix(".json") for name in names if name.endswith(".json")}
     return len(stems) > 1 and any(stem + end in names for stem in stems for end in _POSTERS)
 
 
-def _movies_in(path: epath.Path) -> epath.Path:
+def movies_in(path: epath.PathLike) -> epath.Path:
+    """The folder with the movies' files: `dataset` in the catalogue's, or itself."""
+    path = epath.Path(path)
     return path / _FOLDER if (path / _FOLDER).is_dir() else path
 
 
@@ -46,7 +48,7 @@ class MovieFolder:
     def __init__(self, path: epath.PathLike):
         """Lists the movies; raises UserError where the split's file is damaged."""
         path = epath.Path(path)
-        self.folder = _movies_in(path)
+        self.folder = movies_in(path)
         self.form = "a folder with a file of JSON for each movie"
         self.notes: tuple[str, ...] = ()
         self._names = set(os.listdir(self.folder))
