@@ -13,6 +13,7 @@ ROOMS = {
         "shared",  # schema, errors, config: what all rooms share
         "machine",  # this computer: processor, files, signals, logs
         "html",  # pages without a network
+        "catalogue",  # a table of movies in any form
         "inputs",  # one movie as bytes and text
         "dataset",  # a prepared data set, and batches of it
         "kernels",  # convolution and LSTM, fast and plain
@@ -56,7 +57,7 @@ MAY_IMPORT_TENSORFLOW = {
 }
 """The modules that may import TensorFlow, or CLU's writers, which do."""
 MAY_IMPORT_ORBAX = {"runs/checkpoints.py"}
-SHARED_WITH_DATA_PREP = {"schema", "errors", "machine", "inputs", "dataset"}
+SHARED_WITH_DATA_PREP = {"schema", "errors", "machine", "catalogue", "inputs", "dataset"}
 
 
 def modules(package: str) -> list[Path]:

@@ -96,7 +96,7 @@ def _digest(metadata: epath.PathLike) -> str:
         return storage.file_digest(path)
     states = [
         (os.path.relpath(entry.path, path), entry.stat().st_size, entry.stat().st_mtime_ns)
-        for folder in (path, *filter(epath.Path.is_dir, path.iterdir()))
+        for folder in (path, *(inner for inner in path.iterdir() if inner.is_dir()))
         for entry in os.scandir(folder)
         if entry.is_file()
     ]

@@ -135,6 +135,8 @@ def find_columns(names: Iterable[str], given: Mapping[str, str], source: str) ->
             of_role[role] = by_name[given[role].casefold()]
         elif found := next((by_words[name] for name in usual if name in by_words), None):
             of_role[role] = found
+    if of_role.get(ORIGINAL_TITLE) == of_role.get(TITLE):
+        of_role.pop(ORIGINAL_TITLE, None)
     taken = set(of_role.values())
     return Columns(of_role, tuple(name for name in names if name not in taken))
 
