@@ -1,4 +1,4 @@
-"""How fast a split is evaluated, beside training on the same movies.
+"""The speed of evaluating a split, beside training on the same movies.
 
     python -m benchmarks.evaluation --data <prepared data set> [--config configs/model1.py]
         [--split test] [--rounds 3] [--json out.json]

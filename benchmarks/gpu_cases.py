@@ -1,4 +1,4 @@
-"""What `benchmarks.gpu` measures."""
+"""The cases that `benchmarks.gpu` measures."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""How fast training runs from each input mode, beside the same step on batches in memory.
+"""The speed of training from each input mode, beside the same step on batches in memory.
 
     python -m benchmarks.input_modes --data <prepared data set> [--config configs/model1.py]
         [--modes stream host resident] [--rounds 3] [--json out.json]

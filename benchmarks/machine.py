@@ -1,4 +1,4 @@
-"""What a benchmark ran on: a figure says little without it."""
+"""The machine that a benchmark ran on: a figure says little without it."""
 
 import os
 import time

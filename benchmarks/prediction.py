@@ -1,4 +1,4 @@
-"""How long a prediction takes: the first one of a new process, then warm ones, stage by stage.
+"""The time that a prediction takes: the first one of a new process, then warm ones, stage by stage.
 
     python -m benchmarks.prediction --run runs/model1 --poster p.jpg --overview "A boy finds ..."
 

@@ -1,4 +1,4 @@
-"""What preparation costs: movies per second and peak memory by stage, and ratios to bare libraries.
+"""The cost of preparation: movies a second and peak memory by stage, ratios to bare libraries.
 
     python -m benchmarks.preparation --sample <folder with movies_metadata.csv and posters/>
 

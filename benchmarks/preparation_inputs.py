@@ -1,4 +1,4 @@
-"""What the preparation benchmark works on: generated movies, and a served copy of a sample."""
+"""The inputs of the preparation benchmark: generated movies, and a served copy of a sample."""
 
 import csv
 import io

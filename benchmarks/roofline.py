@@ -1,4 +1,4 @@
-"""What a training step must compute and move, counted from the architecture.
+"""The arithmetic and memory traffic that a training step needs, counted from the architecture.
 
     python -m benchmarks.roofline [--batch 256] [--tokens 64] [--tflops 790] [--gigabytes 4300]
 

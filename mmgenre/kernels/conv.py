@@ -32,7 +32,7 @@ def conv_stack(
       posters: <float>[N, H, W, C].
       layers: of each layer the kernel <float>[3, 3, C, F] and the bias <float>[F].
       method: "plain" calls XLA's convolution and leaves the gradient to XLA: the reference.
-        "direct" calls it, too: see `direct_conv`. "winograd" is for CPUs: it computes in float32
+        "direct" calls it, too: see `gpu_conv`. "winograd" is for CPUs: it computes in float32
         whatever the input, with rounding errors some ten times those of "plain" (about 1e-5 of the
         largest output). "auto" is "winograd" on a CPU, `GPU_METHOD` elsewhere, and "plain" within
         `plain_kernels.kernels()`.

@@ -140,10 +140,8 @@ def _layer_backward(residuals, g_TxBxH: jax.Array):
     x, input_kernel, recurrent_kernel, h, c, tanh = residuals
     time, batch, features = x.shape
     units = recurrent_kernel.shape[0]
-    quarters = (
-        _halves(units, x.dtype) ** 2
-    )  # derivative of a gate by what it is computed from, over 1 - tanh^2
-    quarters[2 * units : 3 * units] = 1.0
+    # The derivative of a gate by what it is computed from, over 1 - tanh^2.
+    quarters = _halves(units, x.dtype) ** 2
 
     def before(states: jax.Array) -> jax.Array:
         return jnp.concatenate([jnp.zeros_like(states[:1]), states[:-1]])

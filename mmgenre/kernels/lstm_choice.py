@@ -1,4 +1,4 @@
-"""What `config.model.lstm_kernel` means on a machine."""
+"""The meaning of `config.model.lstm_kernel` on a machine."""
 
 from typing import Final
 

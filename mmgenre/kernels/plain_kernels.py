@@ -4,7 +4,7 @@ import contextlib
 import contextvars
 from collections.abc import Iterator
 
-_chosen = contextvars.ContextVar("portable_kernels", default=False)
+_chosen = contextvars.ContextVar("plain_kernels", default=False)
 
 
 @contextlib.contextmanager
@@ -18,5 +18,5 @@ def kernels() -> Iterator[None]:
 
 
 def chosen() -> bool:
-    """Whether the portable kernels are asked for."""
+    """Whether the plain kernels are asked for."""
     return _chosen.get()

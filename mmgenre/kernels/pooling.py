@@ -1,4 +1,4 @@
-"""What the convolutions of this package share: the pooling window's winner, and a fast sum."""
+"""Parts that the convolutions share: the pooling window's winner, and a fast sum."""
 
 from collections.abc import Sequence
 

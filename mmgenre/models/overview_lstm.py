@@ -81,20 +81,20 @@ class OverviewLSTM(nn.Module):
         """The branch behind the embedding, for attributions to words; see `__call__`."""
         embeddings = embeddings.astype(self.dtype)
         if self.pooling == "last":
-            outputs_BTH = self.lstm(embeddings, rows, deterministic=deterministic)
-            last_B1H = jnp.take_along_axis(outputs_BTH, (lengths - 1)[:, None, None], axis=1)
+            outputs_BxTxH = self.lstm(embeddings, rows, deterministic=deterministic)
+            last_Bx1xH = jnp.take_along_axis(outputs_BxTxH, (lengths - 1)[:, None, None], axis=1)
             # The last layer's dropout comes after the choice of its last output: the same function.
-            pooled_BP = last_B1H[:, 0]
+            pooled_BxP = last_Bx1xH[:, 0]
         else:
             ones = jnp.ones(embeddings.shape[:2], embeddings.dtype)
-            kept_BT = self.word_dropout(ones, rows, deterministic=deterministic)
+            kept_BxT = self.word_dropout(ones, rows, deterministic=deterministic)
             ones = jnp.ones((embeddings.shape[0], embeddings.shape[2]), embeddings.dtype)
-            kept_BE = self.embedding_dropout(ones, rows, deterministic=deterministic)
-            embeddings = embeddings * kept_BT[..., None] * kept_BE[:, None]
-            outputs_BTH = self.lstm(embeddings, rows, deterministic=deterministic)
-            words_BTW = jnp.concatenate([embeddings, outputs_BTH], axis=-1)
-            pooled_BP = self.attention(words_BTW, lengths)
-        return nn.relu(self.dense(self.dropout(pooled_BP, rows, deterministic=deterministic)))
+            kept_BxE = self.embedding_dropout(ones, rows, deterministic=deterministic)
+            embeddings = embeddings * kept_BxT[..., None] * kept_BxE[:, None]
+            outputs_BxTxH = self.lstm(embeddings, rows, deterministic=deterministic)
+            words_BxTxW = jnp.concatenate([embeddings, outputs_BxTxH], axis=-1)
+            pooled_BxP = self.attention(words_BxTxW, lengths)
+        return nn.relu(self.dense(self.dropout(pooled_BxP, rows, deterministic=deterministic)))
 
 
 class AttentionPooling(nn.Module):
@@ -112,22 +112,22 @@ class AttentionPooling(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, words_BTW: jax.Array, lengths: jax.Array) -> jax.Array:
+    def __call__(self, words_BxTxW: jax.Array, lengths: jax.Array) -> jax.Array:
         """Returns [batch, (1 + heads) * n] of words <float>[batch, time, n].
 
         Only the first `lengths` <int32>[batch] words count. The mean is the sum over the root of
         the length, so that the mean of many independent words is not small.
         """
-        time = words_BTW.shape[1]
-        is_word_BT1 = (jnp.arange(time) < lengths[:, None])[..., None]
-        roots_B1 = jnp.sqrt(lengths.astype(jnp.float32))[:, None]
-        mean_BW = jnp.where(is_word_BT1, words_BTW, 0).sum(axis=1) / roots_B1
+        time = words_BxTxW.shape[1]
+        is_word_BxTx1 = (jnp.arange(time) < lengths[:, None])[..., None]
+        roots_Bx1 = jnp.sqrt(lengths.astype(jnp.float32))[:, None]
+        mean_BxW = jnp.where(is_word_BxTx1, words_BxTxW, 0).sum(axis=1) / roots_Bx1
         # In float32: a softmax over many words in bfloat16 loses the small weights.
-        scores_BTK = nn.Dense(self.heads, dtype=self.dtype)(words_BTW).astype(jnp.float32)
-        weights_BTK = jax.nn.softmax(jnp.where(is_word_BT1, scores_BTK, -jnp.inf), axis=1)
-        heads_BKW = jnp.einsum("btk,btw->bkw", weights_BTK.astype(self.dtype), words_BTW)
-        flat_BP = _HEAD_SCALE * heads_BKW.reshape((heads_BKW.shape[0], -1))
-        return jnp.concatenate([mean_BW.astype(self.dtype), flat_BP], axis=-1)
+        scores_BxTxK = nn.Dense(self.heads, dtype=self.dtype)(words_BxTxW).astype(jnp.float32)
+        weights_BxTxK = jax.nn.softmax(jnp.where(is_word_BxTx1, scores_BxTxK, -jnp.inf), axis=1)
+        heads_BxKxW = jnp.einsum("btk,btw->bkw", weights_BxTxK.astype(self.dtype), words_BxTxW)
+        flat_BxP = _HEAD_SCALE * heads_BxKxW.reshape((heads_BxKxW.shape[0], -1))
+        return jnp.concatenate([mean_BxW.astype(self.dtype), flat_BxP], axis=-1)
 
 
 _HEAD_SCALE: Final = 4.0

@@ -1,4 +1,4 @@
-"""Where a run's metrics go: TensorBoard, the log, and `metrics.jsonl`, through CLU's writers."""
+"""CLU's writers of a run's metrics: to TensorBoard, the log, and `metrics.jsonl`."""
 
 import json
 import os

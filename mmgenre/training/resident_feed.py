@@ -11,7 +11,7 @@ movies are 379 MB.
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ class ResidentFeed:
         Args:
           arrays: "poster", "tokens" and "labels" of all movies; see `MovieSource.read_arrays`.
           num_tokens: <int32>[movies], tokens of each overview.
-          train_step: what a device does with its rows of a batch; see `mmgenre.training.steps`.
+          train_step: what a device does with its rows of a batch; see `Learner.train_step`.
           batch_size: movies in a global batch.
           bucket_lengths: the lengths that plans may ask for.
           steps_per_dispatch: steps of a dispatch, at most.
@@ -58,7 +58,7 @@ class ResidentFeed:
         """
         arrays = {**arrays, NUM_TOKENS: num_tokens.astype(np.int32)}
         num_bytes = sum(array.nbytes for array in arrays.values())
-        require_space(num_bytes, len(num_tokens), free_bytes())
+        require_space(num_bytes, len(num_tokens), jax.local_devices())
         self._data = device_mapping.put_replicated(arrays)
         self._bucket_lengths = bucket_lengths
         self._steps_per_dispatch = steps_per_dispatch
@@ -152,22 +152,24 @@ def _pmap_steps(train_step: TrainStep, bucket_lengths: tuple[int, ...]) -> Calla
     )
 
 
-def free_bytes() -> dict[str, int]:
-    """Returns the free memory of this process' devices that tell it, by name; CPUs do not."""
-    free = {}
-    for device in jax.local_devices():
+class Device(Protocol):
+    """A device as far as it tells of its memory."""
+
+    def memory_stats(self) -> Mapping[str, int] | None:
+        """Returns "bytes_limit" and "bytes_in_use"; CPUs tell nothing."""
+        ...
+
+
+def require_space(num_bytes: int, num_movies: int, devices: Iterable[Device]) -> None:
+    """Raises UserError where a device says that it cannot hold so many bytes."""
+    for device in devices:
         stats = device.memory_stats() or {}
-        if "bytes_limit" in stats:
-            free[str(device)] = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    return free
-
-
-def require_space(num_bytes: int, num_movies: int, free: Mapping[str, int]) -> None:
-    """Raises UserError where a device of `free_bytes` cannot hold so many bytes."""
-    for device, available in free.items():
-        if num_bytes > available:
+        if "bytes_limit" not in stats:
+            continue
+        free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+        if num_bytes > free:
             raise UserError(
                 f"the {num_movies:,} movies of the train split take {num_bytes:,} bytes on each "
-                f"device ({num_bytes // num_movies:,} a movie), but {device} has {available:,} "
-                'free; set config.data.mode to "host" or "stream"'
+                f"device ({num_bytes // num_movies:,} a movie), but {device} has {free:,} free; "
+                'set config.data.mode to "host" or "stream"'
             )

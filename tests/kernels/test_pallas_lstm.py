@@ -103,7 +103,6 @@ def test_the_kernels_lower_for_cuda(dtype):
         disabled_checks=[jax.export.DisabledSafetyCheck.custom_call("__gpu$xla.gpu.triton")],
     )(x, layer)
     module = exported.mlir_module()
-    assert module.count("__gpu$xla.gpu.triton") == 2
     for name in ("forward_kernel", "backward_kernel"):
         assert name in module
 

@@ -1,6 +1,8 @@
-"""What is compiled ahead is what training uses, and rows do not wait for compiling."""
+"""Compiling ahead: training uses what it gave, and rows do not wait for the compiler."""
 
 import dataclasses
+import logging
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -10,24 +12,34 @@ from mmgenre import schema
 from mmgenre.dataset.batch_plan import epoch_plan
 from mmgenre.dataset.pipeline import MovieSource
 from mmgenre.distributed.device_mapping import MappedStep
+from mmgenre.models import fusion
 from mmgenre.runs.directory import RunDirectory
 from mmgenre.training.compiled_programs import Programs
-from mmgenre.training.log import TrainingLog
 from mmgenre.training.trainer import Trainer
+
+STEP_PROGRAM = "jit(_fun)"
+"""What `jax.pmap` calls a program of its own."""
 
 
 @pytest.fixture(scope="module")
-def compiled() -> list[str]:
-    """Grows with each program that is compiled or found in the cache."""
-    names: list[str] = []
+def all_listeners() -> list[Callable[[str], object]]:
+    """Each is told the name of every program that is compiled or found in the cache."""
+    listeners: list[Callable[[str], object]] = []
 
     def listen(event: str, seconds: float, **kwargs: str) -> None:
         del seconds
         if event == "/jax/core/compile/backend_compile_duration":
-            names.append(kwargs.get("fun_name", "?"))
+            for listener in listeners:
+                listener(kwargs.get("fun_name", "?"))
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    return names
+    return listeners
+
+
+@pytest.fixture
+def listeners(all_listeners):
+    yield all_listeners
+    all_listeners.clear()
 
 
 @pytest.fixture
@@ -36,19 +48,24 @@ def first_batch(tiny_config, tiny_dataset) -> dict[str, np.ndarray]:
     return next(source.batches(epoch_plan(tiny_config, source.num_tokens, 0)))
 
 
+@pytest.mark.parametrize("is_given", [False, True], ids=["drawn", "given"])
 def test_nothing_is_compiled_again_after_compiling_ahead(
-    tiny_config, tiny_dataset, first_batch, compiled
+    tiny_config, tiny_dataset, first_batch, listeners, is_given
 ):
+    """Nor where parameters start from data, as those of Model 2."""
+    given = {fusion.EMBEDDING: np.ones((2_000, 8), np.float32)} if is_given else {}
+    ahead: list[str] = []
+    listeners.append(ahead.append)
     programs = Programs(tiny_config, tiny_dataset)
-    before = len(compiled)
     programs.compile_ahead()
-    state = programs.initial_state({})
     programs.wait()
-    ahead = len(compiled)
-    assert ahead >= before + 2
+    assert len(ahead) >= 2
+    again: list[str] = []
+    listeners[:] = [again.append]
+    state = programs.initial_state(given)
     for _ in range(2):  # The state that comes out of a step is placed as the first one was.
         state, _ = programs.mapped_train_step(state, first_batch)
-    assert compiled[ahead:] == []
+    assert again == []
 
 
 def test_compiling_ahead_changes_nothing(tiny_config, tiny_dataset, first_batch):
@@ -75,26 +92,21 @@ def test_what_could_not_be_compiled_ahead_is_compiled_when_used(
     assert int(state.step) == 1
 
 
-def test_rows_do_not_wait_for_the_next_program(tiny_config, tiny_dataset, tmp_path, monkeypatch):
-    config = dataclasses.replace(tiny_config, epochs=1)
+def test_rows_do_not_wait_for_the_next_program(
+    tiny_config, tiny_dataset, tmp_path, listeners, caplog
+):
+    """A step of another length has to be compiled; rows of those before are logged first."""
+    config = dataclasses.replace(tiny_config, epochs=1, log_every_steps=1)
+    caplog.set_level(logging.INFO)
+    rows_before: list[int] = []  # Each program of a step.
+
+    def count_rows(name: str) -> None:
+        if name == STEP_PROGRAM:
+            rows_before.append(sum("train/loss" in message for message in caplog.messages))
+
+    listeners.append(count_rows)
     run = RunDirectory.start(tmp_path / "run", config, tiny_dataset)
-    started: list[int] = []  # The lengths of the batches.
-    added: list[int] = []  # Steps.
-    add, call = TrainingLog.add, MappedStep.__call__
-
-    def counted_call(self, state, batch, vote=0):
-        length = batch[schema.TOKENS].shape[1]
-        if length not in started:
-            assert added == list(range(1, len(started) + 1))
-        started.append(length)
-        return call(self, state, batch, vote)
-
-    def counted_add(self, step, sums):
-        add(self, step, sums)
-        added.append(step)
-
-    monkeypatch.setattr(MappedStep, "__call__", counted_call)
-    monkeypatch.setattr(TrainingLog, "add", counted_add)
     Trainer(config, tiny_dataset, run).train()
-    assert len(set(started)) == 2
-    assert added == list(range(1, len(started) + 1))
+    lengths = epoch_plan(config, tiny_dataset.index(schema.TRAIN).num_tokens, 0).lengths.tolist()
+    assert len(set(lengths)) == 2
+    assert rows_before == sorted(lengths.index(length) for length in set(lengths))
