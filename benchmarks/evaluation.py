@@ -82,7 +82,7 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, list[float]]:
     def predict(step: Callable[..., Any]) -> int:
         return len(predict_split(step, state.params, source, config).labels)
 
-    work = {
+    work: dict[str, Callable[[], int]] = {
         "training": train,
         "evaluation": functools.partial(predict, programs.eval_step),
         "evaluation, three views": functools.partial(predict, views_step),

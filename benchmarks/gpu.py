@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from benchmarks.gpu_cases import name_of, our_cases, torch_cases
 from benchmarks.gpu_data import Case, make_movies
@@ -65,13 +66,13 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def start_workers(args: argparse.Namespace, folder: Path, job: dict) -> list[Worker]:
+def start_workers(args: argparse.Namespace, folder: Path, job: dict[str, Any]) -> list[Worker]:
     """Starts a process for each LSTM kernel and one for PyTorch, one after the other."""
 
     def wanted(cases: list[Case]) -> list[Case]:
         return [case for case in cases if all(w in name_of(case) for w in args.only.split())]
 
-    workers = []
+    workers: list[Worker] = []
     for kernel in args.kernels:
         if cases := wanted(our_cases(kernel, args.batch)):
             ours = {**job, "ceilings": 0 if workers else (256 if args.trial else 8192)}

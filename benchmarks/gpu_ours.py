@@ -18,10 +18,13 @@ from mmgenre.config import Config, ModelConfig
 from mmgenre.dataset.batch_plan import BatchPlan
 from mmgenre.distributed import device_mapping
 from mmgenre.kernels import conv, pallas_lstm
-from mmgenre.kernels.lstm import lstm_stack
-from mmgenre.kernels.lstm_choice import require_kernel
+from mmgenre.kernels.lstm import Method, lstm_stack
+from mmgenre.kernels.lstm_choice import method_of, require_kernel
 from mmgenre.training.learner import Learner
-from mmgenre.training.resident_feed import ResidentFeed
+from mmgenre.training.resident_feed import ResidentFeed, TrainStep
+
+Epoch = Callable[[Any], tuple[Any, list[Any]]]
+"""Starts the steps of an epoch from a state; returns the state after them, and their sums."""
 
 
 def epoch_runner(
@@ -32,7 +35,7 @@ def epoch_runner(
     config = Config(batch_size=case.batch_size, model=model)
     learner = Learner(config, len(plan))
     state: Any = None
-    start_steps: Callable[[Any], tuple[Any, list[Any]]] | None = None
+    start_steps: Epoch | None = None
 
     def run_epoch() -> float:
         nonlocal state, start_steps
@@ -53,7 +56,9 @@ def epoch_runner(
     return run_epoch
 
 
-def resident_epoch(case: Case, step: Any, movies: dict[str, np.ndarray], plan: BatchPlan):
+def resident_epoch(
+    case: Case, step: TrainStep, movies: dict[str, np.ndarray], plan: BatchPlan
+) -> Epoch:
     """An epoch on movies that lie on the device."""
     arrays = {name: array for name, array in movies.items() if name != "num_tokens"}
     feed = ResidentFeed(
@@ -76,7 +81,9 @@ def resident_epoch(case: Case, step: Any, movies: dict[str, np.ndarray], plan: B
     return epoch
 
 
-def host_epoch(case: Case, step: Any, movies: dict[str, np.ndarray], plan: BatchPlan):
+def host_epoch(
+    case: Case, step: TrainStep, movies: dict[str, np.ndarray], plan: BatchPlan
+) -> Epoch:
     """An epoch of batches that are gathered by NumPy and sent, a step a dispatch."""
     del case
     mapped = device_mapping.pmap_train_step(step)
@@ -107,13 +114,14 @@ def kernel_error(case: Case, model: ModelConfig) -> float:
     layer = tuple(0.1 * generator.standard_normal(s, np.float32) for s in shapes)
     x = jnp.asarray(generator.standard_normal((32, 40, width)), case.dtype)
 
-    def total(layer: Any, method: str) -> jax.Array:
+    def total(layer: Any, method: Method) -> jax.Array:
         outputs = lstm_stack(x, [layer], method=method, time_major=True)
         weights = jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape)
         return (outputs * weights).sum()
 
     gradient = jax.jit(jax.value_and_grad(total), static_argnums=1)
-    expected, actual = (jax.tree.leaves(gradient(layer, m)) for m in ("plain", case.lstm))
+    methods: tuple[Method, Method] = ("plain", method_of(case.lstm))
+    expected, actual = (jax.tree.leaves(gradient(layer, method)) for method in methods)
     pairs = [(np.asarray(a), np.asarray(e)) for a, e in zip(actual, expected, strict=True)]
     return max(float(np.abs(a - e).max() / np.abs(e).max()) for a, e in pairs)
 
@@ -140,12 +148,11 @@ def measure_ceilings(size: int) -> dict[str, float]:
 def main() -> None:
     """Reads what to do from the first argument, a JSON file; see `benchmarks.gpu.Worker`."""
     job = json.loads(Path(sys.argv[1]).read_text())
-    model = ModelConfig(
-        **{k: tuple(v) if isinstance(v, list) else v for k, v in job["model"].items()}
-    )
+    model = Config.from_config_dict({"model": job["model"]}).model
     movies = make_movies(**job["movies"])
     pallas_lstm.NUM_WARPS, conv.GPU_METHOD = job["num_warps"], job["conv"]
-    runners, extra = {}, {}
+    runners: dict[str, Callable[[], float]] = {}
+    extra: dict[str, Any] = {}
     for name, fields in job["cases"].items():
         case = Case(**fields)
         plan = BatchPlan(*(np.asarray(x) for x in job["plans"][f"{case.batch_size} {case.tokens}"]))

@@ -45,7 +45,7 @@ class Model(nn.Module):
             width = units
         self.head = nn.Sequential(*head, nn.Linear(width, NUM_GENRES))
 
-    def forward(self, posters: torch.Tensor, tokens: torch.Tensor, lengths: torch.Tensor):
+    def forward(self, posters: torch.Tensor, tokens: torch.Tensor, lengths: torch.Tensor) -> Any:
         """Logits [batch, 18] of uint8 posters [batch, 64, 64, 3], tokens and lengths."""
         images = posters.permute(0, 3, 1, 2).float() / 255  # Channels last in memory as it is.
         poster = torch.relu(self.poster_dense(self.cnn(images)))

@@ -15,7 +15,9 @@ from benchmarks.gpu_data import Case
 class Worker:
     """A process that has compiled its cases and measures one when told to."""
 
-    def __init__(self, module: str, python: str, cases: list[Case], folder: Path, job: dict):
+    def __init__(
+        self, module: str, python: str, cases: list[Case], folder: Path, job: dict[str, Any]
+    ):
         """Starts it and waits until it is ready."""
         self.cases = {name_of(case): case for case in cases}
         file = folder / f"{module}-{len(list(folder.iterdir()))}.json"
@@ -30,6 +32,8 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._orders, self._answers = self._process.stdin, self._process.stdout
         self.report = self._receive()
         self.ready: dict[str, Any] = self.report.pop("answer")
         self.seconds: dict[str, list[float]] = {
@@ -37,7 +41,7 @@ class Worker:
         }
 
     def _receive(self) -> dict[str, Any]:
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         if not line:
             sys.exit(f"error: a worker ended with code {self._process.wait()}; see above")
         return json.loads(line)
@@ -45,11 +49,11 @@ class Worker:
     def measure(self) -> None:
         """Measures each case once."""
         for name, seconds in self.seconds.items():
-            self._process.stdin.write(name + "\n")
-            self._process.stdin.flush()
+            self._orders.write(name + "\n")
+            self._orders.flush()
             seconds.append(self._receive()["answer"])
 
     def close(self) -> None:
         """Ends it."""
-        self._process.stdin.close()
+        self._orders.close()
         self._process.wait()

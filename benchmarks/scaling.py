@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.configs import load_config
 from benchmarks.machine import describe_machine
@@ -68,7 +69,7 @@ def main() -> None:
         args.json.write_text(json.dumps(record, indent=2) + "\n")
 
 
-def run_layout(args: argparse.Namespace, layout: str) -> dict:
+def run_layout(args: argparse.Namespace, layout: str) -> dict[str, Any]:
     """Starts the processes of a layout and returns what the first measured."""
     num_processes, num_devices = map(int, layout.split("x"))
     with socket.socket() as server:
@@ -100,7 +101,9 @@ def run_layout(args: argparse.Namespace, layout: str) -> dict:
     return json.loads(outputs[0].splitlines()[-1])
 
 
-def measure(args: argparse.Namespace, *, num_processes: int, process_id: int, port: int) -> dict:
+def measure(
+    args: argparse.Namespace, *, num_processes: int, process_id: int, port: int
+) -> dict[str, Any]:
     """Trains `args.steps` steps as one of the processes of a layout."""
     from mmgenre.distributed.cluster import Cluster
     from mmgenre.distributed.process_place import Membership

@@ -88,6 +88,7 @@ def seconds_to_first_step(args: argparse.Namespace, folder: Path, name: str) -> 
         _command(arguments), env=environment, stderr=subprocess.PIPE, text=True
     )
     lines, wall = [], None
+    assert process.stderr is not None
     try:
         for line in process.stderr:
             lines.append(line)

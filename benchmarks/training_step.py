@@ -134,7 +134,7 @@ def write_batches(data: str, config: Any, folder: Path) -> dict[int, int]:
     padded = dataclasses.replace(plan, movies=plan.movies[first[-1:]], lengths=longest)
     for part in (chosen, padded):
         for length, batch in zip(part.lengths.tolist(), source.batches(part), strict=True):
-            np.savez(folder / f"batch-{length}.npz", **batch)
+            np.savez(folder / f"batch-{length}.npz", allow_pickle=False, **batch)
     return dict(zip(lengths.tolist(), counts.tolist(), strict=True))
 
 
@@ -150,7 +150,7 @@ def command_of(
     return command, {"KERAS_BACKEND": "tensorflow", **os.environ, **environment}
 
 
-def run(contestant: str, command: list[str], environment: dict[str, str]) -> dict | None:
+def run(contestant: str, command: list[str], environment: dict[str, str]) -> dict[str, Any] | None:
     """Runs one process; returns what it measured, or None where its framework is not installed."""
     process = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=900, check=False
@@ -164,7 +164,9 @@ def run(contestant: str, command: list[str], environment: dict[str, str]) -> dic
     sys.exit(f"error: {contestant} failed:\n{process.stderr}")
 
 
-def step_ms(result: dict[str, Any], contestant: str, *, forced: bool, kind: str = "wall_ms"):
+def step_ms(
+    result: dict[str, Any], contestant: str, *, forced: bool, kind: str = "wall_ms"
+) -> tuple[float, float]:
     """Returns the (median, minimum) milliseconds of a contestant's step."""
     lengths = {int(length): times[kind] for length, times in result["steps"][contestant].items()}
     real = contestant == OURS and not forced

@@ -7,9 +7,10 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from timing import measure
+from timing import measure  # type: ignore[import-not-found]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -17,7 +18,7 @@ import keras
 from keras import layers
 
 
-def build(config: dict, num_tokens: int, num_genres: int) -> keras.Model:
+def build(config: dict[str, Any], num_tokens: int, num_genres: int) -> keras.Model:
     """Returns the compiled model of a `ModelConfig`, as a dict."""
     poster = keras.Input((64, 64, 3))
     x = poster

@@ -8,17 +8,18 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from timing import measure
+from timing import measure  # type: ignore[import-not-found]
 from torch import nn
 
 
 class Fusion(nn.Module):
     """The model of a `ModelConfig`, as a dict."""
 
-    def __init__(self, config: dict, num_genres: int):
+    def __init__(self, config: dict[str, Any], num_genres: int):
         super().__init__()
         size, channels, convolutions = 64, 3, []
         for filters in config["cnn_filters"]:

@@ -49,7 +49,9 @@ class MappedStep:
         """Takes what `jax.pmap` returned; compiles nothing yet."""
         self._mapped = mapped
 
-    def __call__(self, state: Any, batch: Mapping[str, np.ndarray], vote: int = 0):
+    def __call__(
+        self, state: Any, batch: Mapping[str, np.ndarray], vote: int = 0
+    ) -> tuple[Any, dict[str, jax.Array]]:
         """Starts a step; returns the state after it and its sums.
 
         Args:

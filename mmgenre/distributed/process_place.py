@@ -65,7 +65,11 @@ class Membership:
             )
         if coordinator is not None and not coordinator.rpartition(":")[2].isdigit():
             raise UserError(f"--coordinator is {coordinator!r}, but it must be <host>:<port>")
-        if None not in (num_processes, process_id) and not 0 <= process_id < num_processes:
+        if (
+            num_processes is not None
+            and process_id is not None
+            and not 0 <= process_id < num_processes
+        ):
             raise UserError(
                 f"--process_id is {process_id}, but it must be 0 to {num_processes - 1}: one less "
                 f"than --num_processes ({num_processes}) at most"

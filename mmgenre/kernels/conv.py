@@ -12,6 +12,7 @@ from mmgenre.kernels import gpu_conv, patch_conv, plain_kernels, winograd
 
 Method = Literal["auto", "plain", "direct", "winograd"]
 Layer = tuple[jax.Array, jax.Array]
+_Residuals = tuple[jax.Array, jax.Array, jax.Array]
 
 # At most this many input channels make a patch product cheaper than Winograd's transforms.
 FEW_CHANNELS = 4
@@ -85,12 +86,16 @@ def fast_layer(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
     return _algorithm(kernel).forward(x, kernel, bias, chunk=_chunk(x, kernel))[0]
 
 
-def _fast_layer_forward(x: jax.Array, kernel: jax.Array, bias: jax.Array):
+def _fast_layer_forward(
+    x: jax.Array, kernel: jax.Array, bias: jax.Array
+) -> tuple[jax.Array, _Residuals]:
     output, code = _algorithm(kernel).forward(x, kernel, bias, chunk=_chunk(x, kernel))
     return output, (x, kernel, code)
 
 
-def _fast_layer_backward(residuals, g: jax.Array):
+def _fast_layer_backward(
+    residuals: _Residuals, g: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     x, kernel, code = residuals
     return _algorithm(kernel).backward(x, kernel, code, g, chunk=_chunk(x, kernel))
 

@@ -4,7 +4,7 @@ Gates lie in the order input, forget, candidate, output (i, f, g, o), as in Kera
 dimensions: B batch, T time, E features in, H units, G = 4 H gates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import jax
@@ -16,6 +16,8 @@ from mmgenre.kernels import plain_kernels
 
 Method = Literal["auto", "plain", "fused_gates", "cudnn", "pallas"]
 Layer = tuple[jax.Array, jax.Array, jax.Array]
+_State = tuple[jax.Array, jax.Array]
+_Arrays = tuple[jax.Array, ...]
 
 
 def lstm_stack(
@@ -67,14 +69,14 @@ def lstm_stack(
 
 def _plain_layer(
     x_TxBxE: jax.Array, input_kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array
-):
+) -> jax.Array:
     dtype = x_TxBxE.dtype
 
     def dot(a: jax.Array, parameter: jax.Array) -> jax.Array:
         # Rounded here, not before the scan, so that their gradients are summed in float32.
         return jnp.dot(a, parameter.astype(dtype), preferred_element_type=jnp.float32)
 
-    def cell(state: tuple[jax.Array, jax.Array], x_BxE: jax.Array):
+    def cell(state: _State, x_BxE: jax.Array) -> tuple[_State, jax.Array]:
         h, c = state
         z_BxG = dot(x_BxE, input_kernel) + dot(h, recurrent_kernel) + bias
         i, f, g, o = jnp.split(z_BxG, 4, axis=-1)
@@ -117,13 +119,13 @@ def _layer(
 
 def _layer_forward(
     x_TxBxE: jax.Array, input_kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array
-):
+) -> tuple[jax.Array, _Arrays]:
     batch, units = x_TxBxE.shape[1], recurrent_kernel.shape[0]
     halves = _halves(units, x_TxBxE.dtype)
     kernel = jnp.concatenate([input_kernel, recurrent_kernel]) * halves
     bias = bias * halves
 
-    def step(state: tuple[jax.Array, jax.Array], x_BxE: jax.Array):
+    def step(state: _State, x_BxE: jax.Array) -> tuple[_State, _Arrays]:
         h, c = state
         tanh_BxG = jnp.tanh(jnp.concatenate([x_BxE, h], axis=-1) @ kernel + bias)
         i, f, g, o = _gates(tanh_BxG)
@@ -136,7 +138,7 @@ def _layer_forward(
     return h, (x_TxBxE, input_kernel, recurrent_kernel, h, c, tanh)
 
 
-def _layer_backward(residuals, g_TxBxH: jax.Array):
+def _layer_backward(residuals: _Arrays, g_TxBxH: jax.Array) -> _Arrays:
     x, input_kernel, recurrent_kernel, h, c, tanh = residuals
     time, batch, features = x.shape
     units = recurrent_kernel.shape[0]
@@ -146,7 +148,7 @@ def _layer_backward(residuals, g_TxBxH: jax.Array):
     def before(states: jax.Array) -> jax.Array:
         return jnp.concatenate([jnp.zeros_like(states[:1]), states[:-1]])
 
-    def step(carry: tuple[jax.Array, jax.Array], inputs):
+    def step(carry: _State, inputs: _Arrays) -> tuple[_State, jax.Array]:
         dh, dc = carry
         g, tanh_BxG, c, c_before = inputs
         i, f, candidate, o = _gates(tanh_BxG)
@@ -181,7 +183,7 @@ def _pallas_layer(x_TxBxE: jax.Array, *parameters: jax.Array) -> jax.Array:
     return pallas_lstm.layer(x_TxBxE, *parameters)
 
 
-_LAYERS = {
+_LAYERS: dict[str, Callable[..., jax.Array]] = {
     "plain": _plain_layer,
     "fused_gates": _fused_gates_layer,
     "cudnn": _cudnn_layer,

@@ -9,7 +9,7 @@ from mmgenre.errors import UserError
 from mmgenre.kernels import plain_kernels
 from mmgenre.kernels.lstm import Method
 
-_GPU_KERNELS: Final = ("cudnn", "pallas")
+_GPU_KERNELS: Final[dict[str, Method]] = {"cudnn": "cudnn", "pallas": "pallas"}
 
 
 def method_of(lstm_kernel: str) -> Method:
@@ -18,11 +18,12 @@ def method_of(lstm_kernel: str) -> Method:
     They all compute the same function, so a model that was trained with a kernel for GPUs is used
     elsewhere, too: without a GPU, and within `plain_kernels.kernels()`, they stand for "auto".
     """
-    if lstm_kernel == "auto" or plain_kernels.chosen():
+    if plain_kernels.chosen():
         return "auto"
     if lstm_kernel == "scan":
         return "plain"
-    return lstm_kernel if jax.default_backend() == "gpu" else "auto"
+    is_gpu = jax.default_backend() == "gpu"
+    return _GPU_KERNELS.get(lstm_kernel, "auto") if is_gpu else "auto"
 
 
 def require_kernel(config: ModelConfig) -> None:

@@ -14,7 +14,7 @@ Suffixes: T time, B batch, E features in, H units, G = 4 H gates in the order i,
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import jax
@@ -26,7 +26,12 @@ BLOCK: Final = 16
 """Movies of a program: the least that a matrix unit takes, since a step's latency is what counts,
 and small blocks spread a batch over the most processors."""
 
-NUM_WARPS: Final = 4
+NUM_WARPS = 4
+"""Of a program; `benchmarks.gpu --num_warps` tries others."""
+
+
+_Arrays = tuple[jax.Array, ...]
+_Ref = Any  # Pallas' references to memory: what is public of them has no types.
 
 
 def supports(units: int) -> bool:
@@ -62,14 +67,23 @@ def layer(
     return h
 
 
-def _layer_forward(x_TxBxE, input_kernel, recurrent_kernel, bias, block, interpret):
+def _layer_forward(
+    x_TxBxE: jax.Array,
+    input_kernel: jax.Array,
+    recurrent_kernel: jax.Array,
+    bias: jax.Array,
+    block: int,
+    interpret: bool,
+) -> tuple[jax.Array, _Arrays]:
     z = _project(x_TxBxE, input_kernel, bias)
     weights = _by_gate(recurrent_kernel, z.dtype)
     h, c, gates = _walk_forward(z, weights, block, interpret, keep=True)
     return h, (x_TxBxE, input_kernel, recurrent_kernel, h, c, gates)
 
 
-def _layer_backward(block: int, interpret: bool, residuals: Any, dh_TxBxH: jax.Array):
+def _layer_backward(
+    block: int, interpret: bool, residuals: _Arrays, dh_TxBxH: jax.Array
+) -> _Arrays:
     x, input_kernel, recurrent_kernel, h, c, gates = residuals
     weights = _by_gate(recurrent_kernel, x.dtype).swapaxes(1, 2)
     dz_TxBx4xH = _walk_backward(dh_TxBxH, c, gates, weights, block, interpret)
@@ -103,7 +117,13 @@ def _by_gate(recurrent_kernel: jax.Array, dtype: jnp.dtype) -> jax.Array:
     return recurrent_kernel.astype(dtype).reshape(units, 4, units).swapaxes(0, 1)
 
 
-def _forward_kernel(z_ref, weights_ref, h_ref, c_ref=None, gates_ref=None):
+def _forward_kernel(
+    z_ref: _Ref,
+    weights_ref: _Ref,
+    h_ref: _Ref,
+    c_ref: _Ref | None = None,
+    gates_ref: _Ref = None,
+) -> None:
     """Blocks: z and gates [T, block, 4, H], weights [4, H, H], h and c [T, block, H]."""
     time, block, _, units = z_ref.shape
     weights = [weights_ref[gate] for gate in range(4)]
@@ -111,7 +131,7 @@ def _forward_kernel(z_ref, weights_ref, h_ref, c_ref=None, gates_ref=None):
     def read(t: jax.Array | int) -> list[jax.Array]:
         return [z_ref[t, :, gate, :] for gate in range(4)]
 
-    def step(t: jax.Array, carry: tuple[Any, Any, list[jax.Array]]):
+    def step(t: jax.Array, carry: tuple[Any, Any, list[jax.Array]]) -> Any:
         h, c, z = carry
         following = read(jnp.minimum(t + 1, time - 1))  # Asked for early: memory is far away.
         i, f, g, o = (z[k].astype(jnp.float32) + _dot(h, weights[k]) for k in range(4))
@@ -129,7 +149,9 @@ def _forward_kernel(z_ref, weights_ref, h_ref, c_ref=None, gates_ref=None):
     jax.lax.fori_loop(0, time, step, (h, jnp.zeros((block, units), jnp.float32), read(0)))
 
 
-def _backward_kernel(dh_ref, c_ref, gates_ref, weights_ref, dz_ref):
+def _backward_kernel(
+    dh_ref: _Ref, c_ref: _Ref, gates_ref: _Ref, weights_ref: _Ref, dz_ref: _Ref
+) -> None:
     """Blocks: dh and c [T, block, H], gates and dz [T, block, 4, H], weights [4, H, H] transposed.
 
     Derivatives are by what goes into the gates (dz); `dh` and `dc` are of a step's state.
@@ -140,7 +162,7 @@ def _backward_kernel(dh_ref, c_ref, gates_ref, weights_ref, dz_ref):
     def read(t: jax.Array | int) -> list[jax.Array]:
         return [dh_ref[t], *(gates_ref[t, :, gate, :] for gate in range(4))]
 
-    def step(index: jax.Array, carry: tuple[Any, Any, Any, list[jax.Array]]):
+    def step(index: jax.Array, carry: tuple[Any, Any, Any, list[jax.Array]]) -> Any:
         dh, dc, c, inputs = carry
         t = time - 1 - index
         before = jnp.maximum(t - 1, 0)
@@ -167,16 +189,25 @@ def _backward_kernel(dh_ref, c_ref, gates_ref, weights_ref, dz_ref):
     jax.lax.fori_loop(0, time, step, (zeros, zeros, c_ref[time - 1], read(time - 1)))
 
 
-def _walk_forward(z, weights, block: int, interpret: bool, *, keep: bool) -> list[jax.Array]:
+def _walk_forward(
+    z: jax.Array, weights: jax.Array, block: int, interpret: bool, *, keep: bool
+) -> list[jax.Array]:
     """Returns h [T, B, H]; where `keep`, c <float32>[T, B, H] and gates [T, B, 4, H], too."""
     time, batch, _, units = z.shape
-    outputs = [((time, batch, units), z.dtype)]
+    outputs: list[tuple[tuple[int, ...], Any]] = [((time, batch, units), z.dtype)]
     if keep:
         outputs += [((time, batch, units), jnp.float32), (z.shape, z.dtype)]
     return _call(_forward_kernel, [z], weights, outputs, block, interpret)
 
 
-def _walk_backward(dh, c, gates, weights, block: int, interpret: bool) -> jax.Array:
+def _walk_backward(
+    dh: jax.Array,
+    c: jax.Array,
+    gates: jax.Array,
+    weights: jax.Array,
+    block: int,
+    interpret: bool,
+) -> jax.Array:
     """Returns dz [T, B, 4, H], dtype of the gates."""
     outputs = [(gates.shape, gates.dtype)]
     (dz,) = _call(_backward_kernel, [dh, c, gates], weights, outputs, block, interpret)
@@ -187,7 +218,7 @@ def _call(
     kernel: Callable[..., None],
     sequences: list[jax.Array],
     weights: jax.Array,
-    outputs: list[tuple[tuple[int, ...], Any]],
+    outputs: Sequence[tuple[tuple[int, ...], Any]],
     block: int,
     interpret: bool,
 ) -> list[jax.Array]:

@@ -45,7 +45,8 @@ def _window_kernel(kernel_3x3xCxF: jax.Array) -> jax.Array:
 def _window_kernel_adjoint(d: jax.Array, c: int, f: int) -> jax.Array:
     """The transpose of `_window_kernel`: <float32>[16 C, 4 F] to <float32>[3, 3, C, F]."""
     d = d.reshape(4, 4, c, 4, f)
-    return sum(d[a : a + 3, b : b + 3, :, 2 * a + b] for a in range(2) for b in range(2))
+    parts = [d[a : a + 3, b : b + 3, :, 2 * a + b] for a in range(2) for b in range(2)]
+    return sum(parts, start=jnp.zeros((), d.dtype))
 
 
 def forward(
@@ -84,7 +85,9 @@ def backward(
     _, _, c, f = kernel.shape
     window_kernel = _window_kernel(kernel)
 
-    def weights_chunk(x_chunk: jax.Array, code_chunk: jax.Array, g_chunk: jax.Array):
+    def weights_chunk(
+        x_chunk: jax.Array, code_chunk: jax.Array, g_chunk: jax.Array
+    ) -> tuple[tuple[jax.Array, jax.Array], None]:
         patches = _patches(x_chunk).reshape(-1, 16 * c)
         dy = _unpool(code_chunk, g_chunk)
         return (lax.dot_general(patches, dy, (((0,), (0,)), ((), ()))), sum_rows(dy)), None

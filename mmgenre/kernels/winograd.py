@@ -57,13 +57,11 @@ _A_T = np.array(
 
 def _combine(weights: np.ndarray, arrays: Sequence[jax.Array]) -> jax.Array:
     """The sum of `weights[i] * arrays[i]`, leaving out zeros and multiplications by one."""
-    total = None
-    for weight, array in zip(weights.tolist(), arrays, strict=True):
-        if weight == 0:
-            continue
-        if total is None:
-            total = array if weight == 1 else weight * array
-        elif weight == 1:
+    terms = [(w, x) for w, x in zip(weights.tolist(), arrays, strict=True) if w != 0]
+    (weight, array), *others = terms
+    total = array if weight == 1 else weight * array
+    for weight, array in others:
+        if weight == 1:
             total = total + array
         elif weight == -1:
             total = total - array
@@ -93,7 +91,7 @@ def _input_transform(x_NxHxWxC: jax.Array, tiles: tuple[int, int]) -> jax.Array:
 
 
 def _input_transform_adjoint(
-    dv: jax.Array, shape: tuple[int, int, int, int], tiles: tuple[int, int]
+    dv: jax.Array, shape: tuple[int, ...], tiles: tuple[int, int]
 ) -> jax.Array:
     """The transpose of `_input_transform`: <float32>[36, N*T*U, C] to <float32>[N, H, W, C]."""
     n, h, w, c = shape
@@ -237,7 +235,9 @@ def backward(
     tiles = tiles_of(h, w)
     transformed_kernel = _kernel_transform(kernel)
 
-    def one_chunk(x_chunk: jax.Array, code_chunk: jax.Array, g_chunk: jax.Array):
+    def one_chunk(
+        x_chunk: jax.Array, code_chunk: jax.Array, g_chunk: jax.Array
+    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         dm = _output_transform_adjoint(g_chunk, code_chunk, tiles)
         d_kernel = _batched_dot(_input_transform(x_chunk, tiles), dm, (1, 1))
         d_bias = sum_rows(jnp.where(code_chunk != OFF, g_chunk, 0.0).reshape(-1, f))

@@ -170,6 +170,7 @@ def build(config: ModelConfig) -> FusionModel:
         buckets=config.ngram_buckets,
         dropout_rate=config.ngram_dropout,
     )
+    head: SumHead | DenseHead
     if config.fusion == "sum":
         head = SumHead(config.use_poster + config.use_overview, config.head_dropout)
     else:

@@ -9,4 +9,5 @@ from mmgenre.models.fusion import Batch, FusionModel
 
 def predict_step(params: Any, batch: Batch, *, model: FusionModel) -> jax.Array:
     """Returns the logits <float32>[batch, 18] of this device's rows, without dropout."""
-    return model.apply({"params": params}, batch, deterministic=True)
+    logits: Any = model.apply({"params": params}, batch, deterministic=True)
+    return logits

@@ -7,11 +7,13 @@ overview, not that of another model.
 
 from typing import Any, Final
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from mmgenre import schema
 from mmgenre.models.fusion import Batch, FusionModel
+from mmgenre.models.overview_lstm import OverviewLSTM
 from mmgenre.models.poster_cnn import normalize_posters
 
 BOTH: Final = "both"
@@ -28,9 +30,8 @@ def poster_features(model: FusionModel, params: Any, posters: jax.Array) -> list
     """
     if model.poster_cnn is None:
         return []
-    variables = {"params": params["poster_cnn"]}
     rows = jnp.arange(len(posters))
-    return [model.poster_cnn.clone(parent=None).apply(variables, posters, rows, deterministic=True)]
+    return [_apply(model.poster_cnn, params["poster_cnn"], posters, rows, deterministic=True)]
 
 
 def overview_features(
@@ -39,17 +40,16 @@ def overview_features(
     """Returns [features <float32>[batch, n]] of `embed`ded words; empty without such a branch."""
     if model.overview_lstm is None:
         return []
-    branch = model.overview_lstm.clone(parent=None)
-    variables = {"params": params["overview_lstm"]}
     rows = jnp.arange(len(embeddings))
     return [
-        branch.apply(
-            variables,
+        _apply(
+            model.overview_lstm,
+            params["overview_lstm"],
             embeddings,
             lengths,
             rows,
             deterministic=True,
-            method=branch.from_embeddings,
+            method=OverviewLSTM.from_embeddings,
         )
     ]
 
@@ -58,8 +58,8 @@ def embed(model: FusionModel, params: Any, tokens: jax.Array) -> jax.Array:
     """Returns the embeddings <float32>[batch, time, n] of tokens; n is 0 without a text branch."""
     if model.overview_lstm is None:
         return jnp.zeros((*tokens.shape, 0))
-    branch = model.overview_lstm.clone(parent=None)
-    return branch.apply({"params": params["overview_lstm"]}, tokens, method=branch.embed)
+    branch, its_params = model.overview_lstm, params["overview_lstm"]
+    return _apply(branch, its_params, tokens, method=OverviewLSTM.embed)
 
 
 def ngram_logits(
@@ -68,9 +68,8 @@ def ngram_logits(
     """Returns each word's own logits <float32>[batch, time, 18]; zeros where there are none."""
     if model.ngram_logits is None:
         return jnp.zeros((*tokens.shape, schema.NUM_GENRES))
-    branch = model.ngram_logits.clone(parent=None)
-    variables = {"params": params["ngram_logits"]}
-    return branch.apply(variables, tokens, lengths, jnp.arange(len(tokens)), deterministic=True)
+    branch, its_params, rows = model.ngram_logits, params["ngram_logits"], jnp.arange(len(tokens))
+    return _apply(branch, its_params, tokens, lengths, rows, deterministic=True)
 
 
 def head_logits(model: FusionModel, params: Any, features: list[jax.Array]) -> jax.Array:
@@ -78,9 +77,13 @@ def head_logits(model: FusionModel, params: Any, features: list[jax.Array]) -> j
 
     Without those of words and pairs, which are added to them.
     """
-    head = model.head.clone(parent=None)
     rows = jnp.arange(len(features[0]))
-    return head.apply({"params": params["head"]}, features, rows, deterministic=True)[0]
+    return _apply(model.head, params["head"], features, rows, deterministic=True)[0]
+
+
+def _apply(part: nn.Module, params: Any, *arguments: Any, **options: Any) -> Any:
+    """Runs a part of a model by itself."""
+    return part.clone(parent=None).apply({"params": params}, *arguments, **options)
 
 
 def view_logits(model: FusionModel, params: Any, batch: Batch) -> jax.Array:

@@ -5,7 +5,7 @@ by a singular value decomposition: close to what word2vec learns from the same t
 Goldberg, 2014), in seconds. NumPy and SciPy only.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def word_vectors(
     return vectors
 
 
-def _positive_information(tokens: np.ndarray, lengths: np.ndarray, vocabulary_size: int):
+def _positive_information(tokens: np.ndarray, lengths: np.ndarray, vocabulary_size: int) -> Any:
     """Returns max(0, log(p(a, b) / (p(a) p(b)))) as a sparse matrix <float32>[words, words]."""
     from scipy import sparse
 

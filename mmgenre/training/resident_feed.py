@@ -127,8 +127,18 @@ def _pmap_steps(train_step: TrainStep, bucket_lengths: tuple[int, ...]) -> Calla
     that steps give the same results to the bit however they are grouped.
     """
 
-    def steps(state, data, movies_SxB, buckets_S, count, rows_B, vote):
-        def step(state: Any, movies_B: jax.Array, *, length: int):
+    def steps(
+        state: Any,
+        data: Mapping[str, jax.Array],
+        movies_SxB: jax.Array,
+        buckets_S: jax.Array,
+        count: jax.Array,
+        rows_B: jax.Array,
+        vote: jax.Array,
+    ) -> tuple[Any, dict[str, jax.Array]]:
+        def step(
+            state: Any, movies_B: jax.Array, *, length: int
+        ) -> tuple[Any, dict[str, jax.Array]]:
             return train_step(state, gather_batch(data, movies_B, rows_B, length))
 
         branches = [functools.partial(step, length=length) for length in bucket_lengths]

@@ -44,13 +44,14 @@ def train_step(
     num_labels = jax.lax.psum(batch[schema.MASK].sum(), AXIS) * schema.NUM_GENRES
 
     def loss_share(params: Any) -> tuple[jax.Array, jax.Array]:
-        logits, terms = model.apply(
+        outputs: Any = model.apply(
             {"params": params},
             batch,
             deterministic=False,
             rngs={"dropout": step_key},
             method=model.logits_and_terms,
         )
+        logits, terms = outputs
         labels = batch[schema.LABELS].astype(logits.dtype)
         loss_sum = losses.sigmoid_cross_entropy_sum(logits, labels, batch[schema.MASK])
         for term in terms if branch_loss else ():
