@@ -8,6 +8,7 @@ so that a mistake in a config is answered at once.
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -188,7 +189,8 @@ class Config:
         for name in ("batch_size", "epochs", "log_every_steps", "steps_per_dispatch"):
             require(getattr(self, name) > 0, name, getattr(self, name), "positive")
         for name in ("seed", "patience", "checkpoint_every_steps", *_NOT_NEGATIVE):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+            value = getattr(self, name)
+            require(0 <= value < math.inf, name, value, "0 or more, and finite")
         require(
             self.steps_per_dispatch == 1 or self.data.mode == "resident",
             "steps_per_dispatch",
@@ -232,7 +234,7 @@ class Config:
 
     def to_json(self) -> str:
         """The config as indented JSON; `from_json` reads it."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
 
 
 DATA_MODES = ("stream", "host", "resident")

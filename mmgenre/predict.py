@@ -135,7 +135,7 @@ def prediction_json(prediction: "Prediction") -> str:
         "has_overview": prediction.has_overview,
         "missing": prediction.missing,
     }
-    return json.dumps(fields, indent=2)
+    return json.dumps(fields, indent=2, allow_nan=False)
 
 
 def _other(half: str) -> str:

@@ -67,6 +67,10 @@ def test_the_default_config_is_locked():
         ({"batch_size": 0}, "config.batch_size is 0, but it must be positive"),
         ({"seed": -1}, "config.seed is -1"),
         ({"learning_rate": float("nan")}, "config.learning_rate is nan"),
+        (
+            {"clip_norm": float("inf")},
+            "config.clip_norm is inf, but it must be 0 or more, and finite",
+        ),
         ({"name": "a/b"}, "config.name is 'a/b'"),
         ({"selection_metric": "auc"}, "config.selection_metric is 'auc'"),
         ({"data": {"mode": "disk"}}, "config.data.mode is 'disk', but it must be one of stream"),

@@ -155,7 +155,7 @@ def _write_files(folder: Path, num_movies: int, seed: int, poster_pool: int | No
                     shared.append(replace(scene, jpeg=None))
             rows, movie = _make_movie(index, seed, scene)
             writer.writerows(rows)
-            planted.write(json.dumps(asdict(movie), ensure_ascii=False) + "\n")
+            planted.write(json.dumps(asdict(movie), ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _make_scene(index: int, seed: int, *, with_poster: bool) -> _Scene:

@@ -43,7 +43,7 @@ class Movie:
         ]  # fmt: skip
         if self.split:
             fields.append(self.split)
-        return json.dumps(fields, ensure_ascii=False).encode("utf-8")
+        return json.dumps(fields, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
     @classmethod
     def from_json(cls, line: bytes) -> "Movie":

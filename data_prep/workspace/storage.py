@@ -55,7 +55,7 @@ def path_open(path: epath.Path, mode: str, **options: Any) -> IO[Any]:
 def write_json(path: epath.PathLike, value: Any) -> None:
     """Writes `value` as indented JSON, atomically."""
     with atomic_write(path, "w") as file:
-        file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        file.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def file_digest(path: epath.PathLike) -> str:
@@ -69,7 +69,9 @@ def file_digest(path: epath.PathLike) -> str:
 
 def digest(*parts: Any) -> str:
     """A short digest of JSON values, to tell whether a stage's inputs have changed."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()[
+        :32
+    ]
 
 
 def make_folder(path: epath.PathLike) -> epath.Path:

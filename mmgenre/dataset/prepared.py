@@ -127,7 +127,7 @@ class DatasetInfo:
 
     def to_json(self) -> str:
         """The text of `INFO_FILE`."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -176,7 +176,7 @@ def on_first_process(action: Callable[[], Any]) -> Any:
             outcome = {"result": action()}
         except UserError as error:
             outcome = {"error": str(error)}
-        client.key_value_set(key, json.dumps(outcome))
+        client.key_value_set(key, json.dumps(outcome, allow_nan=False))
     else:
         outcome = json.loads(client.blocking_key_value_get(key, _A_DAY_MS))
     if "error" in outcome:

@@ -79,7 +79,7 @@ class DecisionRule:
             "global_threshold": self.global_threshold,
             "genres": per_genre,
         }
-        return json.dumps(fields, indent=2) + "\n"
+        return json.dumps(fields, indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -125,7 +125,9 @@ class OverviewTokenizer:
 
     def save(self, path: epath.PathLike) -> None:
         """Writes one JSON file, atomically; the same vocabulary gives the same bytes."""
-        text = json.dumps(json.loads(self._tokenizer.to_str()), ensure_ascii=False, indent=1)
+        text = json.dumps(
+            json.loads(self._tokenizer.to_str()), ensure_ascii=False, indent=1, allow_nan=False
+        )
         files.write_text(path, text)
 
     @property

@@ -54,7 +54,9 @@ def _write(folder: Path, run: str, predictor: "GenrePredictor") -> None:
         "platforms": PLATFORMS,
         "files": {path.name: bundle.file_digest(path) for path in sorted(folder.iterdir())},
     }
-    (folder / bundle.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    (folder / bundle.MANIFEST).write_text(
+        json.dumps(manifest, indent=1, allow_nan=False) + "\n", "utf-8"
+    )
 
 
 def serialize_model(predictor: "GenrePredictor") -> bytes:

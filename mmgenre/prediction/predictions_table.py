@@ -75,7 +75,7 @@ def _write_jsonl(records: Iterator[dict[str, Any]], path: Path) -> int:
         for record in records:
             named = dict(zip(schema.GENRES, record["probabilities"], strict=True))
             line = record | {"probabilities": named}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
             count += 1
     return count
 

@@ -78,7 +78,7 @@ def predict_csv(
             with bar, concurrent.futures.ThreadPoolExecutor() as pool:
                 while chunk := list(itertools.islice(rows, _CHUNK)):
                     for record in _answer(predictor, chunk, load, pool):
-                        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                        file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
                     file.flush()
                     bar.update(len(chunk))
         count = predictions_table.convert(partial, out)
@@ -210,7 +210,7 @@ def _signature(
 
 def _resume(partial: Path, signature: str) -> int:
     """Prepares the partial file, and returns how many movies it holds already."""
-    first = json.dumps({"signature": signature}) + "\n"
+    first = json.dumps({"signature": signature}, allow_nan=False) + "\n"
     if partial.exists():
         with partial.open("rb") as file:
             if file.readline() == first.encode():

@@ -144,7 +144,7 @@ class RunDirectory:
             files.sweep(run.path, older_than_s=_ABANDONED_S)
             # The config comes last: a folder with a config is a run.
             files.write_text(run.tokenizer_file, dataset.tokenizer_path.read_text())
-            files.write_text(run.dataset_file, json.dumps(info, indent=2) + "\n")
+            files.write_text(run.dataset_file, json.dumps(info, indent=2, allow_nan=False) + "\n")
             files.write_text(run.config_file, config.to_json())
         except OSError as error:
             raise UserError(f"cannot write the run directory {path}: {error}") from error

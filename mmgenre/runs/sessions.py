@@ -55,5 +55,5 @@ def read_sessions(run: RunDirectory) -> list[dict[str, Any]]:
 
 
 def _write(run: RunDirectory, sessions: list[dict[str, Any]]) -> None:
-    lines = [json.dumps(session) + "\n" for session in sessions]
+    lines = [json.dumps(session, allow_nan=False) + "\n" for session in sessions]
     files.write_text(sessions_file(run), "".join(lines))

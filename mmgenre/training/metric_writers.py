@@ -26,14 +26,18 @@ class JsonLinesWriter(MetricWriter):
 
     def __init__(self, path: epath.Path, *, resume_step: int):
         """Opens the file for appending, without its rows after `resume_step`."""
-        kept = [json.dumps(row) + "\n" for row in read_rows(path) if row["step"] <= resume_step]
+        kept = [
+            json.dumps(row, allow_nan=False) + "\n"
+            for row in read_rows(path)
+            if row["step"] <= resume_step
+        ]
         files.write_text(path, "".join(kept))
         self._file = files.open_append(path)
 
     def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
         """Appends one row."""
         row = {"step": step, **{name: float(value) for name, value in scalars.items()}}
-        self._file.write(json.dumps(row) + "\n")
+        self._file.write(json.dumps(row, allow_nan=False) + "\n")
 
     def flush(self) -> None:
         """Makes all rows survive this process and, where the disk is local, the machine."""
