@@ -228,8 +228,10 @@ class Config:
         """Reads what `to_json` wrote; raises UserError where it is something else."""
         try:
             fields = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"the config is no JSON: {error}") from error
+        if not isinstance(fields, dict):
+            raise UserError("the config is no JSON object")
         return build(cls, fields, "")
 
     def to_json(self) -> str:

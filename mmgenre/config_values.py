@@ -49,6 +49,7 @@ def _convert(expected: Any, value: Any, name: str) -> Any:
         if isinstance(value, (tuple, list)):
             return tuple(_convert(item_type, item, name) for item in value)
     elif expected is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        require(abs(value) < 1e300, name, value, "a number")
         return float(value)
     elif isinstance(value, expected) and isinstance(value, bool) == (expected is bool):
         return value

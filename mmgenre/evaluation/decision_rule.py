@@ -18,8 +18,13 @@ from etils import epath
 from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.machine import files
+from mmgenre.machine.json_files import parse_json, read_json
+from mmgenre.runs import format_version
 
 FILE_NAME: Final = "thresholds.json"
+FORMAT_VERSION: Final = 1
+"""Raised whenever an older reader would misread a newer file."""
+
 DEFAULT_THRESHOLD: Final = 0.5
 
 
@@ -75,6 +80,7 @@ class DecisionRule:
             )
         }
         fields = {
+            format_version.KEY: FORMAT_VERSION,
             "chosen_on": self.chosen_on,
             "global_threshold": self.global_threshold,
             "genres": per_genre,
@@ -83,15 +89,22 @@ class DecisionRule:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Raises ValueError, KeyError or TypeError where `text` is not what `to_json` writes."""
-        fields: dict[str, Any] = json.loads(text)
-        per_genre = [fields["genres"][genre] for genre in schema.GENRES]
-        return cls(
-            thresholds=tuple(float(values["threshold"]) for values in per_genre),
-            temperatures=tuple(float(values["temperature"]) for values in per_genre),
-            global_threshold=float(fields["global_threshold"]),
-            chosen_on=str(fields["chosen_on"]),
-        )
+        """Raises ValueError where `text` is not what `to_json` writes."""
+        return cls.from_fields(parse_json(text))
+
+    @classmethod
+    def from_fields(cls, fields: Any) -> Self:
+        """Raises ValueError where `fields` are not the JSON value of `to_json`."""
+        try:
+            per_genre = [fields["genres"][genre] for genre in schema.GENRES]
+            return cls(
+                thresholds=tuple(float(values["threshold"]) for values in per_genre),
+                temperatures=tuple(float(values["temperature"]) for values in per_genre),
+                global_threshold=float(fields["global_threshold"]),
+                chosen_on=str(fields["chosen_on"]),
+            )
+        except (LookupError, TypeError, OverflowError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
 
     def save(self, folder: epath.PathLike) -> None:
         """Writes `thresholds.json` into a folder, whole or not at all."""
@@ -102,14 +115,16 @@ class DecisionRule:
         """Reads a folder's rule; the default one where it has none.
 
         Raises:
-          UserError: the file is damaged.
+          UserError: the file is damaged, or a newer version of the program wrote it.
         """
         path = epath.Path(folder) / FILE_NAME
         if not path.exists():
             return cls()
         try:
-            return cls.from_json(path.read_text())
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            fields = read_json(path)
+            format_version.require_known(path, fields, FORMAT_VERSION)
+            return cls.from_fields(fields)
+        except (OSError, ValueError) as error:
             raise UserError(
                 f"{path} is damaged ({error}); restore it, or delete it to use threshold "
                 f"{DEFAULT_THRESHOLD} for all genres"

@@ -1,6 +1,7 @@
 """JSON files of somebody else's: bounded in size, and every fault of theirs a ValueError."""
 
 import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 from etils import epath
@@ -33,3 +34,19 @@ def parse_json(data: bytes | str) -> Any:
         return json.loads(data)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def read_json_lines(path: epath.PathLike) -> Iterator[Any]:
+    """Yields the value of each line of a file, one at a time; ends at a line that is no JSON.
+
+    So a last line that was cut off in writing is left out, and so is what follows damage.
+
+    Raises:
+      OSError: the file cannot be read.
+    """
+    with epath.Path(path).open("rb") as file:
+        while line := file.readline(MAX_BYTES):
+            try:
+                yield parse_json(line)
+            except ValueError:
+                return

@@ -7,7 +7,6 @@ tokenizer.json  thresholds.json  MODEL_CARD.md  example.py
 
 import dataclasses
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -17,12 +16,15 @@ from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.inputs.tokenizer import OverviewTokenizer
+from mmgenre.machine.json_files import read_json
 
 FORMAT_VERSION: Final = 1
 """Raised whenever an older reader would misread a newer bundle."""
 
 MANIFEST: Final = "bundle.json"
 MODEL: Final = "model.stablehlo"
+MAX_TOKENS: Final = 1 << 16
+"""Words that a model reads at the most; a buffer of so many is made for each movie."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,9 +83,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Reads a bundle's manifest and checks the other files against it; raises UserError."""
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text("utf-8"))
+        manifest = read_json(path)
         version, files = int(manifest["format_version"]), dict(manifest["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        genres, max_tokens = tuple(manifest["genres"]), manifest["max_tokens"]
+        if type(max_tokens) is not int or not 0 < max_tokens <= MAX_TOKENS:
+            raise ValueError(f"max_tokens is {max_tokens}")
+    except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
         reason = "missing" if not path.exists() else "damaged"
         raise UserError(f"{folder} is no bundle: {MANIFEST} is {reason}") from error
     if version != FORMAT_VERSION:
@@ -91,7 +96,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"the bundle {folder} has format {version}, but this program reads {FORMAT_VERSION}; "
             "update mmgenre, or export the run again"
         )
-    if tuple(manifest.get("genres", ())) != schema.GENRES:
+    if genres != schema.GENRES:
         raise UserError(f"the bundle {folder} is for other genres than this program's")
     for name, digest in files.items():
         file = folder / Path(name).name

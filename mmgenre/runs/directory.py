@@ -104,7 +104,7 @@ class RunDirectory:
         """Reads the experiment's settings; raises UserError where they are damaged."""
         try:
             return Config.from_json(self.config_file.read_text())
-        except UserError as error:
+        except (UserError, OSError, ValueError) as error:
             raise UserError(f"{self.config_file}: {error}") from error
 
     def load_dataset_info(self) -> tuple[DatasetInfo, str]:

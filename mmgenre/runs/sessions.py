@@ -7,12 +7,17 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from etils import epath
 
 from mmgenre.machine import environment, files
+from mmgenre.machine.json_files import read_json_lines
+from mmgenre.runs import format_version
 from mmgenre.runs.directory import RunDirectory
+
+FORMAT_VERSION: Final = 1
+"""Of each line; raised whenever an older reader would misread a newer session."""
 
 
 def sessions_file(run: RunDirectory) -> epath.Path:
@@ -29,6 +34,7 @@ def recorded(run: RunDirectory) -> Iterator[None]:
         yield
         return
     session: dict[str, Any] = {
+        format_version.KEY: FORMAT_VERSION,
         "started": environment.now(),
         "seconds": None,
         "versions": environment.versions(),
@@ -45,13 +51,33 @@ def recorded(run: RunDirectory) -> Iterator[None]:
 
 
 def read_sessions(run: RunDirectory) -> list[dict[str, Any]]:
-    """Reads the sessions of a run, the oldest first; lines that are damaged are left out."""
+    """Reads the sessions of a run, the oldest first; what follows a damaged line is left out.
+
+    Raises:
+      UserError: a newer version of the program wrote them.
+    """
     path = sessions_file(run)
-    sessions = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        with contextlib.suppress(ValueError):
-            sessions.append(json.loads(line))
+    sessions: list[dict[str, Any]] = []
+    for session in read_json_lines(path) if path.exists() else ():
+        try:
+            format_version.require_known(path, session, FORMAT_VERSION)
+        except ValueError:
+            break
+        if not _is_session(session):
+            break
+        sessions.append(session)
     return sessions
+
+
+def _is_session(session: Any) -> bool:
+    if not isinstance(session, dict) or not isinstance(session.get("started"), str):
+        return False
+    seconds, parts = session.get("seconds"), (session.get("versions"), session.get("hardware"))
+    return (seconds is None or isinstance(seconds, int | float)) and all(
+        isinstance(part, dict)
+        and all(isinstance(value, str | int | float) for value in part.values())
+        for part in parts
+    )
 
 
 def _write(run: RunDirectory, sessions: list[dict[str, Any]]) -> None:
