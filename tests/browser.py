@@ -1,6 +1,8 @@
 """A headless Chromium for tests, where there is one: its console, its requests, its size."""
 
+import base64
 import contextlib
+import importlib.resources
 import json
 import shutil
 import tempfile
@@ -61,3 +63,32 @@ def requested_urls(browser: Any) -> list[str]:
         if message["method"] == "Network.requestWillBeSent":
             urls.append(message["params"]["request"]["url"])
     return urls
+
+
+def prefer(browser: Any, scheme: str) -> None:
+    """Makes the page "light" or "dark", as its reader's system asks for."""
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def accessibility_faults(browser: Any) -> list[str]:
+    """What axe finds on the page and calls serious or critical: the rule, and where."""
+    pytest.importorskip("axe_core_python")
+    script = importlib.resources.files("axe_core_python") / "axe.min.js"
+    browser.execute_script(script.read_text("utf-8"))
+    result = browser.execute_async_script(
+        "axe.run(document, {resultTypes: ['violations']}).then(arguments[0])"
+    )
+    assert len(result["passes"]) > 10  # It looked.
+    return [
+        f"{fault['id']}: {node['html'][:100]}"
+        for fault in result["violations"]
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
+def printed(browser: Any) -> bytes:
+    """The page on A4 paper, as a PDF, with what browsers leave out to save ink left out."""
+    paper = {"paperWidth": 8.27, "paperHeight": 11.69, "printBackground": False}
+    return base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", paper)["data"])
