@@ -14,13 +14,28 @@ from tests.distributed.peers import leave, start_peers
 from tests.scale_helpers import ended, finish, free_port, rows, start_main, wait_for_step
 
 NONE = (None, None, None)
-SLURM = {"SLURM_STEP_NODELIST": "n[1-2]", "SLURM_PROCID": "3", "SLURM_NTASKS": "8"}
-OMPI = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "2"}
+SLURM = {
+    "SLURM_JOB_ID": "77",
+    "SLURM_STEP_NODELIST": "n[1-2]",
+    "SLURM_NTASKS": "8",
+    "SLURM_PROCID": "3",
+    "SLURM_LOCALID": "1",
+}
+OMPI = {
+    "OMPI_COMM_WORLD_SIZE": "4",
+    "OMPI_COMM_WORLD_RANK": "2",
+    "OMPI_COMM_WORLD_LOCAL_RANK": "0",
+}
+OMPI4 = {**OMPI, "OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://10.96.0.1,10.148.0.1:34911"}
 POD = {
     "JOB_COMPLETION_INDEX": "1",
     "JAX_NUM_PROCESSES": "2",
     "JAX_COORDINATOR_ADDRESS": "job-0.job:12321",
 }
+
+
+def without(environ: dict[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in environ.items() if key != name}
 
 
 @pytest.mark.parametrize(
@@ -32,7 +47,12 @@ POD = {
         (NONE, SLURM, Membership(None, 8, 3, "slurm")),
         (NONE, {**SLURM, "SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, None),
         (NONE, {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "8"}, None),  # In the batch script itself.
-        (NONE, {**OMPI, "OMPI_MCA_orte_hnp_uri": "x"}, Membership(None, 4, 2, "ompi")),
+        (NONE, {**SLURM, "SLURM_STEP_NODELIST": "gpu-1.local"}, Membership(None, 8, 3, "slurm")),
+        (NONE, without(SLURM, "SLURM_NTASKS") | {"SLURM_STEP_NUM_TASKS": "1"}, None),
+        (("a:1", 9, None), {**SLURM, "SLURM_NTASKS": "x"}, Membership("a:1", 9, 3, "slurm")),
+        (("[::1]:1", 2, 1), {}, Membership("[::1]:1", 2, 1)),
+        (NONE, {"JAX_NUM_PROCESSES": "", "JAX_PROCESS_ID": " "}, None),
+        (NONE, OMPI4, Membership(None, 4, 2, "ompi")),
         (("a:1", None, None), OMPI, Membership("a:1", 4, 2)),  # Open MPI 5.
         (NONE, POD, Membership("job-0.job:12321", 2, 1, "k8s")),
         (NONE, {**POD, "JAX_NUM_PROCESSES": "1"}, None),  # Pods that train alone.
@@ -47,8 +67,43 @@ def test_membership_is_detected(flags, environ, expected):
     [
         (("a:1", None, None), {}, "--num_processes"),
         (NONE, OMPI, "--coordinator <host of process 0>:<port>"),
-        (("a:1", 2, 2), {}, "--process_id is 2, but it must be 0 to 1"),
-        (("a", 2, 1), {}, "must be <host>:<port>"),
+        (("a:1", 2, 2), {}, r"--process_id \(or JAX_PROCESS_ID\) is 2, but it must be 0 to 1"),
+        *(
+            ((address, 2, 1), {}, "must be <host>:<port>")
+            for address in (
+                "a",
+                ":1",
+                "a:",
+                "a:0",
+                "a:65536",
+                "a:\N{SUPERSCRIPT TWO}",
+                "::1:5",
+                "a b:1",
+            )
+        ),
+        *(
+            (NONE, without(SLURM, name), f"{name} is not set: start all processes as")
+            for name in ("SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_LOCALID")
+        ),
+        *(
+            (NONE, without(OMPI4, name), f"{name} is not set: start all processes as")
+            for name in sorted(OMPI)
+        ),
+        *(
+            (NONE, {**environ, name: value}, f"{name} is '{value}', ")
+            for environ in (SLURM, OMPI4)
+            for name in environ
+            for value in ("x y", "-1", "\N{SUPERSCRIPT TWO}", "9" * 30 + "!")
+        ),
+        *(
+            (NONE, {**POD, name: value}, f"{name} is '{value}', but it must be a whole number")
+            for name in ("JOB_COMPLETION_INDEX", "JAX_NUM_PROCESSES")
+            for value in ("x", "-1", "1.0")
+        ),
+        (NONE, {**POD, "JAX_NUM_PROCESSES": "0"}, "whole number, at least 1"),
+        (NONE, {**SLURM, "SLURM_PROCID": "8"}, r"\(or SLURM_PROCID\) is 8, but it must be 0 to 7"),
+        (NONE, {"JAX_PROCESS_ID": "1"}, "known are None, None and 1"),
+        (NONE, {"JAX_COORDINATOR_ADDRESS": "a:1"}, "known are a:1, None and None"),
         (NONE, {"JOB_COMPLETION_INDEX": "1"}, "this is pod 1 of an indexed Job, and nothing says"),
         (NONE, {**POD, "JAX_COORDINATOR_ADDRESS": ""}, "set JAX_NUM_PROCESSES"),
     ],
@@ -64,6 +119,7 @@ def test_membership_that_does_not_fit(flags, environ, message):
         (("--coordinator=a:1",), {}, "several processes need --coordinator"),
         (("--coordinator=a:1", "--num_processes=2", "--process_id=2"), {}, "must be 0 to 1"),
         ((), {"JOB_COMPLETION_INDEX": "0"}, "this is pod 0 of an indexed Job"),
+        ((), without(SLURM, "SLURM_NTASKS"), "SLURM_NTASKS is not set"),
     ],
 )
 def test_the_command_says_what_is_missing(arguments, environ, message):
