@@ -1,12 +1,11 @@
 """The built-in data set: the demo corpus, prepared like any other, where it is first needed."""
 
-import os
-
 from etils import epath
 
 from data_prep.demo.corpus import write_demo_corpus
 from data_prep.prepare import PrepareConfig, prepare
 from mmgenre.dataset.prepared import INFO_FILE
+from mmgenre.errors import UserError
 
 NAME = "built-in demo corpus"
 
@@ -25,11 +24,11 @@ def ensure_demo_dataset(folder: epath.PathLike = "data/demo") -> epath.Path:
     if not (prepared / INFO_FILE).exists():
         corpus = folder / "corpus"
         if not corpus.exists():
-            # Written elsewhere and renamed: processes that start together do not collide.
-            temporary = folder / f"corpus.{os.getpid()}"
-            write_demo_corpus(temporary)
-            if not corpus.exists():
-                temporary.rename(corpus)
+            try:
+                write_demo_corpus(corpus)
+            except UserError:
+                if not corpus.exists():  # Else another process was faster: with the same corpus.
+                    raise
         prepare(
             PrepareConfig(
                 metadata=corpus / "movies_metadata.csv",

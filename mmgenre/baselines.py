@@ -35,21 +35,19 @@ def main() -> None:
     args = parse_args()
     logs.warn_on_stderr()
     from mmgenre.dataset.prepared import open_dataset
-    from mmgenre.evaluation import baselines, tables  # scikit-learn: after the options are read.
+    from mmgenre.evaluation import baselines, results, tables  # After the options are read.
 
     if args.out is not None:
         files.require_folder(args.out)
     dataset = open_dataset(args.data)
-    dataset.split(args.split)
-    reports = baselines.evaluate_baselines(dataset, args.split, dataset.info, args.data)
-    title = (
-        f"{dataset.info.name}, split {args.split}, {dataset.split(args.split).num_movies:,} movies"
-    )
-    print(f"\n{title}\n\n{tables.comparison_table(reports)}")
-    print(f"\n{tables.headline_table(reports)}")
+    num_movies = dataset.split(args.split).num_movies
+    movies = baselines.read_movies(dataset, args.split)
+    found = baselines.evaluate_baselines(movies, dataset.info, dataset)
+    print(f"\n{dataset.info.name}, split {args.split}, {num_movies:,} movies")
+    print(f"\n{tables.comparison_table(found)}\n\n{tables.headline_table(found)}")
     if args.out is not None:
         try:
-            files.write_json(args.out, reports)
+            files.write_json(args.out, results.baselines_as_fields(found))
         except OSError as error:
             raise UserError(f"cannot write {args.out}: {error}") from error
         print(f"\nwritten to {args.out}")

@@ -14,6 +14,7 @@ import dataclasses
 import gc
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from etils import epath
 from ml_collections import config_flags
 
 from mmgenre.config import Config
+from mmgenre.config_file import ConfigFileParser, explain
 from mmgenre.distributed.process_place import Membership
 from mmgenre.errors import UserError
 from mmgenre.machine import compilation_cache, cpu, signals
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 _CONFIG = config_flags.DEFINE_config_file(
     "config", help_string="file with get_config(), such as configs/model1.py", lock_config=True
 )
+_CONFIG_PARSER = ConfigFileParser()
+flags.FLAGS["config"].parser = _CONFIG_PARSER  # The library's own answers mistakes in tracebacks.
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "the run directory; by default runs/<the config's name>"
 )
@@ -65,26 +69,17 @@ def parse_command_line(argv: list[str]) -> tuple[Config, str, Membership | None]
         print(__doc__)
         print(flags.FLAGS.module_help(sys.modules[__name__]))
         return None
+    if not any(re.match("--?config(=|$)", argument) for argument in argv):
+        raise UserError("no config; add --config configs/model1.py")
     try:
         rest = flags.FLAGS(argv)
-    except (AttributeError, KeyError) as error:  # From the lookup of --config.<setting>.
-        raise UserError(f"the config has no setting {str(error).strip(chr(34))}") from error
-    except (flags.Error, ValueError, TypeError) as error:
-        # An error inside get_config arrives as the text of its traceback; its last line says it.
-        raise UserError(str(error).strip().splitlines()[-1]) from error
+    except (flags.Error, LookupError, AttributeError, ValueError, TypeError, SyntaxError) as error:
+        raise UserError(explain(error, _CONFIG_PARSER.loaded, argv)) from error
     if len(rest) > 1:
         raise UserError(
             f"unexpected argument {rest[1]!r}; settings are given as --config.<name>=<value>"
         )
-    if not flags.FLAGS["config"].present:
-        raise UserError("no config; add --config configs/model1.py")
-    try:
-        overridden = _CONFIG.value
-        config = Config.from_config_dict(overridden)
-    except UserError:
-        raise
-    except Exception as error:  # The config file is the user's code: anything can go wrong in it.
-        raise UserError(f"cannot load the config file: {str(error).splitlines()[-1]}") from error
+    config = Config.from_config_dict(_CONFIG.value)
     membership = Membership.detect(
         _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value, os.environ
     )

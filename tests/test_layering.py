@@ -40,7 +40,7 @@ ROOMS = {
     ),
     "benchmarks": ("commands",),
 }
-SHARED = {"__init__", "schema", "errors", "config", "config_values", "options"}
+SHARED = {"__init__", "schema", "errors", "config", "config_values", "config_file", "options"}
 SIBLINGS = {"training", "report", "prediction"}
 """None of these imports another, in whatever order they stand."""
 

@@ -11,10 +11,20 @@ from typing import Any, Final
 import numpy as np
 
 from mmgenre import schema
+from mmgenre.evaluation.results import NotFitted
 
 _GRID: Final = 8
 _HISTOGRAM_BINS: Final = 8
+_POSTERS_AT_ONCE: Final = 1024  # So that their pixels as floats stay below 100 MB.
 _LARGEST_LOGIT: Final = 15.0  # Of a genre that all or none of the train split have.
+
+
+class CannotBeFittedError(Exception):
+    """There is nothing that a baseline could learn from; `reason` says what is missing."""
+
+    def __init__(self, reason: NotFitted):
+        super().__init__(reason.sentence)
+        self.reason = reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,13 +32,13 @@ class Movies:
     """Movies as the baselines see them.
 
     Attributes:
-      overviews: texts [movies].
+      overviews: <str>[movies].
       posters: <uint8>[movies, 64, 64, 3]; zeros where there is none.
       has_poster: <bool>[movies].
       labels: <uint8>[movies, 18].
     """
 
-    overviews: Sequence[str]
+    overviews: Sequence[str] | np.ndarray
     posters: np.ndarray
     has_poster: np.ndarray
     labels: np.ndarray
@@ -38,11 +48,18 @@ class TfidfModel:
     """Logistic regression on TF-IDF of words and pairs of words."""
 
     def __init__(self, train: Movies):
-        """Fits the vocabulary and a classifier for each genre."""
+        """Fits the vocabulary and a classifier for each genre.
+
+        Raises:
+          CannotBeFittedError: no word is in two overviews.
+        """
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         self._vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-        features = self._vectorizer.fit_transform(train.overviews)
+        try:
+            features = self._vectorizer.fit_transform(train.overviews)
+        except ValueError as error:  # Its vocabulary is empty.
+            raise CannotBeFittedError(NotFitted.NO_SHARED_WORD) from error
         self._classifiers = _fit(features, train.labels, C=10.0, solver="liblinear")
 
     def logits(self, movies: Movies) -> np.ndarray:
@@ -54,25 +71,28 @@ class PosterModel:
     """Logistic regression on `poster_features`, fitted on the movies that have a poster."""
 
     def __init__(self, train: Movies):
-        """Fits a classifier for each genre; without any poster it knows the frequencies alone."""
+        """Fits a classifier for each genre.
+
+        Raises:
+          CannotBeFittedError: no movie has a poster.
+        """
         from sklearn.preprocessing import StandardScaler
 
         seen = train.has_poster
-        frequencies = np.clip(
-            train.labels[seen].mean(axis=0) if seen.any() else 0.5, 1e-6, 1 - 1e-6
-        )
-        self.prior = np.broadcast_to(np.log(frequencies / (1 - frequencies)), schema.NUM_GENRES)
-        self._scaler, self._classifiers = StandardScaler(), None
-        if seen.any():
-            features = self._scaler.fit_transform(poster_features(train.posters[seen]))
-            # Unlike liblinear, lbfgs does not draw the intercept to 0 along with the weights.
-            self._classifiers = _fit(features, train.labels[seen], C=1e-3, solver="lbfgs")
+        if not seen.any():
+            raise CannotBeFittedError(NotFitted.NO_POSTER)
+        frequencies = np.clip(train.labels[seen].mean(axis=0), 1e-6, 1 - 1e-6)
+        self.prior = np.log(frequencies / (1 - frequencies))
+        self._scaler = StandardScaler()
+        features = self._scaler.fit_transform(poster_features(train.posters[seen]))
+        # Unlike liblinear, lbfgs does not draw the intercept to 0 along with the weights.
+        self._classifiers = _fit(features, train.labels[seen], C=1e-3, solver="lbfgs")
 
     def logits(self, movies: Movies) -> np.ndarray:
         """Returns <float64>[movies, 18]: the prior where a movie has no poster."""
         logits = np.tile(self.prior, (len(movies.labels), 1))
-        if self._classifiers is not None and movies.has_poster.any():
-            seen = movies.has_poster
+        seen = movies.has_poster
+        if seen.any():
             features = self._scaler.transform(poster_features(movies.posters[seen]))
             logits[seen] = _logits(self._classifiers, features)
         return logits
@@ -88,6 +108,13 @@ def poster_features(posters: np.ndarray) -> np.ndarray:
     Args:
       posters: <uint8>[posters, 64, 64, 3].
     """
+    starts = range(0, max(len(posters), 1), _POSTERS_AT_ONCE)
+    return np.concatenate(
+        [_features(posters[start : start + _POSTERS_AT_ONCE]) for start in starts]
+    )
+
+
+def _features(posters: np.ndarray) -> np.ndarray:
     pixels = posters.astype(np.float32) / 255
     brightness = pixels.mean(axis=-1)
     edges = [np.abs(np.gradient(brightness, axis=axis)) for axis in (1, 2)]

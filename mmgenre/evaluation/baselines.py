@@ -5,20 +5,18 @@ poster features, and on both. All are fitted on the train split; temperatures an
 fitted on the validation split, as a run's are.
 """
 
-import logging
-from typing import Any, Final
+import dataclasses
+from typing import Final
 
 import numpy as np
 
 from mmgenre import schema
-from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset, open_dataset
-from mmgenre.errors import UserError
+from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset
 from mmgenre.evaluation import operating_points
-from mmgenre.evaluation.baseline_models import Movies, PosterModel, TfidfModel
+from mmgenre.evaluation.baseline_models import CannotBeFittedError, Movies, PosterModel, TfidfModel
 from mmgenre.evaluation.calibration import fit_decision_rule
 from mmgenre.evaluation.decision_rule import DecisionRule
-
-_log = logging.getLogger(__name__)
+from mmgenre.evaluation.results import BaselineEvaluation, Baselines, Evaluation, NotFitted
 
 NOTHING: Final = "nothing"
 MOST_COMMON: Final = "most_common_genres"
@@ -26,90 +24,104 @@ TFIDF: Final = "tfidf_logistic_regression"
 POSTER_FEATURES: Final = "poster_features_logistic_regression"
 TFIDF_AND_POSTER: Final = "tfidf_and_poster_features"
 
+_FITTED: Final = (TFIDF, POSTER_FEATURES, TFIDF_AND_POSTER)
 _SURELY_NOT: Final = -30.0
+
+FEATURES: Final = (schema.OVERVIEW, schema.POSTER, schema.HAS_POSTER, schema.LABELS)
+"""What a baseline needs to know of a movie: `Movies`, in the order of its fields."""
 
 
 def evaluate_baselines(
-    dataset: PreparedDataset, split: str, trained_on: DatasetInfo, trained_path: str
-) -> dict[str, dict[str, Any]]:
-    """Fits the baselines on a run's train split and evaluates them on another split.
+    movies: Movies, trained_on: DatasetInfo, home: PreparedDataset | NotFitted
+) -> Baselines:
+    """Fits the baselines on a train split and evaluates them on other movies.
 
     Args:
-      dataset: the data set to evaluate on.
-      split: the split of it.
-      trained_on: the data set that the run is trained on.
-      trained_path: its folder; where it is gone, only the trivial baselines are left.
+      movies: to evaluate on.
+      trained_on: what the network beside them is trained on.
+      home: the same data set, or why it cannot be read; then only trivial baselines are left.
 
     Returns:
-      For each baseline by name, `operating_points.evaluate_logits` without "per_genre", and with
-      "with_poster": the same over the movies that have a poster (null where there are none).
+      By name, in this module's order, the evaluation without "per_genre", or why there is none.
 
     Raises:
-      UserError: a split or a shard is missing or damaged.
+      UserError: a shard is missing or damaged.
     """
-    movies = read_movies(dataset, split)
     num_movies = len(movies.labels)
-    answers = {
-        NOTHING: (np.full((num_movies, schema.NUM_GENRES), _SURELY_NOT), DecisionRule()),
-        MOST_COMMON: (np.tile(most_common_logits(trained_on), (num_movies, 1)), DecisionRule()),
-    }
-    try:
-        home = dataset if dataset.info == trained_on else open_dataset(trained_path)
-    except UserError as error:
-        _log.warning("only trivial baselines: the run's own data set is not there (%s)", error)
-    else:
-        answers |= _fitted(home, movies)
-    reports = {}
-    for name, (logits, rule) in answers.items():
-        reports[name] = _evaluate(movies.labels, logits, rule)
-        seen = movies.has_poster
-        reports[name]["with_poster"] = (
-            _evaluate(movies.labels[seen], logits[seen], rule) if seen.any() else None
-        )
-    return reports
+    nothing = np.full((num_movies, schema.NUM_GENRES), _SURELY_NOT)
+    baselines: Baselines = {NOTHING: _evaluate(movies, nothing, DecisionRule())}
+    if schema.TRAIN not in trained_on.splits:
+        return baselines | dict.fromkeys((MOST_COMMON, *_FITTED), NotFitted.NO_TRAIN_SPLIT)
+    common = np.tile(most_common_logits(trained_on), (num_movies, 1))
+    baselines[MOST_COMMON] = _evaluate(movies, common, DecisionRule())
+    if isinstance(home, NotFitted):
+        return baselines | dict.fromkeys(_FITTED, home)
+    return baselines | _evaluate_fitted(home, movies)
 
 
-def _evaluate(labels: np.ndarray, logits: np.ndarray, rule: DecisionRule) -> dict[str, Any]:
-    report = operating_points.evaluate_logits(labels, logits, rule)
-    del report["per_genre"]
-    return report
+def _evaluate(movies: Movies, logits: np.ndarray, rule: DecisionRule) -> BaselineEvaluation:
+    def evaluate(chosen: np.ndarray | slice) -> Evaluation:
+        found = operating_points.evaluate_logits(movies.labels[chosen], logits[chosen], rule)
+        return dataclasses.replace(found, per_genre={})
+
+    seen = movies.has_poster
+    with_poster = evaluate(seen) if seen.any() else None
+    return BaselineEvaluation(**vars(evaluate(slice(None))), with_poster=with_poster)
 
 
-def _fitted(home: PreparedDataset, movies: Movies) -> dict[str, tuple[np.ndarray, DecisionRule]]:
-    """Returns the logits of the fitted baselines and the rules fitted on validation."""
-    train = read_movies(home, schema.TRAIN)
-    text, poster = TfidfModel(train), PosterModel(train)
-
-    def answer(of: Movies) -> dict[str, np.ndarray]:
-        words, pixels = text.logits(of), poster.logits(of)
-        # The sum of two log-odds counts the genre's frequency twice.
-        return {
-            TFIDF: words,
-            POSTER_FEATURES: pixels,
-            TFIDF_AND_POSTER: words + pixels - poster.prior,
-        }
-
-    logits = answer(movies)
-    if schema.VALIDATION not in home.info.splits:
-        return {name: (values, DecisionRule()) for name, values in logits.items()}
-    validation = read_movies(home, schema.VALIDATION)
-    fitted_on = answer(validation)
+def _evaluate_fitted(home: PreparedDataset, movies: Movies) -> Baselines:
+    """Evaluates the fitted baselines, at temperatures and thresholds fitted on validation."""
+    fitted = _FittedBaselines(read_movies(home, schema.TRAIN))
+    answers = fitted.logits(movies)
+    rules = dict.fromkeys(answers, DecisionRule())
+    if schema.VALIDATION in home.info.splits:
+        validation = read_movies(home, schema.VALIDATION)
+        for name, logits in fitted.logits(validation).items():
+            rules[name] = fit_decision_rule(logits, validation.labels, schema.VALIDATION)
     return {
-        name: (
-            values,
-            fit_decision_rule(fitted_on[name], validation.labels, schema.VALIDATION),
-        )
-        for name, values in logits.items()
+        name: _evaluate(movies, answers[name], rules[name])
+        if name in answers
+        else fitted.missing[name]
+        for name in _FITTED
     }
+
+
+class _FittedBaselines:
+    """The baselines that learn; `missing` says why some could not."""
+
+    def __init__(self, train: Movies):
+        self.missing: dict[str, NotFitted] = {}
+        self._text: TfidfModel | None = None
+        self._poster: PosterModel | None = None
+        try:
+            self._text = TfidfModel(train)
+        except CannotBeFittedError as error:
+            self.missing[TFIDF] = self.missing[TFIDF_AND_POSTER] = error.reason
+        try:
+            self._poster = PosterModel(train)
+        except CannotBeFittedError as error:
+            self.missing[POSTER_FEATURES] = error.reason
+            self.missing.setdefault(TFIDF_AND_POSTER, error.reason)
+
+    def logits(self, movies: Movies) -> dict[str, np.ndarray]:
+        """Returns <float64>[movies, 18] of each baseline that could be fitted."""
+        logits = {}
+        if self._text is not None:
+            logits[TFIDF] = self._text.logits(movies)
+        if self._poster is not None:
+            logits[POSTER_FEATURES] = self._poster.logits(movies)
+        if self._text is not None and self._poster is not None:
+            # The sum of two log-odds counts the genre's frequency twice.
+            both = logits[TFIDF] + logits[POSTER_FEATURES] - self._poster.prior
+            logits[TFIDF_AND_POSTER] = both
+        return logits
 
 
 def read_movies(dataset: PreparedDataset, split: str) -> Movies:
     """Reads a whole split; raises UserError where a shard is missing or damaged."""
     from mmgenre.dataset.read_split import read_split  # TensorFlow.
 
-    names = (schema.OVERVIEW, schema.POSTER, schema.HAS_POSTER, schema.LABELS)
-    overviews, posters, has_poster, labels = read_split(dataset, split, *names).values()
-    return Movies(overviews, posters, has_poster, labels)
+    return Movies(*read_split(dataset, split, *FEATURES).values())
 
 
 def most_common_logits(info: DatasetInfo) -> np.ndarray:

@@ -9,6 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from mmgenre.evaluation.results import Interval
+
 _NUM_RESAMPLES: Final = 500
 _LEVEL: Final = 0.95
 
@@ -20,7 +22,7 @@ def confidence_intervals(
     *,
     num_resamples: int = _NUM_RESAMPLES,
     seed: int = 0,
-) -> dict[str, tuple[float, float]]:
+) -> dict[str, Interval | None]:
     """Returns the 95% percentile intervals of the four metrics that models are compared by.
 
     Args:
@@ -31,9 +33,10 @@ def confidence_intervals(
       seed: of the resamples.
 
     Returns:
-      (low, high) of "f1 micro", "f1 macro", "roc_auc macro" and "average_precision macro". A
-      resample without positives (or negatives) of a genre leaves it out of its ranking means, as
-      `metrics.evaluate_probabilities` does.
+      (low, high) of "f1 micro", "f1 macro", "roc_auc macro" and "average_precision macro"; None of
+      what no resample defines. A resample without positives (or negatives) of a genre leaves it out
+      of its ranking means, as `metrics.evaluate_probabilities` does; one that can rank no genre is
+      left out itself.
     """
     num_movies = len(labels)
     generator = np.random.default_rng(seed)
@@ -46,23 +49,36 @@ def confidence_intervals(
     decided = weights @ predictions.astype(np.int64) + weights @ labels.astype(np.int64)
     f1_macro = (2 * true_positives / np.maximum(decided, 1)).mean(axis=1)
     f1_micro = 2 * true_positives.sum(axis=1) / np.maximum(decided.sum(axis=1), 1)
-    samples = {
-        "f1 micro": f1_micro,
-        "f1 macro": f1_macro,
-        "roc_auc macro": np.nanmean([auc for auc, _ in ranking], axis=0),
-        "average_precision macro": np.nanmean([ap for _, ap in ranking], axis=0),
-    }
-    tails = 100 * np.asarray([(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    aucs, precisions = (np.stack(values) for values in zip(*ranking, strict=True))
     return {
-        name: tuple(float(x) for x in np.percentile(values, tails))
-        for name, values in samples.items()
+        "f1 micro": _interval(f1_micro),
+        "f1 macro": _interval(f1_macro),
+        "roc_auc macro": _interval(_mean_of_defined(aucs)),
+        "average_precision macro": _interval(_mean_of_defined(precisions)),
     }
+
+
+def _mean_of_defined(values: np.ndarray) -> np.ndarray:
+    """Returns the means <float64>[resamples] over genres; NaN where all of them are."""
+    defined = ~np.isnan(values)
+    sums, counts = np.where(defined, values, 0).sum(axis=0), defined.sum(axis=0)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _interval(values: np.ndarray) -> Interval | None:
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return None
+    low, high = np.percentile(values, [100 * (1 - _LEVEL) / 2, 100 * (1 + _LEVEL) / 2])
+    return float(low), float(high)
 
 
 def ranking_metrics(
     labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns ROC AUC and average precision <float64>[resamples], as scikit-learn defines them.
+
+    NaN where a resample has no positives or no negatives: there is nothing to rank then.
 
     Args:
       labels: <bool>[movies].
@@ -84,4 +100,5 @@ def ranking_metrics(
         precision = np.where(drawn > 0, hits / drawn, 0)
         average_precision = (new_hits * precision).sum(axis=1) / num_positive
         area = (new_misses * (hits - new_hits / 2)).sum(axis=1)
-        return area / (num_positive * num_negative), average_precision
+        roc_auc = area / (num_positive * num_negative)
+    return roc_auc, np.where(num_negative > 0, average_precision, np.nan)

@@ -64,25 +64,6 @@ def point_at(curve: RankedCurve, threshold: float) -> int:
     return int(np.searchsorted(-curve.thresholds, -threshold, side="right")) - 1
 
 
-def average_precision(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """The area under the precision-recall curve, in steps, as scikit-learn defines it.
-
-    NaN where there are no positives.
-    """
-    if not labels.any():
-        return float("nan")
-    curve = ranked_curve(labels, probabilities)
-    return float((np.diff(curve.recall) * curve.precision[1:]).sum())
-
-
-def roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """The area under the ROC curve; NaN where all or none are positive."""
-    if labels.all() or not labels.any():
-        return float("nan")
-    curve = ranked_curve(labels, probabilities)
-    return float(np.trapezoid(curve.recall, curve.false_positive_rate))
-
-
 def calibration(
     labels: np.ndarray, probabilities: np.ndarray, num_bins: int = 10
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,67 +1,158 @@
 """Evaluating a run's best checkpoint on a split of any prepared data set."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import jax
 import numpy as np
 from etils import epath
 
 from mmgenre import schema
-from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.dataset.prepared import PreparedDataset, open_dataset
 from mmgenre.dataset.read_split import read_split
 from mmgenre.errors import UserError
-from mmgenre.evaluation import baselines, metrics, operating_points, split_record, tables
+from mmgenre.evaluation import (
+    baselines,
+    metrics,
+    notable_movies,
+    operating_points,
+    result_files,
+    tables,
+)
+from mmgenre.evaluation.baseline_models import Movies
 from mmgenre.evaluation.calibration import fit_decision_rule
-from mmgenre.evaluation.decision_rule import DEFAULT_THRESHOLD, DecisionRule
-from mmgenre.evaluation.predict_split import record_split
+from mmgenre.evaluation.decision_rule import DecisionRule
+from mmgenre.evaluation.predict_split import SplitPredictions, predict_views
+from mmgenre.evaluation.result_files import ResultFiles
+from mmgenre.evaluation.results import (
+    BaselineEvaluation,
+    EvaluatedData,
+    HalvesEvaluation,
+    NotFitted,
+    RunEvaluation,
+)
 from mmgenre.evaluation.split_record import SplitRecord
-from mmgenre.machine import files
+from mmgenre.machine.files import write_text
 from mmgenre.runs.directory import RunDirectory
 
 
-def evaluate_run(run: RunDirectory, dataset: PreparedDataset, split: str) -> dict[str, Any]:
-    """Computes the report of a run's best checkpoint on one split, with baselines beside it.
+def evaluate_and_write(
+    run: RunDirectory, dataset: PreparedDataset, split: str, out: epath.Path | None = None
+) -> RunEvaluation | None:
+    """Evaluates, prints the tables, and writes the evaluation into `out`.
 
-    Returns:
-      `operating_points.evaluate_logits`, with "threshold" (0.5, of all metrics but those under
-      "operating_points"), "chosen_on" (the split that fitted the others), "warning" (null where
-      there is none), "loss" of the logits as they are, "run", "step", "data", "with_poster" (the
-      same metrics over the movies that have a poster, and there "poster_alone" and
-      "overview_alone", with the other half withheld; null where there is no such movie), and
-      "baselines": the same metrics of each baseline by name.
+    Without `out` it goes into the run's folder, with what figures are drawn from beside it; see
+    `mmgenre.evaluation.result_files`. Process 0 does this; the others only compute their share, and
+    get None.
 
     Raises:
-      UserError: no checkpoint yet, no such split, or the data set has another tokenizer.
+      UserError: no checkpoint yet, no such split, the data set has another tokenizer or a damaged
+        shard, or a file cannot be written.
     """
-    return _report(run, dataset, split, record_split(run, dataset, split))
+    predictions, step = predict_views(run, dataset, split)
+    if jax.process_index() != 0:
+        return None
+    # One pass for all that is wanted of the movies beside the answers.
+    features = read_split(dataset, split, schema.ID, schema.TITLE, *baselines.FEATURES)
+    record = _record(dataset, split, predictions, step, features)
+    movies = Movies(*(features[name] for name in baselines.FEATURES))
+    evaluation = _evaluate(run, dataset, split, record, movies)
+    print(tables.evaluation_tables(evaluation))
+    files = result_files.of_data(run, split, dataset.info)
+    if out is None:
+        out = files.evaluation
+        _write_record(files, dataset, split, record)
+    try:
+        write_text(out, evaluation.to_json())
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error}") from error
+    print(f"\nwritten to {out}")
+    if out == files.evaluation != result_files.of_own_data(run, split).evaluation:
+        print("(another data set than the run's own, whose results stay as they are)")
+    return evaluation
 
 
-def _report(
-    run: RunDirectory, dataset: PreparedDataset, split: str, record: SplitRecord
-) -> dict[str, Any]:
+def choose_thresholds(run: RunDirectory, dataset: PreparedDataset) -> None:
+    """Fits the run's `thresholds.json` on the validation split, and keeps the answers for it.
+
+    Raises:
+      UserError: as `evaluate_and_write`.
+    """
+    split = schema.VALIDATION
+    predictions, step = predict_views(run, dataset, split)
+    if jax.process_index() != 0:
+        return
+    features = read_split(dataset, split, schema.ID, schema.TITLE, schema.HAS_POSTER)
+    record = _record(dataset, split, predictions, step, features)
+    _write_record(result_files.of_own_data(run, split), dataset, split, record)
+    try:
+        fit_decision_rule(record.logits, record.labels, split).save(run.path)
+    except OSError as error:
+        raise UserError(f"cannot write into {run.path}: {error}") from error
+
+
+def _record(
+    dataset: PreparedDataset,
+    split: str,
+    predictions: SplitPredictions,
+    step: int,
+    features: Mapping[str, np.ndarray],
+) -> SplitRecord:
+    both, poster, overview = np.moveaxis(predictions.logits, 1, 0)
+    return SplitRecord(
+        step=step,
+        dataset_name=dataset.info.name,
+        fingerprint=dataset.info.fingerprint,
+        ids=features[schema.ID].astype(str),
+        titles=features[schema.TITLE].astype(str),
+        labels=predictions.labels,
+        logits=both,
+        poster_logits=poster,
+        overview_logits=overview,
+        has_poster=features[schema.HAS_POSTER],
+        num_tokens=dataset.index(split).num_tokens,
+    )
+
+
+def _evaluate(
+    run: RunDirectory, dataset: PreparedDataset, split: str, record: SplitRecord, movies: Movies
+) -> RunEvaluation:
     rule = DecisionRule.load(run.path)
-    report = operating_points.evaluate_logits(record.labels, record.logits, rule)
-    compared = baselines.evaluate_baselines(dataset, split, *run.load_dataset_info())
-    return {
-        "run": run.path.name,
-        "step": record.step,
-        "data": {
-            "name": dataset.info.name,
-            "path": str(dataset.path),
-            "fingerprint": dataset.info.fingerprint,
-            "split": split,
-        },
-        "threshold": DEFAULT_THRESHOLD,
-        "chosen_on": rule.chosen_on,
-        "warning": operating_points.accuracy_warning(report, compared[baselines.NOTHING]),
-        "loss": metrics.log_loss(record.logits, record.labels),
-        **report,
-        "with_poster": _with_poster(record, rule),
-        "baselines": compared,
-    }
+    trained_on, _ = run.load_dataset_info()
+    evaluation = operating_points.evaluate_logits(record.labels, record.logits, rule)
+    compared = baselines.evaluate_baselines(movies, trained_on, _home(run, dataset))
+    nothing = compared[baselines.NOTHING]
+    assert isinstance(nothing, BaselineEvaluation)  # It is not fitted, so there always is one.
+    return RunEvaluation(
+        **vars(evaluation),
+        run=run.path.name,
+        step=record.step,
+        data=EvaluatedData(
+            name=dataset.info.name,
+            path=str(dataset.path),
+            fingerprint=dataset.info.fingerprint,
+            split=split,
+        ),
+        chosen_on=rule.chosen_on,
+        warning=operating_points.accuracy_warning(evaluation, nothing),
+        loss=metrics.log_loss(record.logits, record.labels),
+        with_poster=_with_poster(record, rule),
+        baselines=compared,
+    )
 
 
-def _with_poster(record: SplitRecord, rule: DecisionRule) -> dict[str, Any] | None:
+def _home(run: RunDirectory, dataset: PreparedDataset) -> PreparedDataset | NotFitted:
+    """Returns the data set that the run is trained on, or why the baselines cannot have it."""
+    trained_on, path = run.load_dataset_info()
+    if dataset.info.fingerprint == trained_on.fingerprint:
+        return dataset
+    try:
+        home = open_dataset(path)
+    except UserError:
+        return NotFitted.DATA_GONE
+    return home if home.info.fingerprint == trained_on.fingerprint else NotFitted.DATA_CHANGED
+
+
+def _with_poster(record: SplitRecord, rule: DecisionRule) -> HalvesEvaluation | None:
     seen = record.has_poster
     if not seen.any():
         return None
@@ -69,64 +160,20 @@ def _with_poster(record: SplitRecord, rule: DecisionRule) -> dict[str, Any] | No
         operating_points.evaluate_logits(record.labels[seen], logits[seen], rule)
         for logits in (record.logits, record.poster_logits, record.overview_logits)
     )
-    return {**both, "poster_alone": poster, "overview_alone": overview}
+    return HalvesEvaluation(**vars(both), poster_alone=poster, overview_alone=overview)
 
 
-def fit_thresholds(run: RunDirectory, record: SplitRecord) -> None:
-    """Fits the run's `thresholds.json` on the answers for a validation split.
-
-    Raises:
-      UserError: the file cannot be written.
-    """
-    if jax.process_index() != 0:
-        return
-    try:
-        fit_decision_rule(record.logits, record.labels, schema.VALIDATION).save(run.path)
-    except OSError as error:
-        raise UserError(f"cannot write into {run.path}: {error}") from error
-
-
-def write_record(
-    run: RunDirectory, dataset: PreparedDataset, split: str, record: SplitRecord
+def _write_record(
+    files: ResultFiles, dataset: PreparedDataset, split: str, record: SplitRecord
 ) -> None:
-    """Writes what a report draws from into the run."""
-    if jax.process_index() != 0:
-        return
-    chosen = split_record.notable_movies(record)
+    """Writes what a report draws from."""
+    chosen = notable_movies.choose(record)
     shown = read_split(
-        dataset, split, schema.OVERVIEW, schema.POSTER, movies=np.concatenate(chosen)
+        dataset, split, schema.OVERVIEW, schema.POSTER, movies=np.concatenate([*chosen])
     )
-    described = iter(zip(shown[schema.OVERVIEW], shown[schema.POSTER], strict=True))
-    movies = {
-        name: [split_record.describe_movie(record, m, *next(described)) for m in numbers.tolist()]
-        for name, numbers in zip(("wrong", "right"), chosen, strict=True)
-    }
+    movies = notable_movies.describe(record, chosen, shown[schema.OVERVIEW], shown[schema.POSTER])
     try:
-        record.save(split_record.predictions_file(run, split))
-        files.write_json(split_record.movies_file(run, split), movies)
+        record.save(files.predictions)
+        write_text(files.movies, movies.to_json())
     except OSError as error:
-        raise UserError(f"cannot write into {run.path}: {error}") from error
-
-
-def evaluate_and_write(
-    run: RunDirectory, dataset: PreparedDataset, split: str, out: epath.Path | None = None
-) -> dict[str, Any]:
-    """Evaluates, prints the tables, and writes the report into `out`.
-
-    Without `out` it goes into the run's folder, with what figures are drawn from beside it.
-    Process 0 does this; the others only compute their share, and get {}.
-    """
-    record = record_split(run, dataset, split)
-    if jax.process_index() != 0:
-        return {}
-    report = _report(run, dataset, split, record)
-    if out is None:
-        out = run.evaluation_file(split)
-        write_record(run, dataset, split, record)
-    print(tables.evaluation_tables(report))
-    try:
-        files.write_json(out, report)
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error}") from error
-    print(f"\nwritten to {out}")
-    return report
+        raise UserError(f"cannot write {files.predictions}: {error}") from error

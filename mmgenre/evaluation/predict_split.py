@@ -13,11 +13,11 @@ from mmgenre.config import Config
 from mmgenre.dataset.batch_plan import plan_evaluation
 from mmgenre.dataset.pipeline import MovieSource
 from mmgenre.dataset.prepared import PreparedDataset
-from mmgenre.dataset.read_split import read_split
 from mmgenre.distributed import device_mapping
 from mmgenre.errors import UserError
 from mmgenre.evaluation import eval_steps, metrics
-from mmgenre.evaluation.split_record import SplitRecord
+from mmgenre.evaluation.decision_rule import DecisionRule
+from mmgenre.evaluation.results import Averages
 from mmgenre.models import fusion
 from mmgenre.runs.best_params import load_best_params
 from mmgenre.runs.directory import RunDirectory
@@ -77,8 +77,14 @@ def predict_split(
     return SplitPredictions(logits, labels)
 
 
-def record_split(run: RunDirectory, dataset: PreparedDataset, split: str) -> SplitRecord:
+def predict_views(
+    run: RunDirectory, dataset: PreparedDataset, split: str
+) -> tuple[SplitPredictions, int]:
     """Asks a run's best checkpoint about every movie of a split, whole and with a half withheld.
+
+    Returns:
+      The answers, logits [movies, 3, 18] as of `eval_steps.eval_views_step`, and the checkpoint's
+      step.
 
     Raises:
       UserError: no checkpoint yet, no such split, or the data set has another tokenizer.
@@ -93,22 +99,7 @@ def record_split(run: RunDirectory, dataset: PreparedDataset, split: str) -> Spl
     source = MovieSource(dataset, split, config.data)
     model = fusion.build(config.model)
     params, step = load_best_params(run, model)
-    predictions = predict_split(compiled_views(model), params, source, config)
-    movies = read_split(dataset, split, schema.ID, schema.TITLE, schema.HAS_POSTER)
-    both, poster, overview = np.moveaxis(predictions.logits, 1, 0)
-    return SplitRecord(
-        step=step,
-        dataset_name=dataset.info.name,
-        fingerprint=dataset.info.fingerprint,
-        ids=movies[schema.ID].astype(str),
-        titles=movies[schema.TITLE].astype(str),
-        labels=predictions.labels,
-        logits=both,
-        poster_logits=poster,
-        overview_logits=overview,
-        has_poster=movies[schema.HAS_POSTER],
-        num_tokens=source.num_tokens,
-    )
+    return predict_split(compiled_views(model), params, source, config), step
 
 
 @functools.cache
@@ -119,10 +110,13 @@ def compiled_views(model: fusion.FusionModel) -> Callable[..., Any]:
 
 def validation_scalars(predictions: SplitPredictions) -> dict[str, float]:
     """Returns the metrics of a row, "validation/...", those left out that are not defined."""
-    report = metrics.evaluate_probabilities(predictions.labels, metrics.sigmoid(predictions.logits))
-    scalars = {
-        "loss": metrics.log_loss(predictions.logits, predictions.labels),
-        "accuracy": report["accuracy"],
-        **{f"{m}/{a}": report[m][a] for m in _VALIDATION_METRICS for a in ("micro", "macro")},
+    labels, logits = predictions.labels, predictions.logits
+    scores = metrics.evaluate_probabilities(labels, DecisionRule().probabilities(logits))
+    scalars: dict[str, float | None] = {
+        "loss": metrics.log_loss(logits, labels),
+        "accuracy": scores.accuracy,
     }
-    return {f"validation/{name}": float(x) for name, x in scalars.items() if x is not None}
+    for metric in _VALIDATION_METRICS:
+        averages: Averages = getattr(scores, metric)
+        scalars |= {f"{metric}/micro": averages.micro, f"{metric}/macro": averages.macro}
+    return {f"validation/{name}": x for name, x in scalars.items() if x is not None}

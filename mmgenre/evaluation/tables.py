@@ -1,107 +1,148 @@
-"""Evaluation reports as tables: rows for pages and model cards, text for a terminal."""
+"""Evaluations as tables: rows for pages and model cards, text for a terminal."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from tabulate import tabulate
 
-_AVERAGES = {
-    "precision": ("micro", "macro", "weighted", "samples"),
-    "recall": ("micro", "macro", "weighted", "samples"),
-    "f1": ("micro", "macro", "weighted", "samples"),
-    "roc_auc": ("micro", "macro", "weighted"),
-    "average_precision": ("micro", "macro", "weighted", "samples"),
-}
+from mmgenre.evaluation import operating_points
+from mmgenre.evaluation.results import Averages, Evaluation, NotFitted, RunEvaluation, Scores
 
-_MAIN = (
-    ("F1, micro", "f1", "micro"),
-    ("F1, macro", "f1", "macro"),
-    ("Precision, micro", "precision", "micro"),
-    ("Recall, micro", "recall", "micro"),
-    ("ROC AUC, macro", "roc_auc", "macro"),
-    ("Average precision, macro", "average_precision", "macro"),
-    ("Accuracy", "accuracy", None),
-    ("Exact match", "exact_match", None),
+Columns = Mapping[str, Evaluation | NotFitted]
+"""What is compared, by name: the model first, then its baselines."""
+
+_AVERAGED: Final = ("precision", "recall", "f1", "roc_auc", "average_precision")
+_PER_GENRE: Final = ("support", "predicted", *_AVERAGED)
+_MAIN: Final[tuple[tuple[str, Callable[[Scores], float | None]], ...]] = (
+    ("F1, micro", lambda scores: scores.f1.micro),
+    ("F1, macro", lambda scores: scores.f1.macro),
+    ("Precision, micro", lambda scores: scores.precision.micro),
+    ("Recall, micro", lambda scores: scores.recall.micro),
+    ("ROC AUC, macro", lambda scores: scores.roc_auc.macro),
+    ("Average precision, macro", lambda scores: scores.average_precision.macro),
+    ("Accuracy", lambda scores: scores.accuracy),
+    ("Exact match", lambda scores: scores.exact_match),
 )
-"""What pages and model cards show first: title, metric, average."""
-
-_HEADLINE = (("f1", "micro"), ("f1", "macro"), ("roc_auc", "macro"), ("average_precision", "macro"))
-"""What models are compared by."""
+"""What pages and model cards show first."""
 
 
-def evaluation_tables(report: Mapping[str, Any]) -> str:
-    """Returns the tables of `evaluation.evaluate_run`: beside the baselines, and by genre."""
-    columns = {report["run"]: report, **report["baselines"]}
-    fields = ("support", "predicted", "precision", "recall", "f1", "roc_auc", "average_precision")
+@dataclasses.dataclass(frozen=True)
+class MetricRow:
+    """A metric's name, and its value for each column."""
+
+    metric: str
+    values: list[float | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """One of the metrics that models are compared by, F1 at thresholds fitted on validation.
+
+    Attributes:
+      value: None where it is not defined.
+      interval: of 95% confidence; None where it is not defined or was not measured.
+    """
+
+    value: float | None
+    interval: tuple[float, float] | None
+
+
+COMPARED: Final = ("f1 micro", "f1 macro", "roc_auc macro", "average_precision macro")
+"""What models are compared by: the names of their confidence intervals."""
+
+
+def compared(evaluation: Evaluation) -> list[Compared]:
+    """Returns what a model is compared by, in the order of `COMPARED`."""
+    fitted = evaluation.operating_points.get(operating_points.PER_GENRE, evaluation)
+    values = (
+        fitted.f1.micro,
+        fitted.f1.macro,
+        evaluation.roc_auc.macro,
+        evaluation.average_precision.macro,
+    )
+    return [
+        Compared(value, evaluation.confidence_intervals.get(name))
+        for name, value in zip(COMPARED, values, strict=True)
+    ]
+
+
+def metric_table(columns: Iterable[Scores]) -> list[MetricRow]:
+    """Returns a row for each of the main metrics, a value for each column."""
+    scores = list(columns)
+    return [MetricRow(title, [look_up(each) for each in scores]) for title, look_up in _MAIN]
+
+
+def evaluation_tables(evaluation: RunEvaluation) -> str:
+    """Returns the tables of a run's evaluation: beside the baselines, and by genre."""
+    columns: Columns = {evaluation.run: evaluation, **evaluation.baselines}
     per_genre = tabulate(
-        [[genre, *(row[f] for f in fields)] for genre, row in report["per_genre"].items()],
-        headers=["genre", *(field.replace("_", " ") for field in fields)],
+        [
+            [genre, *(getattr(scores, field) for field in _PER_GENRE)]
+            for genre, scores in evaluation.per_genre.items()
+        ],
+        headers=["genre", *(field.replace("_", " ") for field in _PER_GENRE)],
         floatfmt=".3f",
         missingval="-",
     )
-    data = report["data"]
+    data = evaluation.data
     title = (
-        f"{report['run']} (step {report['step']}) on {report['num_movies']:,} movies: "
-        f"{data['name']}, split {data['split']}, threshold {report['threshold']}"
+        f"{evaluation.run} (step {evaluation.step}) on {evaluation.num_movies:,} movies: "
+        f"{data.name}, split {data.split}, threshold {evaluation.threshold}"
     )
-    fitted = "F1 at 0.5 and at thresholds fitted on validation; 95% intervals at those per genre"
-    parts = [title, comparison_table(columns), per_genre, fitted, headline_table(columns)]
-    if report["warning"]:
-        parts.append(f"note: {report['warning']}")
+    parts = [title, comparison_table(columns), per_genre, headline_table(columns)]
+    if evaluation.warning:
+        parts.append(f"note: {evaluation.warning}")
     return "\n" + "\n\n".join(parts)
 
 
-def metric_table(columns: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Returns rows {"metric", "values"} of the main metrics, a value for each column."""
-    return [
-        {
-            "metric": title,
-            "values": [c[name] if average is None else c[name][average] for c in columns.values()],
-        }
-        for title, name, average in _MAIN
-    ]
-
-
-def comparison_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
+def comparison_table(columns: Columns) -> str:
     """Returns every metric of several models side by side, at threshold 0.5."""
-    rows = [
-        [name, *(column[name] for column in columns.values())]
-        for name in ("accuracy", "exact_match", "hamming_loss")
-    ]
-    for metric, averages in _AVERAGES.items():
-        for average in averages:
-            values = (column[metric][average] for column in columns.values())
-            rows.append([f"{metric} {average}", *values])
-    headers = ["", *(name.replace("_", " ") for name in columns)]
-    return tabulate(rows, headers=_wrapped(headers), floatfmt=".4f", missingval="-")
-
-
-def headline_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns F1 at each choice of thresholds, and 95% intervals of what models are compared by."""
-    rows = []
-    for name, column in columns.items():
-        points = column["operating_points"]
-        f1 = [points[p]["f1"][average] for p in points for average in ("micro", "macro")]
-        fitted = {**column, "f1": points["per genre"]["f1"]}
-        intervals = [
-            _interval(
-                fitted[metric][average], column["confidence_intervals"][f"{metric} {average}"]
-            )
-            for metric, average in _HEADLINE
+    found = [None if isinstance(column, NotFitted) else column for column in columns.values()]
+    rows: list[list[str | float | None]] = []
+    for name in ("accuracy", "exact_match", "hamming_loss"):
+        rows.append([name, *(getattr(each, name) if each else None for each in found)])
+    for metric in _AVERAGED:
+        averages: list[Averages | None] = [
+            getattr(each, metric) if each else None for each in found
         ]
-        rows.append([name.replace("_", " "), *f1, *intervals])
+        names = [field.name for field in dataclasses.fields(next(a for a in averages if a))]
+        for name in names:
+            rows.append([f"{metric} {name}", *(getattr(a, name) if a else None for a in averages)])
+    # One word a line: the baselines' names are longer than their figures.
+    headers = ["", *(name.replace("_", "\n").replace(" ", "\n") for name in columns)]
+    return tabulate(rows, headers=headers, floatfmt=".4f", missingval="-")
+
+
+def headline_table(columns: Columns) -> str:
+    """Returns F1 at each choice of thresholds, and 95% intervals of what models are compared by.
+
+    A baseline that could not be fitted says why.
+    """
+    points = operating_points.POINTS
+    rows: list[list[str | float | None]] = []
+    for name, column in columns.items():
+        title = name.replace("_", " ")
+        if isinstance(column, NotFitted):
+            empty = [None] * (2 * len(points) + len(COMPARED))
+            rows.append([f"{title}:\nnot fitted, {column.sentence}", *empty])
+            continue
+        found = [column.operating_points[point].f1 for point in points]
+        f1 = [value for averages in found for value in (averages.micro, averages.macro)]
+        rows.append([title, *f1, *map(_with_interval, compared(column))])
     headers = ["thresholds"]
     headers += [f"{point}\nF1 {average}" for point in points for average in ("micro", "macro")]
-    headers += [f"{metric} {average}\n(95%)".replace("_", " ") for metric, average in _HEADLINE]
-    return tabulate(rows, headers=headers, floatfmt=".3f")
+    headers += [f"{name.replace('_', ' ')}\n(95%)" for name in COMPARED]
+    table = tabulate(rows, headers=headers, floatfmt=".3f", missingval="-")
+    return (
+        "F1 at 0.5 and at thresholds fitted on validation; 95% intervals at those per genre\n\n"
+        f"{table}"
+    )
 
 
-def _interval(value: float | None, interval: Sequence[float]) -> str:
-    if value is None:
+def _with_interval(of: Compared) -> str:
+    if of.value is None:
         return "-"
-    return f"{value:.3f} ({interval[0]:.3f}-{interval[1]:.3f})"
-
-
-def _wrapped(headers: Sequence[str]) -> list[str]:
-    """One word a line: the baselines' names are longer than their figures."""
-    return [header.replace(" ", "\n") for header in headers]
+    if of.interval is None:
+        return f"{of.value:.3f}"
+    return f"{of.value:.3f} ({of.interval[0]:.3f}-{of.interval[1]:.3f})"

@@ -93,7 +93,7 @@ def write_text(path: epath.PathLike, text: str) -> None:
 
 def write_json(path: epath.PathLike, value: Any) -> None:
     """Writes an indented JSON file that is either whole or not there."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 @contextlib.contextmanager

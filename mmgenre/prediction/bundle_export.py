@@ -4,7 +4,7 @@ import functools
 import importlib.resources
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mmgenre import schema
 from mmgenre.errors import UserError
@@ -98,16 +98,18 @@ def model_card(run: str, predictor: "GenrePredictor") -> str:
     """Returns the model card of a run as Markdown."""
     import jax
 
-    from mmgenre.evaluation import metrics, split_record, tables
+    from mmgenre.evaluation import metrics, result_files, tables
     from mmgenre.evaluation.split_record import SplitRecord
     from mmgenre.html.pages import render_text
     from mmgenre.runs.directory import RunDirectory
 
     directory = RunDirectory.open(run)
-    report: dict[str, Any] | None = None
-    predictions = split_record.predictions_file(directory, schema.TEST)
+    dataset, _ = directory.load_dataset_info()
+    record, report = None, None
+    predictions = result_files.of_own_data(directory, schema.TEST).predictions
     if predictions.exists():
         record = SplitRecord.load(predictions)
+    if record is not None and record.step == predictor.step:
         report = metrics.evaluate_probabilities(
             record.labels, predictor.rule.probabilities(record.logits), predictor.rule.thresholds
         )
@@ -118,7 +120,9 @@ def model_card(run: str, predictor: "GenrePredictor") -> str:
         step=predictor.step,
         max_tokens=predictor.bucket_lengths[-1],
         num_parameters=sum(x.size for x in jax.tree.leaves(predictor.params)),
-        dataset=directory.load_dataset_info()[0],
+        dataset=dataset,
+        foreign=record is not None and record.fingerprint != dataset.fingerprint,
+        measured_on=record and record.dataset_name,
         report=report,
-        overall=[] if report is None else tables.metric_table({predictor.name: report}),
+        overall=[] if report is None else tables.metric_table([report]),
     )

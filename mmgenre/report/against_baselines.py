@@ -1,104 +1,94 @@
 """The model beside its baselines: the same movies, the same choice of thresholds for all."""
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from mmgenre.evaluation import operating_points
+from mmgenre.evaluation import baselines, operating_points, tables
+from mmgenre.evaluation.results import Evaluation, NotFitted
+from mmgenre.evaluation.tables import Columns, Compared
 from mmgenre.report import figures_overall
 from mmgenre.report.run_data import RunData
 from mmgenre.report.style import Figure
 
 _NAMES: Final = {
-    "nothing": "predict nothing",
-    "most_common_genres": "most common genres",
-    "tfidf_logistic_regression": "TF-IDF + logistic regression",
-    "poster_features_logistic_regression": "poster features + logistic regression",
-    "tfidf_and_poster_features": "TF-IDF and poster features",
+    baselines.NOTHING: "predict nothing",
+    baselines.MOST_COMMON: "most common genres",
+    baselines.TFIDF: "TF-IDF + logistic regression",
+    baselines.POSTER_FEATURES: "poster features + logistic regression",
+    baselines.TFIDF_AND_POSTER: "TF-IDF and poster features",
 }
-_FITTED: Final = operating_points.PER_GENRE
-_POINTS: Final = (operating_points.HALF, operating_points.GLOBAL, _FITTED)
-_COMPARED: Final = (
-    ("F1, micro", "f1", "micro"),
-    ("F1, macro", "f1", "macro"),
-    ("ROC AUC, macro", "roc_auc", "macro"),
-    ("AP, macro", "average_precision", "macro"),
-)
+COMPARED: Final = ("F1, micro", "F1, macro", "ROC AUC, macro", "AP, macro")
+"""What `Row.compared` holds, for readers."""
 
-Columns = Mapping[str, Mapping[str, Any]]
-"""Evaluation reports (`operating_points.evaluate_logits`) by name, the model's first."""
+POINTS: Final = ("at 0.5", "one for all", "per genre")
+"""The choices of thresholds that `Row.f1` is at, for readers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MicroAndMacro:
+    """F1 at one choice of thresholds; None where it was not measured."""
+
+    micro: float | None = None
+    macro: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A model in the tables of the page.
+
+    Attributes:
+      name: for readers.
+      not_fitted: why there is no such model, for readers; None where there is one.
+      compared: for each of `COMPARED`.
+      f1: for each of `POINTS`.
+    """
+
+    name: str
+    not_fitted: str | None
+    compared: list[Compared]
+    f1: list[MicroAndMacro]
 
 
 def columns(data: RunData) -> Columns:
-    """Returns the reports of the model and of its baselines, under names for readers."""
-    found = data.evaluation.get("baselines", {})
+    """Returns the evaluations of the model and of its baselines, under names for readers."""
+    found = data.evaluation.baselines
     return {data.name: _of_model(data)} | {_NAMES.get(k, k): v for k, v in found.items()}
 
 
-def _of_model(data: RunData) -> Mapping[str, Any]:
-    points = data.evaluation.get("operating_points", {})
-    if points.get(_FITTED, {}).get("thresholds") == list(data.rule.thresholds):
+def _of_model(data: RunData) -> Evaluation:
+    point = data.evaluation.operating_points.get(operating_points.PER_GENRE)
+    if point is not None and point.thresholds == data.rule.thresholds:
         return data.evaluation
     # Evaluated by an older program, or given other thresholds since.
     return operating_points.evaluate_logits(data.test.labels, data.test.logits, data.rule)
 
 
-def rows(columns: Columns) -> list[dict[str, Any]]:
-    """Returns a row for each model: "name", "compared" and "f1".
-
-    "compared" has a (value, interval) for each of `compared_names`, the interval None where none
-    was measured; "f1" a (micro, macro) for each of `point_names`, None likewise.
-    """
-    return [
-        {
-            "name": name,
-            "compared": [
-                (
-                    _value(report, metric, average),
-                    report.get("confidence_intervals", {}).get(f"{metric} {average}"),
-                )
-                for _, metric, average in _COMPARED
-            ],
-            "f1": [
-                (f1["micro"], f1["macro"])
-                if (f1 := _points(report).get(point, {}).get("f1"))
-                else (None, None)
-                for point in _POINTS
-            ],
-        }
-        for name, report in columns.items()
-    ]
+def rows(columns: Columns) -> list[Row]:
+    """Returns a row for each model."""
+    return [_row(name, column) for name, column in columns.items()]
 
 
-def compared_names() -> list[str]:
-    """Returns what the figures of "compared" are."""
-    return [title for title, _, _ in _COMPARED]
-
-
-def point_names() -> list[str]:
-    """Returns what F1 is shown at."""
-    return ["at 0.5", "one for all", "per genre"]
+def _row(name: str, column: Evaluation | NotFitted) -> Row:
+    if isinstance(column, NotFitted):
+        missing = [Compared(None, None)] * len(COMPARED)
+        return Row(name, column.sentence, missing, [MicroAndMacro()] * len(POINTS))
+    points = [column.operating_points.get(point) for point in operating_points.POINTS]
+    f1 = [MicroAndMacro(p.f1.micro, p.f1.macro) if p else MicroAndMacro() for p in points]
+    return Row(name, None, tables.compared(column), f1)
 
 
 def figure(columns: Columns) -> Figure:
     """Draws the model and its baselines."""
-    scores = {
-        title: {name: _value(report, metric, average) for name, report in columns.items()}
-        for title, metric, average in _COMPARED
+    found = {row.name: row.compared for row in rows(columns)}
+    scores: Mapping[str, Mapping[str, float | None]] = {
+        title: {name: values[number].value for name, values in found.items()}
+        for number, title in enumerate(COMPARED)
     }
     return figures_overall.baselines(
         scores,
         "Against what needs no network",
         "The model in blue; in grey predicting nothing, predicting the most common genres, and "
         "logistic regression on words, on coarse poster features and on both. F1 at thresholds "
-        "fitted on validation movies, for all of them alike.",
+        "fitted on validation movies, for all of them alike. A dash where there is no figure.",
     )
-
-
-def _points(report: Mapping[str, Any]) -> Mapping[str, Any]:
-    return report.get("operating_points", {})
-
-
-def _value(report: Mapping[str, Any], metric: str, average: str) -> float | None:
-    """Looks a metric up: F1 at the fitted thresholds, where there are any."""
-    fitted = _points(report).get(_FITTED, {})
-    return (fitted if metric in fitted else report)[metric][average]

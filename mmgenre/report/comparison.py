@@ -1,4 +1,4 @@
-"""What the page that compares runs says: who is better, by how much, and what differs."""
+"""Contents of the page that compares runs: who is better, by how much, and what differs."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,55 @@ import numpy as np
 
 from mmgenre import schema
 from mmgenre.evaluation import tables
+from mmgenre.evaluation.results import Scores
 from mmgenre.report import figures_overall, figures_training
 from mmgenre.report.run_data import RunData
 from mmgenre.report.style import Figure
 
 _RESAMPLES: Final = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedMetric:
+    """A metric of each run, and the number of the run where it is highest; None if nowhere."""
+
+    metric: str
+    values: list[float | None]
+    best: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedGenre:
+    """A genre: its movies in the first run's test split, and scores of each run."""
+
+    genre: str
+    support: int
+    f1: list[float]
+    average_precision: list[float | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """How much better a run's micro F1 is than the first one's.
+
+    Attributes:
+      name: of the run.
+      first: name of the first run.
+      difference: over all movies.
+      low: lower end of its 95% interval.
+      high: upper end.
+    """
+
+    name: str
+    first: str
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low > 0 or self.high < 0
 
 
 def unique_names(runs: Sequence[RunData]) -> list[str]:
@@ -33,28 +77,26 @@ def warning(runs: Sequence[RunData]) -> str | None:
     return None
 
 
-def metric_rows(reports: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns rows {"metric", "values", "best"}; "best" is the number of the highest value."""
-    rows = tables.metric_table(reports)
-    for row in rows:
-        values = [-1.0 if value is None else value for value in row["values"]]
-        row["best"] = int(np.argmax(values))
+def metric_rows(reports: Mapping[str, Scores]) -> list[ComparedMetric]:
+    """Returns the main metrics of the runs."""
+    rows = []
+    for row in tables.metric_table(reports.values()):
+        defined = [number for number, value in enumerate(row.values) if value is not None]
+        best = max(defined, key=lambda number: row.values[number] or 0.0, default=None)
+        rows.append(ComparedMetric(row.metric, row.values, best))
     return rows
 
 
-def genre_rows(reports: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns rows {"genre", "f1": [...], "average_precision": [...]}, a value for each run."""
-    return [
-        {
-            "genre": genre,
-            "support": next(iter(reports.values()))["per_genre"][genre]["support"],
-            **{
-                metric: [report["per_genre"][genre][metric] for report in reports.values()]
-                for metric in ("f1", "average_precision")
-            },
-        }
-        for genre in schema.GENRES
-    ]
+def genre_rows(reports: Mapping[str, Scores]) -> list[ComparedGenre]:
+    """Returns the scores of each genre in the runs."""
+    rows = []
+    for genre in schema.GENRES:
+        scores = [report.per_genre[genre] for report in reports.values()]
+        f1 = [each.f1 for each in scores]
+        rows.append(
+            ComparedGenre(genre, scores[0].support, f1, [each.average_precision for each in scores])
+        )
+    return rows
 
 
 def flat_settings(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -79,7 +121,7 @@ def setting_differences(runs: Sequence[RunData]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def differences_from_first(runs: Mapping[str, RunData]) -> list[dict[str, Any]]:
+def differences_from_first(runs: Mapping[str, RunData]) -> list[Difference]:
     """Returns the difference in micro F1 to the first run, with its 95% interval.
 
     By paired bootstrap over the test movies (Efron, 1979): the same movies are drawn for both runs.
@@ -98,16 +140,7 @@ def differences_from_first(runs: Mapping[str, RunData]) -> list[dict[str, Any]]:
     for name, _ in others:
         difference = scores[name] - scores[first_name]
         low, high = np.percentile(difference[1:], (2.5, 97.5))
-        rows.append(
-            {
-                "name": name,
-                "first": first_name,
-                "difference": float(difference[0]),
-                "low": float(low),
-                "high": float(high),
-                "clear": bool(low > 0 or high < 0),
-            }
-        )
+        rows.append(Difference(name, first_name, float(difference[0]), float(low), float(high)))
     return rows
 
 
@@ -120,25 +153,21 @@ def _resampled_f1(run: RunData, weights: np.ndarray) -> np.ndarray:
     return 2 * (weights @ hits) / np.maximum(weights @ positives, 1)
 
 
-def build_figures(
-    runs: Mapping[str, RunData], reports: Mapping[str, dict[str, Any]]
-) -> dict[str, Figure]:
+def build_figures(runs: Mapping[str, RunData], reports: Mapping[str, Scores]) -> dict[str, Figure]:
     """Draws the figures of the comparison, by name."""
     figures = figures_training.compared_curves({name: run.rows for name, run in runs.items()})
-    for metric, title in (("f1", "F1"), ("average_precision", "Average precision")):
-        values = {
-            name: [
-                np.nan if row[metric] is None else row[metric]
-                for row in report["per_genre"].values()
-            ]
-            for name, report in reports.items()
-        }
+    rows = genre_rows(reports)
+    for name, title, by_genre in (
+        ("genres-f1", "F1", [row.f1 for row in rows]),
+        ("genres-average-precision", "Average precision", [row.average_precision for row in rows]),
+    ):
+        values = {run: [row[n] for row in by_genre] for n, run in enumerate(reports)}
         figures.append(
             figures_overall.views(
                 values,
                 f"{title} of each genre",
                 "A dot for each run; sorted by the last one's.",
-                f"genres-{metric.replace('_', '-')}",
+                name,
             )
         )
     return {figure.name: figure for figure in figures}

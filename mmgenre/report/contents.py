@@ -1,27 +1,62 @@
-"""What the page about one run says: its figures, tables and facts."""
+"""Contents of the page about one run: its figures, tables and facts."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from mmgenre import schema
-from mmgenre.evaluation import curves, metrics, poster_share, tables
+from mmgenre.evaluation import metrics, poster_share, tables
+from mmgenre.evaluation.notable_movies import NotableMovie
+from mmgenre.evaluation.results import Scores
+from mmgenre.evaluation.tables import MetricRow
 from mmgenre.machine import environment
-from mmgenre.report import (
-    figures_overall,
-    figures_per_genre,
-    figures_training,
-)
+from mmgenre.report import figures_overall, figures_per_genre, figures_training
 from mmgenre.report.run_data import RunData
 from mmgenre.report.style import Figure
 
+_CARDS = 8  # Movies that the page shows of a kind.
 
-def scores(data: RunData) -> dict[str, Any]:
+
+@dataclasses.dataclass(frozen=True)
+class BranchTable:
+    """The main metrics of each branch alone and of the fusion.
+
+    Attributes:
+      movies: that have both a poster and an overview; the metrics are over these.
+      names: of the columns.
+      rows: a metric each.
+    """
+
+    movies: int
+    names: list[str]
+    rows: list[MetricRow]
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """A genre that a movie has or was given: what the model said, and what is so."""
+
+    genre: str
+    probability: float
+    predicted: bool
+    actual: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class MovieCard:
+    """A notable movie, and what was predicted for it, the surest first."""
+
+    movie: NotableMovie
+    answers: list[Answer]
+
+
+def scores(data: RunData) -> Scores:
     """Returns `metrics.evaluate_probabilities` of the test split, at the thresholds in use."""
     return metrics.evaluate_probabilities(data.labels, data.probabilities, data.thresholds)
 
 
-def build_figures(data: RunData, report: dict[str, Any]) -> dict[str, Figure]:
+def build_figures(data: RunData, report: Scores) -> dict[str, Figure]:
     """Draws every figure of the page but the baselines', by name."""
     labels, probabilities, thresholds = data.labels, data.probabilities, data.thresholds
     predicted = data.rule.decide(probabilities)
@@ -39,7 +74,7 @@ def build_figures(data: RunData, report: dict[str, Any]) -> dict[str, Figure]:
     figures = [
         *figures_training.training_curves(data.rows, data.test.step),
         figures_overall.common_genres(train.genre_counts, train.num_movies),
-        figures_overall.per_genre_scores(report["per_genre"]),
+        figures_overall.per_genre_scores(report.per_genre),
         figures_per_genre.confusion_matrices(labels, predicted),
         figures_per_genre.precision_recall(labels, probabilities, thresholds),
         figures_per_genre.roc(labels, probabilities, thresholds),
@@ -58,7 +93,7 @@ def _view_figures(data: RunData) -> list[Figure]:
         return []
     views = {
         name: [
-            curves.average_precision(data.labels[both, g], logits[both, g])
+            metrics.rank_genre(data.labels[both, g], logits[both, g]).average_precision
             for g in range(schema.NUM_GENRES)
         ]
         for name, logits in _views(data).items()
@@ -84,8 +119,8 @@ def _views(data: RunData) -> dict[str, np.ndarray]:
     }
 
 
-def branch_table(data: RunData) -> dict[str, Any] | None:
-    """Returns the main metrics of each branch alone and of the fusion, on movies that have both."""
+def branch_table(data: RunData) -> BranchTable | None:
+    """Returns how each branch does alone; None where no movie has both halves."""
     both = poster_share.has_both(data.test)
     if not both.any():
         return None
@@ -95,33 +130,38 @@ def branch_table(data: RunData) -> dict[str, Any] | None:
         )
         for name, logits in _views(data).items()
     }
-    return {"names": list(columns), "rows": tables.metric_table(columns), "movies": int(both.sum())}
+    return BranchTable(int(both.sum()), list(columns), tables.metric_table(columns.values()))
 
 
-def movie_cards(data: RunData, kind: str, count: int = 8) -> list[dict[str, Any]]:
-    """Returns the movies of a kind, "wrong" or "right", with what was predicted for them."""
-    cards = []
-    for movie in data.movies[kind][:count]:
-        probabilities = data.probabilities[movie["record"]]
-        predicted = data.rule.genres(probabilities)
-        shown = sorted(
-            {*movie["genres"], *predicted}, key=lambda g: -probabilities[schema.GENRE_INDEX[g]]
+def movie_cards(data: RunData, movies: list[NotableMovie]) -> list[MovieCard]:
+    """Returns the first of some notable movies, with what was predicted for them."""
+    return [MovieCard(movie, _answers(data, movie)) for movie in movies[:_CARDS]]
+
+
+def _answers(data: RunData, movie: NotableMovie) -> list[Answer]:
+    probabilities = data.rule.probabilities(data.test.logits[movie.record])
+    predicted = data.rule.genres(probabilities)
+    answers = [
+        Answer(
+            genre,
+            float(probabilities[schema.GENRE_INDEX[genre]]),
+            predicted=genre in predicted,
+            actual=genre in movie.genres,
         )
-        cards.append(
-            movie
-            | {
-                "answers": [
-                    {
-                        "genre": genre,
-                        "probability": float(probabilities[schema.GENRE_INDEX[genre]]),
-                        "predicted": genre in predicted,
-                        "actual": genre in movie["genres"],
-                    }
-                    for genre in shown
-                ]
-            }
-        )
-    return cards
+        for genre in {*movie.genres, *predicted}
+    ]
+    return sorted(answers, key=lambda answer: (-answer.probability, answer.genre))
+
+
+def foreign_data_note(data: RunData) -> str | None:
+    """Says so where the figures are of other data than the run's: older programs mixed them up."""
+    if data.test.fingerprint == data.dataset.fingerprint:
+        return None
+    return (
+        f"These figures are of another data set ({data.test.dataset_name}) than the run was "
+        f"trained on ({data.dataset.name}): an evaluation wrote them over its own. "
+        "Evaluate the run on its own data to have those again."
+    )
 
 
 def facts(data: RunData) -> list[tuple[str, str]]:

@@ -1,11 +1,12 @@
 """Figures over all genres: how common, how well, which together, which branch, which baseline."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from mmgenre import schema
+from mmgenre.evaluation.results import GenreScores
 from mmgenre.report import style
 from mmgenre.report.style import Figure
 
@@ -29,18 +30,18 @@ def common_genres(counts: Sequence[int], num_movies: int) -> Figure:
 
 
 @style.styled
-def per_genre_scores(per_genre: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Draws F1 and average precision of each genre, the best ranked first."""
-    genres = sorted(schema.GENRES, key=lambda g: -(per_genre[g]["average_precision"] or 0))
+def per_genre_scores(per_genre: Mapping[str, GenreScores]) -> Figure:
+    """Draws the scores of each genre, the best ranked first."""
+    genres = sorted(schema.GENRES, key=lambda genre: -(per_genre[genre].average_precision or 0))
+    scores = [per_genre[genre] for genre in genres]
     canvas, panel = style.new_figure(3.9)
-    for metric, label, color, marker in (
-        ("precision", "precision", style.GREEN, "^"),
-        ("recall", "recall", style.ORANGE, "v"),
-        ("f1", "F1", style.RED, "o"),
-        ("average_precision", "AP", style.BLUE, "D"),
+    for values, label, color, marker in (
+        ([each.precision for each in scores], "precision", style.GREEN, "^"),
+        ([each.recall for each in scores], "recall", style.ORANGE, "v"),
+        ([each.f1 for each in scores], "F1", style.RED, "o"),
+        ([each.average_precision for each in scores], "AP", style.BLUE, "D"),
     ):
-        values = [per_genre[genre][metric] for genre in genres]
-        points = [np.nan if value is None else value for value in values]
+        points = _points(values)
         panel.plot(points, range(len(genres)), marker, color=color, ms=4.5, label=label)
     _genre_rows(panel, genres)
     panel.legend(
@@ -87,10 +88,25 @@ def confused(labels: np.ndarray, predicted: np.ndarray) -> Figure:
     )
 
 
-def confused_pairs(
-    labels: np.ndarray, predicted: np.ndarray, count: int = 8
-) -> list[dict[str, Any]]:
-    """Returns the genres taken for others most often: missed "genre", false "taken_for", "movies".
+@dataclasses.dataclass(frozen=True)
+class ConfusedPair:
+    """A genre that was missed where another was falsely predicted.
+
+    Attributes:
+      genre: that was missed.
+      taken_for: that was predicted.
+      movies: how many.
+      share: of the genre's movies.
+    """
+
+    genre: str
+    taken_for: str
+    movies: int
+    share: float
+
+
+def confused_pairs(labels: np.ndarray, predicted: np.ndarray, count: int = 8) -> list[ConfusedPair]:
+    """Returns the genres taken for others most often.
 
     A movie counts where it is of the one genre, was not given it, and was given the other falsely.
     """
@@ -99,41 +115,38 @@ def confused_pairs(
     pairs = []
     for flat in np.argsort(-together, axis=None, kind="stable")[:count]:
         genre, other = divmod(int(flat), schema.NUM_GENRES)
-        if together[genre, other]:
-            pairs.append(
-                {
-                    "genre": schema.GENRES[genre],
-                    "taken_for": schema.GENRES[other],
-                    "movies": int(together[genre, other]),
-                    "share": together[genre, other] / max(int(labels[:, genre].sum()), 1),
-                }
-            )
+        movies = int(together[genre, other])
+        if movies:
+            share = movies / int(labels[:, genre].sum())
+            pairs.append(ConfusedPair(schema.GENRES[genre], schema.GENRES[other], movies, share))
     return pairs
 
 
 @style.styled
-def views(scores: Mapping[str, Sequence[float]], title: str, caption: str, name: str) -> Figure:
+def views(
+    scores: Mapping[str, Sequence[float | None]], title: str, caption: str, name: str
+) -> Figure:
     """Draws a score of each genre for several views or runs, the last of them largest.
 
     Args:
-      scores: by the name of a view or run, a score for each genre.
+      scores: by the name of a view or run, a score for each genre; None where it has none.
       title: of the figure.
       caption: of the figure.
       name: of its file.
     """
-    last = next(reversed(scores.values()))
-    order = np.argsort(-np.nan_to_num(np.asarray(last)), kind="stable")
+    points = {view: _points(values) for view, values in scores.items()}
+    order = np.argsort(-np.nan_to_num(next(reversed(points.values()))), kind="stable")
     canvas, panel = style.new_figure(3.9)
     # NaN where a genre cannot be scored in any of them.
-    lows = np.fmin.reduce([*scores.values()])
-    highs = np.fmax.reduce([*scores.values()])
+    lows = np.fmin.reduce([*points.values()])
+    highs = np.fmax.reduce([*points.values()])
     rows = range(len(order))
     panel.hlines(rows, lows[order], highs[order], color=style.LIGHT, linewidth=2, zorder=1)
     markers = "s^oDvP"
     colors = (style.ORANGE, style.GREEN, style.BLUE) if len(scores) == 3 else style.SERIES
-    for number, (view, values) in enumerate(scores.items()):
+    for number, (view, values) in enumerate(points.items()):
         panel.plot(
-            np.asarray(values)[order],
+            values[order],
             rows,
             markers[number % len(markers)],
             color=colors[number % len(colors)],
@@ -149,15 +162,20 @@ def views(scores: Mapping[str, Sequence[float]], title: str, caption: str, name:
 
 @style.styled
 def modality_shares(poster_share: np.ndarray) -> Figure:
-    """Draws how much of the decision on each genre the poster makes, the rest being the text's."""
-    order = np.argsort(-np.nan_to_num(poster_share), kind="stable")
+    """Draws how much of the decision on each genre the poster makes, the rest being the text's.
+
+    Args:
+      poster_share: <float>[18]; NaN for a genre that no movie has.
+    """
+    order = np.argsort(-np.nan_to_num(poster_share, nan=-1), kind="stable")
     canvas, panel = style.new_figure(3.9)
-    rows, shares = np.arange(len(order)), np.nan_to_num(poster_share[order])
+    rows, shares = np.arange(len(order)), poster_share[order]
     panel.barh(rows, shares, color=style.ORANGE, height=0.72, label="poster")
     panel.barh(rows, 1 - shares, left=shares, color=style.BLUE, height=0.72, label="overview")
     for row, share in zip(rows, shares, strict=True):
-        panel.text(0.015, row, f"{share:.0%}", va="center", fontsize=8.5)
-        panel.text(1.012, row, f"{1 - share:.0%}", va="center", fontsize=8.5)
+        defined = not np.isnan(share)
+        panel.text(0.015, row, f"{share:.0%}" if defined else "-", va="center", fontsize=8.5)
+        panel.text(1.012, row, f"{1 - share:.0%}" if defined else "-", va="center", fontsize=8.5)
     _genre_rows(panel, [schema.GENRES[g] for g in order])
     panel.set_xlim(0, 1.1)  # With room for the overview's share, whose bar may be a sliver.
     panel.set_xticks(())
@@ -194,6 +212,11 @@ def baselines(scores: Mapping[str, Mapping[str, float | None]], title: str, capt
         panel.set_xticks(())
         panel.grid(visible=False)
     return style.finish(canvas, "baselines", title, caption)
+
+
+def _points(values: Sequence[float | None]) -> np.ndarray:
+    """Returns scores as matplotlib takes them: <float64>[n], NaN for None."""
+    return np.asarray([np.nan if value is None else value for value in values], np.float64)
 
 
 def _genre_rows(panel: style.Axes, genres: Sequence[str]) -> None:

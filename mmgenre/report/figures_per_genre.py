@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmgenre.evaluation import curves
+from mmgenre.evaluation import curves, metrics
 from mmgenre.report import style
 from mmgenre.report.style import Figure
 
@@ -65,8 +65,8 @@ def precision_recall(labels: np.ndarray, probabilities: np.ndarray, chosen: np.n
         if curve.predicted[point]:
             x, y = curve.recall[point], curve.precision[point]
             panel.plot(x, y, "o", color=style.RED, markersize=4.5, zorder=3)
-        area = curves.average_precision(labels[:, g], probabilities[:, g])
-        style.subtitle(panel, f"AP {_dotted(area)}")
+        area = metrics.rank_genre(labels[:, g], probabilities[:, g]).average_precision
+        style.subtitle(panel, f"AP {_or_dash(area)}")
         style.unit_axes(panel)
     canvas.supxlabel("recall", fontsize=9)
     canvas.supylabel("precision", fontsize=9)
@@ -90,8 +90,8 @@ def roc(labels: np.ndarray, probabilities: np.ndarray, chosen: np.ndarray) -> Fi
         point = curves.point_at(curve, chosen[g])
         x, y = curve.false_positive_rate[point], curve.recall[point]
         panel.plot(x, y, "o", color=style.RED, markersize=4.5, zorder=3, clip_on=False)
-        area = curves.roc_auc(labels[:, g], probabilities[:, g])
-        style.subtitle(panel, f"AUC {_dotted(area)}")
+        area = metrics.rank_genre(labels[:, g], probabilities[:, g]).roc_auc
+        style.subtitle(panel, f"AUC {_or_dash(area)}")
         style.unit_axes(panel)
     canvas.supxlabel("false positives among other movies", fontsize=9)
     canvas.supylabel("true positives (recall)", fontsize=9)
@@ -172,5 +172,5 @@ def _percent(share: float) -> str:
     return f"{share:.0%}" if share in (0, 1) else f"{share:.1%}"
 
 
-def _dotted(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.2f}"
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

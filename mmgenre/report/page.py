@@ -5,14 +5,14 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.evaluation import tables
 from mmgenre.html.pages import render
 from mmgenre.machine import files
 from mmgenre.report import against_baselines, comparison, contents
+from mmgenre.report.figures_overall import confused_pairs
 from mmgenre.report.run_data import RunData
 from mmgenre.report.style import Figure
 from mmgenre.runs.directory import RunDirectory
@@ -76,29 +76,24 @@ def _single(data: RunData) -> tuple[str, Mapping[str, Figure]]:
     html = render(
         "report.html.j2",
         name=data.name,
-        num_movies=report["num_movies"],
+        note=contents.foreign_data_note(data),
+        num_movies=report.num_movies,
         dataset=data.test.dataset_name,
-        headline=tables.metric_table({data.name: report}),
+        headline=tables.metric_table([report]),
         figures=figure_views(figures),
-        genres=[{"genre": genre, **report["per_genre"][genre]} for genre in schema.GENRES],
+        genres=report.per_genre,
         baselines=against_baselines.rows(compared),
-        compared_names=against_baselines.compared_names(),
-        point_names=against_baselines.point_names(),
+        compared_names=against_baselines.COMPARED,
+        point_names=against_baselines.POINTS,
         branches=contents.branch_table(data),
-        pairs=_pairs(data),
-        wrong=contents.movie_cards(data, "wrong"),
-        right=contents.movie_cards(data, "right"),
+        pairs=confused_pairs(data.labels, data.rule.decide(data.probabilities)),
+        wrong=contents.movie_cards(data, data.movies.wrong),
+        right=contents.movie_cards(data, data.movies.right),
         facts=contents.facts(data),
         settings=comparison.flat_settings(dataclasses.asdict(data.config)),
-        average_genres=report["genres_per_movie"],
+        average_genres=report.genres_per_movie,
     )
     return html, figures
-
-
-def _pairs(data: RunData) -> list[dict[str, Any]]:
-    from mmgenre.report.figures_overall import confused_pairs
-
-    return confused_pairs(data.labels, data.rule.decide(data.probabilities))
 
 
 def _comparison(data: list[RunData]) -> tuple[str, Mapping[str, Figure]]:

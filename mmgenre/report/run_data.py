@@ -1,8 +1,6 @@
-"""All that a report says about a run, read from its folder alone. No TensorFlow, no checkpoint."""
+"""Everything that a report says about a run, read from its folder. No TensorFlow, no checkpoint."""
 
 import dataclasses
-import json
-from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -12,8 +10,10 @@ from mmgenre import schema
 from mmgenre.config import Config
 from mmgenre.dataset.prepared import DatasetInfo
 from mmgenre.errors import UserError
-from mmgenre.evaluation import split_record
+from mmgenre.evaluation import result_files
 from mmgenre.evaluation.decision_rule import DecisionRule
+from mmgenre.evaluation.notable_movies import NotableMovies
+from mmgenre.evaluation.results import RunEvaluation
 from mmgenre.evaluation.split_record import SplitRecord
 from mmgenre.runs import sessions as training_session
 from mmgenre.runs.directory import RunDirectory
@@ -45,8 +45,8 @@ class RunData:
     rule: DecisionRule
     test: SplitRecord
     validation: SplitRecord | None
-    evaluation: Mapping[str, Any]
-    movies: Mapping[str, list[dict[str, Any]]]
+    evaluation: RunEvaluation
+    movies: NotableMovies
 
     @property
     def name(self) -> str:
@@ -76,22 +76,22 @@ class RunData:
           UserError: it is no run, has no checkpoint or no evaluation yet, or a file is damaged.
         """
         run = RunDirectory.open(path)
-        predictions = split_record.predictions_file(run, schema.TEST)
-        evaluation_file = run.evaluation_file(schema.TEST)
-        if not predictions.exists() or not evaluation_file.exists():
+        files = result_files.of_own_data(run, schema.TEST)
+        if not files.predictions.exists() or not files.evaluation.exists():
             if not any(run.checkpoints.glob("*")):
                 raise UserError(f"{path} has no checkpoint yet; let the training run reach one")
             raise UserError(
                 f"{path} has not been evaluated yet; let the training run end, or evaluate it: "
                 f"python -m mmgenre.evaluate --run {path} --data <prepared data set>"
             )
-        validation = split_record.predictions_file(run, schema.VALIDATION)
-        try:
-            evaluation = json.loads(evaluation_file.read_text())
-            # What the page takes from it must be there.
-            assert evaluation["per_genre"].keys() == set(schema.GENRES)
-        except (OSError, ValueError, KeyError, AttributeError, AssertionError) as error:
-            raise UserError(f"{evaluation_file} is damaged; evaluate the run again") from error
+        test, evaluation = SplitRecord.load(files.predictions), RunEvaluation.load(files.evaluation)
+        of_test = (test.step, test.fingerprint, len(test.labels))
+        if of_test != (evaluation.step, evaluation.data.fingerprint, evaluation.num_movies):
+            raise UserError(
+                f"{files.predictions} and {files.evaluation.name} are of two evaluations; evaluate "
+                f"the run again: python -m mmgenre.evaluate --run {path} --data <prepared data set>"
+            )
+        validation = result_files.of_own_data(run, schema.VALIDATION).predictions
         return cls(
             run=run,
             config=run.load_config(),
@@ -99,8 +99,8 @@ class RunData:
             rows=read_rows(run.metrics_file),
             sessions=training_session.read_sessions(run),
             rule=DecisionRule.load(run.path),
-            test=SplitRecord.load(predictions),
+            test=test,
             validation=SplitRecord.load(validation) if validation.exists() else None,
             evaluation=evaluation,
-            movies=split_record.load_movies(split_record.movies_file(run, schema.TEST)),
+            movies=NotableMovies.load(files.movies),
         )

@@ -36,7 +36,7 @@ WIDTH: Final = 4.2
 
 _DPI: Final = 200
 _COLUMNS: Final = 3
-_RC: Final[dict[str, Any]] = {
+_RC: Final[dict[Any, Any]] = {  # Its stubs want keys to be literals.
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.labelsize": 9,
@@ -95,7 +95,6 @@ def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
 def new_figure(height: float, **subplots: Any) -> tuple[Canvas, Any]:
     """Returns an empty figure, `WIDTH` x `height` inches, and its axes, as `subplots` describes."""
     canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
-    FigureCanvasAgg(canvas)
     return canvas, canvas.subplots(**subplots)
 
 
@@ -119,8 +118,9 @@ def subtitle(panel: Axes, text: str) -> None:
 def finish(canvas: Canvas, name: str, title: str, caption: str) -> Figure:
     """Renders a figure."""
     canvas.set_dpi(_DPI)
-    canvas.canvas.draw()
-    pixels = Image.fromarray(np.asarray(canvas.canvas.buffer_rgba())).convert("RGB")
+    drawn = FigureCanvasAgg(canvas)
+    drawn.draw()
+    pixels = Image.fromarray(np.asarray(drawn.buffer_rgba())).convert("RGB")
     buffer = io.BytesIO()
     # Few colours and their mixtures with white: 256 of them hold all, in a third of the bytes.
     pixels.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=False)
@@ -153,8 +153,14 @@ def horizontal_bars(
     panel.tick_params(axis="y", length=0)
     room = max([*values, 1e-9])
     for position, value, label in zip(positions, values, labels, strict=True):
-        place = {"xy": (value, position), "xytext": (3, 0), "textcoords": "offset points"}
-        panel.annotate(label, **place, va="center", fontsize=8.5)
+        panel.annotate(
+            label,
+            (value, position),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+        )
     panel.set_xlim(0, room * 1.28)
 
 

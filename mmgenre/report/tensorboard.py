@@ -1,4 +1,4 @@
-"""What TensorBoard shows of an evaluation: settings, confusion matrices and PR curves, by CLU."""
+"""An evaluation for TensorBoard: settings, confusion matrices and PR curves, by CLU."""
 
 import dataclasses
 import io
@@ -11,7 +11,7 @@ from tensorboard.plugins.pr_curve import metadata as pr_metadata
 
 from mmgenre import schema
 from mmgenre.config import Config
-from mmgenre.evaluation import split_record
+from mmgenre.evaluation import result_files
 from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.evaluation.split_record import SplitRecord
 from mmgenre.runs.directory import RunDirectory
@@ -26,7 +26,7 @@ def write_test_evaluation(run: RunDirectory) -> None:
     all decisions pooled.
     """
     split = schema.TEST
-    record = SplitRecord.load(split_record.predictions_file(run, split))
+    record = SplitRecord.load(result_files.of_own_data(run, split).predictions)
     rule = DecisionRule.load(run.path)
     probabilities = rule.probabilities(record.logits)
     labels = record.labels.astype(bool)

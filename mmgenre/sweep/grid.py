@@ -6,16 +6,16 @@ anything is trained. Imports nothing heavy.
 
 import collections
 import dataclasses
-import difflib
 import hashlib
 import itertools
 import math
 import random
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias, get_type_hints
+from typing import Any, Final, TypeAlias
 
 from mmgenre.config import Config
+from mmgenre.config_file import kind, setting_types, unknown_setting
 from mmgenre.errors import UserError
 
 Value: TypeAlias = bool | int | float | str | tuple[int, ...]
@@ -68,7 +68,7 @@ def parse_grid(words: Sequence[str]) -> Axes:
         if not equals:
             raise UserError(f"--grid {word}: an axis is <setting>=<value>,<value>,...")
         if name not in types:
-            raise UserError(f"--grid {word}: {_unknown(name, types)}")
+            raise UserError(f"--grid {word}: {unknown_setting(name, types)}")
         if reason := _NO_AXIS.get(name):
             raise UserError(f"--grid {word}: {name} cannot vary within a sweep, since {reason}")
         if name in axes:
@@ -141,27 +141,6 @@ def as_text(value: Value) -> str:
     return str(value).lower()
 
 
-def setting_types(cls: type = Config, prefix: str = "") -> dict[str, Any]:
-    """Returns the type of every setting by its name with dots."""
-    types = {}
-    for name, expected in get_type_hints(cls).items():
-        if dataclasses.is_dataclass(expected):
-            types |= setting_types(expected, f"{prefix}{name}.")
-        else:
-            types[f"{prefix}{name}"] = expected
-    return types
-
-
-def _unknown(name: str, types: Mapping[str, Any]) -> str:
-    if any(known.startswith(f"{name}.") for known in types):
-        return f"{name} is a group of settings"
-    leaves = {known.rpartition(".")[2]: known for known in types}
-    close = difflib.get_close_matches(name, types, n=1)
-    close = close or [leaves[n] for n in difflib.get_close_matches(name, leaves, n=1)]
-    hint = f"; do you mean {close[0]}?" if close else "; mmgenre/config.py lists them"
-    return f"the config has no setting {name!r}{hint}"
-
-
 def _split(text: str) -> list[str]:
     """Splits at commas outside parentheses."""
     parts, depth = [""], 0
@@ -186,10 +165,7 @@ def _parse(expected: Any, text: str, word: str) -> Value:
             return _parse_sizes(text)
     except ValueError:
         pass
-    kind = {bool: "true or false", int: "a whole number", float: "a number"}.get(
-        expected, "whole numbers such as 64x32 or '(64,32)'"
-    )
-    raise UserError(f"--grid {word}: {text!r} is not {kind}")
+    raise UserError(f"--grid {word}: {text!r} is not {kind(expected)}")
 
 
 def _parse_sizes(text: str) -> tuple[int, ...]:

@@ -18,8 +18,9 @@ from mmgenre.dataset.prepared import PreparedDataset
 from mmgenre.dataset.read_split import read_split
 from mmgenre.distributed import cluster, device_mapping
 from mmgenre.errors import RunError
-from mmgenre.evaluation.evaluate_run import evaluate_and_write, fit_thresholds, write_record
-from mmgenre.evaluation.predict_split import predict_split, record_split, validation_scalars
+from mmgenre.evaluation.evaluate_run import choose_thresholds, evaluate_and_write
+from mmgenre.evaluation.predict_split import predict_split, validation_scalars
+from mmgenre.evaluation.results import RunEvaluation
 from mmgenre.machine import files, signals
 from mmgenre.runs import sessions
 from mmgenre.runs.checkpoints import RunCheckpoints
@@ -39,7 +40,7 @@ def train_and_evaluate(
     dataset: PreparedDataset,
     run: RunDirectory,
     programs: Programs | None = None,
-) -> dict[str, Any]:
+) -> RunEvaluation | None:
     """Trains to the end, from the latest checkpoint on where there is one, and evaluates on test.
 
     Args:
@@ -49,7 +50,7 @@ def train_and_evaluate(
       programs: of this config and data set, where they are there already.
 
     Returns:
-      The report of `evaluation.evaluate_run` on the test split.
+      The evaluation on the test split, in process 0; None in the others.
 
     Raises:
       UserError: settings and data do not fit together, or files cannot be read or written.
@@ -61,9 +62,7 @@ def train_and_evaluate(
         trainer = Trainer(config, dataset, run, programs)
         with signals.graceful():
             trainer.train()
-    validation = record_split(run, dataset, schema.VALIDATION)
-    write_record(run, dataset, schema.VALIDATION, validation)
-    fit_thresholds(run, validation)
+    choose_thresholds(run, dataset)
     return evaluate_and_write(run, dataset, schema.TEST)
 
 

@@ -4,6 +4,7 @@ import functools
 
 import jax
 import pytest
+from scipy.special import expit
 
 from data_prep.demo.corpus import write_demo_corpus
 from data_prep.prepare import PrepareConfig, prepare
@@ -73,8 +74,8 @@ def mean_average_precision(dataset, **branches: bool) -> float:
     )
     test = MovieSource(dataset, schema.TEST, config.data)
     predictions = predict_split(eval_step, state.params, test, config)
-    report = metrics.evaluate_probabilities(predictions.labels, metrics.sigmoid(predictions.logits))
-    return report["average_precision"]["macro"]
+    report = metrics.evaluate_probabilities(predictions.labels, expit(predictions.logits))
+    return report.average_precision.macro
 
 
 @pytest.mark.slow

@@ -1,11 +1,21 @@
 """The baselines: what they learn, and their command."""
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
+import pytest
 
 from mmgenre import schema
-from mmgenre.evaluation.baseline_models import Movies, PosterModel, TfidfModel, poster_features
+from mmgenre.evaluation.baseline_models import (
+    CannotBeFittedError,
+    Movies,
+    PosterModel,
+    TfidfModel,
+    poster_features,
+)
+from mmgenre.evaluation.results import NotFitted
 from tests.commands import run_module, run_several
 
 
@@ -50,6 +60,27 @@ def test_poster_features_by_hand():
     assert (horizontal[:, 3:5] > 0).all() and horizontal[:, :3].sum() == 0
 
 
+def test_what_cannot_be_fitted_says_why():
+    train = movies(60)
+    unlike = [f"{n}th" for n in range(60)]
+    for overviews in ([""] * 60, unlike):
+        with pytest.raises(CannotBeFittedError) as error:
+            TfidfModel(dataclasses.replace(train, overviews=overviews))
+        assert error.value.reason is NotFitted.NO_SHARED_WORD
+    with pytest.raises(CannotBeFittedError) as error:
+        PosterModel(dataclasses.replace(train, has_poster=np.zeros(60, bool)))
+    assert error.value.reason is NotFitted.NO_POSTER
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_only_is_answered_for_all(label):
+    train, test = movies(60), movies(20, seed=1)
+    train.labels[:] = label
+    for model in (TfidfModel(train), PosterModel(train)):
+        logits = model.logits(test)
+        assert np.isfinite(logits).all() and ((logits > 0) == label).all()
+
+
 def test_the_command(tiny_dataset, tmp_path):
     out = tmp_path / "baselines.json"
     process = run_module("mmgenre.baselines", "--data", tiny_dataset.path, "--out", out)
@@ -64,6 +95,22 @@ def test_the_command(tiny_dataset, tmp_path):
     assert shown in process.stdout
     both = reports["most_common_genres"]
     assert both["with_poster"]["num_movies"] < both["num_movies"]
+
+
+def test_a_data_set_without_a_train_split(tiny_dataset, tmp_path):
+    """As `prepare --all-to test` makes them; here, what is not test is taken out."""
+    shutil.copytree(tiny_dataset.path, tmp_path / "held-out")
+    info = dataclasses.replace(
+        tiny_dataset.info, splits={schema.TEST: tiny_dataset.split(schema.TEST)}
+    )
+    (tmp_path / "held-out" / "dataset.json").write_text(info.to_json())
+    out = tmp_path / "baselines.json"
+    process = run_module("mmgenre.baselines", "--data", tmp_path / "held-out", "--out", out)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count("not fitted, the data set has no train split") == 4
+    reports = json.loads(out.read_text())
+    assert reports.pop("nothing")["num_movies"] == tiny_dataset.split(schema.TEST).num_movies
+    assert set(reports.values()) == {NotFitted.NO_TRAIN_SPLIT}
 
 
 def test_mistakes(tiny_dataset, tmp_path):

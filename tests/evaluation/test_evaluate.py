@@ -1,8 +1,10 @@
 """Evaluation on held-out shards: every movie once, by the same numbers, with clear errors."""
 
+import collections
 import dataclasses
 import functools
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -12,13 +14,22 @@ from data_prep.prepare import PrepareConfig, prepare
 from mmgenre import schema
 from mmgenre.dataset.batch_plan import plan_evaluation
 from mmgenre.dataset.pipeline import MovieSource
-from mmgenre.dataset.prepared import open_dataset
 from mmgenre.dataset.read_split import read_split
+from mmgenre.dataset.record_reader import ShardReader
 from mmgenre.distributed import device_mapping
 from mmgenre.errors import UserError
-from mmgenre.evaluation import eval_steps, evaluate_run, predict_split
+from mmgenre.evaluation import (
+    eval_steps,
+    evaluate_run,
+    notable_movies,
+    predict_split,
+    result_files,
+)
+from mmgenre.evaluation.results import NotFitted, RunEvaluation
+from mmgenre.evaluation.split_record import SplitRecord
 from mmgenre.models import fusion, predict_step
 from mmgenre.runs import best_params
+from mmgenre.runs.directory import RunDirectory
 from tests.commands import run_module, run_several
 
 
@@ -89,11 +100,85 @@ def test_the_command_on_shards_prepared_elsewhere(tiny_run, held_out, tmp_path):
     assert "Science Fiction" in process.stdout
 
 
-def test_evaluating_again_gives_the_same_report(tiny_run, tiny_dataset):
-    report = evaluate_run.evaluate_run(tiny_run, tiny_dataset, schema.TEST)
-    first = json.loads(tiny_run.evaluation_file(schema.TEST).read_text())
-    for key in ("accuracy", "f1", "roc_auc", "average_precision", "per_genre", "step"):
-        assert report[key] == first[key]
+def test_another_data_set_leaves_the_runs_own_results_alone(tiny_run, held_out, tmp_path):
+    """Nor do the report and the model card speak of it."""
+    run = RunDirectory(tmp_path / "run")
+    shutil.copytree(tiny_run.path, run.path)
+    own = {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
+    process = run_module("mmgenre.evaluate", "--run", run.path, "--data", held_out.path)
+    assert process.returncode == 0, process.stderr
+    others = {path.name for path in run.path.iterdir() if path.is_file()} - set(own)
+    name = f"test-held-out-{held_out.info.fingerprint[:8]}"
+    assert others == {f"evaluation-{name}.json", f"predictions-{name}.npz", f"movies-{name}.json"}
+    assert f"written to {run.path / f'evaluation-{name}.json'}" in process.stdout
+    assert own == {name: (run.path / name).read_bytes() for name in own}
+    of_other = RunEvaluation.load(run.path / f"evaluation-{name}.json")
+    assert of_other.data.fingerprint == held_out.info.fingerprint
+    assert of_other.num_movies == held_out.split(schema.TEST).num_movies
+
+    own_movies = RunEvaluation.load(run.path / "evaluation-test.json").num_movies
+    assert own_movies != of_other.num_movies
+    report = run_module("mmgenre.report", "--run", run.path)
+    assert report.returncode == 0, report.stderr
+    assert f"for {own_movies} test movies of tiny" in (run.path / "report.html").read_text()
+    export = run_module("mmgenre.export", "--run", run.path, "--out", tmp_path / "bundle")
+    assert export.returncode == 0, export.stderr
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    assert f"On {own_movies} test movies, which neither training" in card
+
+
+def test_evaluating_again_gives_the_same_files(tiny_run, tiny_dataset, tmp_path):
+    run = RunDirectory(tmp_path / tiny_run.path.name)
+    shutil.copytree(tiny_run.path, run.path)
+    for path in vars(result_files.of_own_data(run, schema.TEST)).values():
+        path.unlink()
+    evaluate_run.evaluate_and_write(run, tiny_dataset, schema.TEST)
+    first, again = (result_files.of_own_data(r, schema.TEST) for r in (tiny_run, run))
+    assert RunEvaluation.load(again.evaluation) == RunEvaluation.load(first.evaluation)
+    assert again.movies.read_text() == first.movies.read_text()
+    np.testing.assert_array_equal(
+        SplitRecord.load(again.predictions).logits, SplitRecord.load(first.predictions).logits
+    )
+
+
+def test_an_evaluation_passes_twice_over_its_split_and_once_over_the_others(
+    tiny_run, tiny_dataset, tmp_path, monkeypatch
+):
+    """Once for the batches, once for all else; the baselines read train and validation."""
+    read = collections.Counter()
+    read_records = ShardReader.read
+
+    def counted(self, movies):
+        read.update({self._paths[0].name.split(".")[0]: len(movies)})
+        return read_records(self, movies)
+
+    monkeypatch.setattr(ShardReader, "read", counted)
+    run = RunDirectory(tmp_path / "run")
+    shutil.copytree(tiny_run.path, run.path)
+    evaluate_run.evaluate_and_write(run, tiny_dataset, schema.TEST)
+    sizes = {name: split.num_movies for name, split in tiny_dataset.info.splits.items()}
+    assert read["mmgenre-train"] == sizes["train"]
+    assert read["mmgenre-validation"] == sizes["validation"]
+    batch = tiny_run.load_config().batch_size
+    padded = -(-sizes["test"] // batch) * batch  # Padding rows hold a movie, too.
+    notable = 2 * notable_movies.NUM_NOTABLE
+    assert read["mmgenre-test"] <= padded + sizes["test"] + notable
+
+
+@pytest.mark.parametrize("reason", [NotFitted.DATA_GONE, NotFitted.DATA_CHANGED])
+def test_baselines_of_a_run_whose_data_are_gone_or_others(
+    tiny_run, held_out, tmp_path, capsys, reason
+):
+    run = RunDirectory(tmp_path / "run")
+    shutil.copytree(tiny_run.path, run.path)
+    fields = json.loads(run.dataset_file.read_text())
+    gone = reason is NotFitted.DATA_GONE
+    fields["path"] = str(tmp_path / "gone" if gone else held_out.path)
+    run.dataset_file.write_text(json.dumps(fields))
+    evaluation = evaluate_run.evaluate_and_write(run, held_out, schema.TEST)
+    assert list(evaluation.baselines)[:2] == ["nothing", "most_common_genres"]
+    assert list(evaluation.baselines.values())[2:] == [reason] * 3
+    assert capsys.readouterr().out.count(f"not fitted, {reason.sentence}") == 3
 
 
 def test_another_tokenizer_is_refused(demo_corpus, tiny_run, tmp_path):
@@ -109,7 +194,7 @@ def test_another_tokenizer_is_refused(demo_corpus, tiny_run, tmp_path):
         )
     )
     with pytest.raises(UserError, match=r"another tokenizer than .* --tokenizer"):
-        evaluate_run.evaluate_run(tiny_run, open_dataset(other.path), schema.TEST)
+        evaluate_run.evaluate_and_write(tiny_run, other, schema.TEST)
 
 
 def test_mistakes(tiny_run, tiny_dataset, tmp_path):

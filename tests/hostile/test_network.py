@@ -4,13 +4,24 @@ The real commands ask a server on loopback that answers each poster in another b
 posters in between. All that is random is seeded.
 """
 
+import contextlib
+import itertools
 import json
 import random
 import socket
 import sqlite3
+import threading
+import time
+import tracemalloc
 from pathlib import Path
 
+import pytest
+
+from data_prep.posters import image_check
+from mmgenre.errors import UserError
+from mmgenre.inputs import poster_source
 from tests import movie_files
+from tests.get_poster import by_fetch
 from tests.hostile.bounded import run_bounded
 from tests.hostile.raw_server import answer, serve_raw
 
@@ -101,6 +112,7 @@ ANSWERS = {
     "to blanks": to("http://a b/x.jpg"),
     "to bytes": b"HTTP/1.1 302 x\r\nLocation: \xff\xfe\xed\xa0\x80\r\nContent-Length: 0\r\n\r\n",
     "to nowhere": to(""),
+    "again and again": to("/again and again"),
     "to a name that does not exist": to("http://no-such-host.invalid/x.jpg"),
     "to the metadata of a cloud": to("http://169.254.169.254/latest/meta-data/"),
     "to a private network": to("http://192.168.0.1/x.jpg"),
@@ -109,7 +121,52 @@ ANSWERS = {
 }
 """What a server answers with, by a name for it."""
 
+
+def drip(head: bytes, endless: bytes, pause: float):
+    """Sends a head, then the same bytes for ever, with a pause between them."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(head)
+        for byte in itertools.cycle(endless) if pause else itertools.repeat(0):
+            connection.sendall(bytes((byte,)) if pause else endless * 100)
+            time.sleep(pause)
+
+    return behave
+
+
+ENDLESS = {
+    "silence": lambda connection: connection.recv(1),
+    "a status line, a byte at a time": drip(b"HTTP/1.1 200 ", b"x", 0.05),
+    "headers, a byte at a time": drip(OK, b"X: y\r\n", 0.05),
+    "continues": drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.05),
+    "continues, as fast as can be": drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0),
+    "early hints": drip(b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", 0.05),
+    "a body, a byte at a time": drip(OK + b"Content-Length: 99999\r\n\r\n", b"\xff", 0.05),
+    "a body without a length": drip(OK + b"\r\n", b"\xff", 0.05),
+    "a body without an end": drip(OK + b"\r\n", b"\xff" * 10_000, 0),
+    "chunks of a byte": drip(CHUNKED, b"1\r\nx\r\n", 0.05),
+    "chunks without an end": drip(CHUNKED, b"1000\r\n" + bytes(4096) + b"\r\n", 0),
+    "a size without an end": drip(CHUNKED, b"0", 0.05),
+    "trailers, a byte at a time": drip(CHUNKED + b"1\r\nx\r\n0\r\n", b"X: y\r\n", 0.05),
+    "trailers, as fast as can be": drip(CHUNKED + b"1\r\nx\r\n0\r\n", b"X: y\r\n", 0),
+    "redirects": lambda connection: connection.sendall(to("/again")),
+}
+"""What a server does for ever, by a name for it."""
+
+PATHS = [
+    "/" + "\u5b57" * 100 + ".jpg",  # 304 bytes.
+    "/" + "\U0001f3ac" * 64 + ".jpg",
+    "/" + "e\u0301" * 90 + ".jpg",
+    "/a.jpg",
+    "/a.jpg/x.jpg",
+    "/b.jpg/x.jpg",
+    "/b.jpg",
+    "/deep" * 50 + ".jpg",
+]
+"""Of posters; some that a disk cannot hold, alone or one beside the other."""
+
 LOST = ("gave up: ", "corrupt: ", "refused: ", "missing: ")
+HARMLESS = {"a broken cookie", "an encoding nobody knows"}
 
 
 def test_each_hostile_answer_costs_one_poster(tmp_path):
@@ -122,8 +179,7 @@ def test_each_hostile_answer_costs_one_poster(tmp_path):
 
     paths = [path for bad in names for path in (bad, bad.replace("bad", "good"))]
     with serve_raw(behave) as server:
-        found, audit, _ = prepare(tmp_path, server.base, paths)
-    print(json.dumps({names[p]: found[p] for p in paths if p in names}, indent=1))
+        found, audit = prepare(tmp_path, server.base, paths)
     for path in paths:
         status = found[path]
         if path in names and names[path] not in HARMLESS:
@@ -133,16 +189,134 @@ def test_each_hostile_answer_costs_one_poster(tmp_path):
     assert audit["posters"]["found"] == sum(status == "" for status in found.values())
 
 
-HARMLESS = {"a broken cookie", "an encoding nobody knows"}
+def test_what_never_ends_is_given_up_by_fetching(tmp_path):
+    names = {f"/bad{number}.jpg": name for number, name in enumerate(ENDLESS)}
+
+    def behave(connection: socket.socket, path: str) -> None:
+        name = names.get(path.removeprefix("/w154"), "redirects" if path == "/again" else "")
+        if name:
+            ENDLESS[name](connection)
+        else:
+            connection.sendall(answer(GOOD))
+
+    good = [f"/good{number}.jpg" for number in range(100)]
+    with serve_raw(behave) as server:
+        found, _ = prepare(tmp_path, server.base, [*names, *good], "--tries", "1")
+    for path, name in names.items():
+        assert found[path].startswith(LOST), (name, found[path])
+    assert all(found[path] == "" for path in good)
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_what_never_ends_is_given_up_by_prediction(monkeypatch, name):
+    monkeypatch.setattr(poster_source, "_DEADLINE", 0.5)
+    threads = threading.active_count()
+    with serve_raw(lambda connection, path: ENDLESS[name](connection)) as server:
+        start = time.monotonic()
+        tracemalloc.start()
+        with pytest.raises(UserError, match="cannot fetch the poster"):
+            poster_source.read_poster(f"{server.base}/x.jpg")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert time.monotonic() - start < 20  # A bound, not a speed: without one it is for ever.
+        assert peak < 100 << 20
+    deadline = time.monotonic() + 20
+    while threading.active_count() > threads:
+        assert time.monotonic() < deadline, "a thread stays"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_the_command_gives_up_what_never_ends(tiny_run):
+    """Half a minute a server: the whole deadline."""
+    for name in ("headers, a byte at a time", "continues", "trailers, as fast as can be"):
+        with serve_raw(lambda connection, path, name=name: ENDLESS[name](connection)) as server:
+            arguments = ("--run", tiny_run.path, "--poster", f"{server.base}/x.jpg")
+            done = run_bounded("mmgenre.predict", *arguments, seconds=90, gigabytes=16)
+        assert done.returncode == 2, done.stderr
+        (line,) = done.stderr.splitlines()
+        assert line.endswith("it took more than 30 seconds"), line
+
+
+def test_a_path_that_the_disk_cannot_hold_costs_one_poster(tmp_path):
+    with serve_raw(lambda connection, path: connection.sendall(answer(GOOD))) as server:
+        found, audit = prepare(tmp_path, server.base, [*PATHS, "/good.jpg"], "--concurrency", "1")
+        requests = len(server.requests)
+        assert prepare(tmp_path, server.base, [*PATHS, "/good.jpg"])[0] == found
+        assert len(server.requests) == requests, "what is known is asked for again"
+    assert found.pop("/good.jpg") == ""
+    assert set(found) == set(PATHS)
+    lost = {path: status for path, status in found.items() if status}
+    assert all(status.startswith("refused: cannot be stored: ") for status in lost.values()), lost
+    assert set(PATHS[:3]) < set(lost)
+    assert len(set(PATHS[3:7]) & set(lost)) == 2
+    assert audit["posters"]["found"] == len(PATHS) + 1 - len(lost)
+
+
+def test_pictures_are_not_decoded_in_the_loop(monkeypatch):
+    """What has no end mark is decoded to see what it is, and that takes a while."""
+    threads = []
+    problem = image_check.problem
+
+    def seen(data: bytes) -> str:
+        threads.append(threading.current_thread())
+        return problem(data)
+
+    monkeypatch.setattr(image_check, "problem", seen)
+    for body in (GOOD, GOOD + bytes(99)):
+        with serve_raw(lambda connection, path, body=body: connection.sendall(answer(body))) as (
+            server
+        ):
+            assert by_fetch(server.base) == body
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_seeded_changes_of_a_good_answer_cost_one_poster(tmp_path, seed):
+    """150 answers with a few bytes changed, removed or put in, some of them sent in pieces."""
+    rng = random.Random(seed)
+    paths = [f"/x{number}.jpg" for number in range(150)]
+    answers = {path: changed(rng) for path in paths}
+
+    def behave(connection: socket.socket, path: str) -> None:
+        data = answers[path.removeprefix("/w154")]
+        cut = len(data) // 3
+        connection.sendall(data[:cut])
+        time.sleep(0.01)
+        connection.sendall(data[cut:])
+
+    with serve_raw(behave) as server:
+        found, _ = prepare(tmp_path, server.base, paths, "--tries", "1", seconds=120)
+    assert all(status == "" or status.startswith(LOST) for status in found.values()), found
+    assert 0 < sum(status == "" for status in found.values()) < len(paths)
+
+
+def changed(rng: random.Random) -> bytes:
+    """A good answer, plain or in chunks or a redirect, with a few changes in its head."""
+    data = rng.choice((answer(GOOD), CHUNKED + one_chunk(GOOD) + b"\r\n", to("/w154/x0.jpg")))
+    end = data.index(b"\r\n\r\n") + 8
+    head = bytearray(data[:end])
+    for _ in range(rng.randint(0, 3)):
+        place = rng.randrange(len(head))
+        match rng.randrange(3):
+            case 0:
+                head[place] = rng.randrange(256)
+            case 1:
+                del head[place : place + rng.randint(1, 4)]
+            case _:
+                head[place:place] = rng.randbytes(rng.randint(1, 4))
+    return bytes(head) + data[end:]
 
 
 def prepare(
-    folder: Path, base: str, paths: list[str], *options: str, seconds: float = 60
-) -> tuple[dict[str, str], dict, str]:
-    """Prepares movies with these posters from a server; runs it again, which asks nobody.
+    folder: Path, base: str, paths: list[str], *options: str, seconds: float = 90
+) -> tuple[dict[str, str], dict]:
+    """Prepares movies with these posters from a server, by the real command.
 
     Returns:
-      What became of each poster ("" where it was had), the audit, and what the command wrote.
+      What became of each poster ("" where it was had), and the audit.
     """
     rows = [movie_files.row(n, poster_path=path) for n, path in enumerate(paths, start=1)]
     metadata = movie_files.write_csv(folder / "m.csv", rows)
@@ -153,7 +327,6 @@ def prepare(
     assert done.returncode == 0, done.stderr[-3_000:]
     assert "Traceback" not in done.stderr
     (table,) = (folder / "out/.work/images").glob("*/manifest.sqlite")
-    with sqlite3.connect(table) as connection:
+    with contextlib.closing(sqlite3.connect(table)) as connection:
         found = dict(connection.execute("SELECT path, status FROM posters"))
-    connection.close()
-    return found, json.loads((folder / "out" / "audit.json").read_text()), done.stderr
+    return found, json.loads((folder / "out" / "audit.json").read_text())

@@ -1,19 +1,17 @@
 """Proxies of the environment: obeyed by fetching and by prediction alike, as curl does."""
 
-import asyncio
 import ssl
 import subprocess
 import sys
 
 import pytest
 
-from data_prep.posters import http_client
 from mmgenre.errors import UserError
-from mmgenre.inputs import poster_source
 from mmgenre.inputs.proxies import proxy_for
 from mmgenre.inputs.web_addresses import Place
 from tests import movie_files
 from tests.commands import ROOT, environment
+from tests.get_poster import by_fetch, by_predict
 from tests.hostile.raw_server import answer, serve_raw
 from tests.http_proxy import proxy
 from tests.prepare_command import command
@@ -23,25 +21,6 @@ GOOD = movie_files.jpeg(1)
 
 def send_good(connection, path) -> None:
     connection.sendall(answer(GOOD))
-
-
-def by_fetch(base: str) -> bytes:
-    """As `data_prep.prepare` gets a poster."""
-
-    async def ask() -> http_client.Answer:
-        config = http_client.FetchConfig(base, ("w154",), tries=1, timeout=5, concurrency=1)
-        async with http_client.open_client(config) as client:
-            return await client.poster("/x.jpg")
-
-    found = asyncio.run(ask())
-    if found.data is None:
-        raise UserError(found.status)
-    return bytes(found.data)
-
-
-def by_predict(base: str) -> bytes:
-    """As `mmgenre.predict` gets a poster."""
-    return poster_source.read_poster(f"{base}/w154/x.jpg")
 
 
 BOTH = pytest.mark.parametrize("get", [by_fetch, by_predict])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmgenre import schema
 from mmgenre.errors import UserError
-from mmgenre.evaluation import split_record
+from mmgenre.evaluation import result_files
 from mmgenre.evaluation.split_record import SplitRecord
 from mmgenre.prediction.predictor import GenrePredictor, load_poster
 from tests.commands import ROOT, environment
@@ -24,7 +24,7 @@ def predictor(tiny_run):
 @pytest.fixture(scope="module")
 def test_movies(demo_corpus, tiny_run):
     """The test split's record, and the poster file and overview of each of its movies, as raw."""
-    record = SplitRecord.load(split_record.predictions_file(tiny_run, schema.TEST))
+    record = SplitRecord.load(result_files.of_own_data(tiny_run, schema.TEST).predictions)
     with (demo_corpus / "movies_metadata.csv").open() as file:
         rows = {row["id"]: row for row in csv.DictReader(file)}
     posters, overviews = [], []

@@ -69,18 +69,19 @@ def test_a_report_needs_the_run_directory_alone(reported_run, tmp_path):
 def test_the_model_and_its_baselines_have_thresholds_chosen_alike(tiny_run, reported_run, changed):
     data = RunData.load(reported_run if changed else tiny_run.path)
     model, *baselines = against_baselines.rows(against_baselines.columns(data))
-    report = contents.scores(data)  # At the thresholds in use.
-    compared = [report[metric]["macro"] for metric in ("f1", "roc_auc", "average_precision")]
-    assert [value for value, _ in model["compared"]] == pytest.approx(
-        [report["f1"]["micro"], *compared]
-    )
-    assert model["f1"][-1] == pytest.approx((report["f1"]["micro"], report["f1"]["macro"]))
-    assert all(low <= value <= high for value, (low, high) in model["compared"][:2])
-    stored = data.evaluation["baselines"].values()
+    scores = contents.scores(data)  # At the thresholds in use.
+    expected = [scores.f1.micro, scores.f1.macro, scores.roc_auc.macro]
+    expected.append(scores.average_precision.macro)
+    assert [each.value for each in model.compared] == pytest.approx(expected)
+    assert (model.f1[-1].micro, model.f1[-1].macro) == pytest.approx(expected[:2])
+    for each in model.compared[:2]:
+        low, high = each.interval
+        assert low <= each.value <= high
+    stored = data.evaluation.baselines.values()
     for row, baseline in zip(baselines, stored, strict=True):
-        fitted = baseline["operating_points"]["per genre"]["f1"]
-        assert row["compared"][0][0] == fitted["micro"] and row["f1"][-1][1] == fitted["macro"]
-        assert row["f1"][0] == (baseline["f1"]["micro"], baseline["f1"]["macro"])
+        fitted = baseline.operating_points["per genre"].f1
+        assert row.compared[0].value == fitted.micro and row.f1[-1].macro == fitted.macro
+        assert (row.f1[0].micro, row.f1[0].macro) == (baseline.f1.micro, baseline.f1.macro)
 
 
 def check_in_browser(page):
@@ -161,22 +162,6 @@ def test_curves_by_hand():
     np.testing.assert_allclose(curve.f1, [0, 2 / 3, 4 / 5, 2 / 3])
     assert curves.point_at(curve, 0.95) == 0
     assert curves.point_at(curve, 0.8) == 2
-    assert curves.average_precision(labels, probabilities) == pytest.approx(0.5 + 0.5 * 2 / 3)
-    assert curves.roc_auc(labels, probabilities) == pytest.approx(0.875)
-
-
-def test_curves_equal_scikit_learns():
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
-    generator = np.random.default_rng(0)
-    labels = generator.random(300) < 0.2
-    probabilities = np.round(generator.random(300), 2)  # With ties.
-    assert curves.average_precision(labels, probabilities) == pytest.approx(
-        average_precision_score(labels, probabilities)
-    )
-    assert curves.roc_auc(labels, probabilities) == pytest.approx(
-        roc_auc_score(labels, probabilities)
-    )
 
 
 def test_calibration_by_hand():
