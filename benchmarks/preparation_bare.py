@@ -28,14 +28,13 @@ QUIET = Progress("none")
 def served(folder: Path, port: int = 8791) -> Iterator[str]:
     """Serves a folder in a process of its own; yields the address."""
     command = [sys.executable, "-m", "benchmarks.poster_server", str(folder), str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield f"http://127.0.0.1:{port}{poster_server.ROOT}"
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield f"http://127.0.0.1:{port}{poster_server.ROOT}"
+        finally:
+            process.kill()
 
 
 def bare_decode(paths: list[str]) -> int:
@@ -62,7 +61,8 @@ def decode_ratio(
     with storage.Workspace(prepared / ".work") as workspace:
         for _ in range(repeat):
             start = time.perf_counter()
-            assert sum(workers.ordered_map(bare_decode, chunks, processes)) == len(paths)
+            with workers.ordered_map(bare_decode, chunks, processes) as decoded:
+                assert sum(decoded) == len(paths)
             bare.append(len(paths) / (time.perf_counter() - start))
             for path in (workspace.path / pixel_parts.FOLDER).iterdir():
                 path.unlink()
@@ -93,10 +93,10 @@ def fetch_ratio(
             with movies.open_writer(workspace.path) as writer:
                 for movie in kept:
                     writer.write(movie)
-            manifest = fetch.open_manifest(workspace, server)
-            start = time.perf_counter()
-            requests = fetch.fetch(workspace, manifest, server, False, QUIET)
-            ours.append(requests / (time.perf_counter() - start))
+            with fetch.open_manifest(workspace, server) as manifest:
+                start = time.perf_counter()
+                requests = fetch.fetch(workspace, manifest, server, False, QUIET)
+                ours.append(requests / (time.perf_counter() - start))
     return _ratio(ours, bare)
 
 

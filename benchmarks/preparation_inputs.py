@@ -39,8 +39,9 @@ def generate(folder: Path, num_movies: int) -> None:
         (str(posters), with_poster[start : start + _BLOCK])
         for start in range(0, len(with_poster), _BLOCK)
     ]
-    for _ in workers.ordered_map(_write_posters, blocks, workers.num_cores()):
-        pass
+    with workers.ordered_map(_write_posters, blocks, workers.num_cores()) as written:
+        for _ in written:
+            pass
 
 
 def _write_posters(block: tuple[str, list[int]]) -> None:

@@ -72,10 +72,12 @@ def verify(path: epath.PathLike, processes: int | None = None, progress: str = "
         )
     ]
     reports: dict[str, list[ShardReport]] = collections.defaultdict(list)
-    with Progress(progress).bar("verify", len(tasks), "shards") as bar:
-        results = workers.ordered_map(
+    with (
+        Progress(progress).bar("verify", len(tasks), "shards") as bar,
+        workers.ordered_map(
             verify_shard.verify_shard, tasks, processes or workers.num_cores()
-        )
+        ) as results,
+    ):
         for split in info.splits:
             for _ in info.splits[split].shard_sizes:
                 reports[split].append(next(results))

@@ -122,3 +122,4 @@ def serve(server: PosterServer) -> Iterator[PosterServer]:
         asyncio.run_coroutine_threadsafe(stop(), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
+        loop.close()

@@ -96,16 +96,17 @@ def decode(
                 else:
                     yield task
 
-        for outcome in workers.ordered_map(
+        with workers.ordered_map(
             decode_part,
             missing_parts(),
             processes,
             careful=decode_part_isolated,
             initializer=_limit_process,
-        ):
-            for path, reason in outcome.beyond_limits:
-                progress.note(f"{STAGE}: {path} counts as {reason}")
-            bar.update(outcome.num_movies)
+        ) as outcomes:
+            for outcome in outcomes:
+                for path, reason in outcome.beyond_limits:
+                    progress.note(f"{STAGE}: {path} counts as {reason}")
+                bar.update(outcome.num_movies)
         num_parts = pixel_parts.num_parts(len(movie_file))
     _remove_further_parts(workspace, num_parts)
 

@@ -55,8 +55,9 @@ class Manifest:
             if leftover.name.isdigit():
                 leftover.unlink()
         self._number = 0
-        with self._database_errors_named():
+        with self._database_errors_named(), contextlib.ExitStack() as opened:
             self._connection = sqlite3.connect(folder / _DATABASE)
+            opened.callback(self._connection.close)
             self._connection.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
                 # The default, 1,000 pages, would wait for the disk at every few hundred posters.
@@ -64,6 +65,7 @@ class Manifest:
                 "CREATE TABLE IF NOT EXISTS posters (path TEXT PRIMARY KEY, status TEXT NOT NULL,"
                 " width TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;"
             )
+            opened.pop_all()  # The manifest closes it.
 
     def __enter__(self) -> Self:
         return self

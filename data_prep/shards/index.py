@@ -104,8 +104,10 @@ def index(
     all_paths = [path for paths in shards.values() for path in paths]
     num_bytes = sum(map(files.size, all_paths))
     pool = processes if num_bytes > _INLINE else 1
-    with progress.bar(STAGE, len(all_paths), "shards") as bar:
-        facts_of_all = workers.ordered_map(shard_facts, all_paths, pool)
+    with (
+        progress.bar(STAGE, len(all_paths), "shards") as bar,
+        workers.ordered_map(shard_facts, all_paths, pool) as facts_of_all,
+    ):
         for split, paths in shards.items():
             facts = []
             for _ in paths:

@@ -3,8 +3,9 @@
 Each shard is written by one process and appears whole. Memory: a few hundred movies a process.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator, Set
+from collections.abc import Generator, Set
 from typing import Final
 
 import numpy as np
@@ -104,12 +105,11 @@ def write(plan: Plan, processes: int, progress: Progress) -> None:
         processes = 1
     with progress.bar(STAGE, total, "movies") as bar:
         bar.update(total - sum(len(task.numbers) for task in missing))
-        for task, size in zip(
-            missing, workers.ordered_map(write_shard, missing, processes), strict=True
-        ):
-            sizes[epath.Path(task.path).name] = size
-            plan.workspace.finish(STAGE, plan.key, sizes)
-            bar.update(len(task.numbers))
+        with workers.ordered_map(write_shard, missing, processes) as written:
+            for task, size in zip(missing, written, strict=True):
+                sizes[epath.Path(task.path).name] = size
+                plan.workspace.finish(STAGE, plan.key, sizes)
+                bar.update(len(task.numbers))
 
 
 def remove_dataset(out: epath.Path, kept: Set[str] = frozenset()) -> None:
@@ -129,18 +129,19 @@ def write_shard(task: ShardTask) -> int:
     """Writes one shard, atomically; returns its size in bytes."""
     size = 0
     records = iter_records(task.workspace, task.numbers.tolist(), task.max_tokens)
-    with storage.atomic_write(task.path) as file:
+    with contextlib.closing(records), storage.atomic_write(task.path) as file:
         for record in records:
             size += tfrecord.write(file, record.serialise())
     return size
 
 
-def iter_records(workspace: str, numbers: list[int], max_tokens: int) -> Iterator[Record]:
+def iter_records(
+    workspace: str, numbers: list[int], max_tokens: int
+) -> Generator[Record, None, None]:
     """Streams the records of the movies of these numbers, in this order."""
     path = epath.Path(workspace)
     tokenizer = OverviewTokenizer.load(path / prepared.TOKENIZER_FILE)
-    pixels = pixel_parts.PosterStore(path)
-    with movies.MovieFile(path) as movie_file:
+    with movies.MovieFile(path) as movie_file, pixel_parts.PosterStore(path) as pixels:
         for start in range(0, len(numbers), _BATCH):
             batch = numbers[start : start + _BATCH]
             chosen = [movie_file[number] for number in batch]

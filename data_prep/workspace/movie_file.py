@@ -1,5 +1,6 @@
 """The movies that reading kept, in a file that can be streamed and read at random."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator
@@ -79,8 +80,10 @@ class MovieFile:
 
     def __init__(self, workspace: epath.PathLike):
         workspace = epath.Path(workspace)
-        self._lines = (workspace / MOVIES_FILE).open("rb")
-        self._offsets = (workspace / OFFSETS_FILE).open("rb")
+        with contextlib.ExitStack() as files:
+            self._lines = files.enter_context((workspace / MOVIES_FILE).open("rb"))
+            self._offsets = files.enter_context((workspace / OFFSETS_FILE).open("rb"))
+            self._files = files.pop_all()
         self._offsets.seek(0, 2)
         self._num_movies = self._offsets.tell() // 8 - 1
 
@@ -88,8 +91,7 @@ class MovieFile:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        self._lines.close()
-        self._offsets.close()
+        self._files.close()
 
     def __len__(self) -> int:
         return self._num_movies
@@ -110,25 +112,17 @@ class MovieFile:
         return self.range(0, len(self))
 
 
-def open_writer(workspace: epath.PathLike) -> "_Writing":
-    """A context manager that yields a `MovieWriter`; the files appear when it ends well."""
-    return _Writing(epath.Path(workspace))
-
-
-class _Writing:
-    def __init__(self, workspace: epath.Path):
-        self._lines = storage.atomic_write(workspace / MOVIES_FILE)
-        self._offsets = storage.atomic_write(workspace / OFFSETS_FILE)
-
-    def __enter__(self) -> MovieWriter:
-        self._writer = MovieWriter(self._lines.__enter__(), self._offsets.__enter__())
-        return self._writer
-
-    def __exit__(self, *error: object) -> None:
-        if error[0] is None:
-            self._writer.close()
-        self._offsets.__exit__(*error)  # type: ignore[arg-type]
-        self._lines.__exit__(*error)  # type: ignore[arg-type]
+@contextlib.contextmanager
+def open_writer(workspace: epath.PathLike) -> Iterator[MovieWriter]:
+    """Yields a `MovieWriter`; the files appear when the block ends well."""
+    workspace = epath.Path(workspace)
+    with (
+        storage.atomic_write(workspace / MOVIES_FILE) as lines,
+        storage.atomic_write(workspace / OFFSETS_FILE) as offsets,
+    ):
+        writer = MovieWriter(lines, offsets)
+        yield writer
+        writer.close()
 
 
 def labels_array(labels: tuple[int, ...], num_genres: int) -> np.ndarray:

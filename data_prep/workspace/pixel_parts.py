@@ -6,10 +6,9 @@ and `<part>.npz`, what is known of each movie. The second is written last.
 """
 
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Iterable
-from typing import IO, Final
+from typing import IO, Final, Self
 
 import numpy as np
 from etils import epath
@@ -138,23 +137,38 @@ def require_part(workspace: epath.PathLike, number: int) -> Part:
 
 
 class PosterStore:
-    """Reads pixels by movie number, in any order, keeping a number of parts open."""
+    """Reads pixels by movie number, in any order. A context manager: it keeps parts open.
+
+    Args:
+      workspace: its folder.
+      max_open: parts that are open at a time.
+    """
 
     def __init__(self, workspace: epath.PathLike, max_open: int = 256):
         self._workspace = workspace
-        self._part = functools.lru_cache(maxsize=max_open)(self._open)
+        self._max_open = max_open
+        self._parts: dict[int, tuple[IO[bytes], int]] = {}  # The part used last at the end.
 
-    def _open(self, number: int) -> tuple[IO[bytes], int]:
-        file = pixels_path(self._workspace, number).open("rb")
-        return file, file.seek(-4 * PART, 2)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        while self._parts:
+            self._parts.popitem()[1][0].close()
 
     def __getitem__(self, movie: int) -> bytes | None:
         """Returns the pixels of a movie, <uint8>[64, 64, 3] as bytes; None without a poster."""
         number, place = divmod(movie, PART)
-        file, end = self._part(number)
+        file, end = self._parts[number] = self._parts.pop(number, None) or self._open(number)
         file.seek(end + 4 * place)
         slot = int.from_bytes(file.read(4), "little", signed=True)
         if slot < 0:
             return None
         file.seek(slot * _BYTES)
         return file.read(_BYTES)
+
+    def _open(self, number: int) -> tuple[IO[bytes], int]:
+        if len(self._parts) >= self._max_open:
+            self._parts.pop(next(iter(self._parts)))[0].close()
+        file = pixels_path(self._workspace, number).open("rb")
+        return file, file.seek(-4 * PART, 2)

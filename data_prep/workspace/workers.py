@@ -29,6 +29,7 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@contextlib.contextmanager
 def ordered_map(
     function: Callable[[_Item], _Result],
     items: Iterable[_Item],
@@ -36,12 +37,13 @@ def ordered_map(
     *,
     careful: Callable[[_Item], _Result] | None = None,
     initializer: Callable[[], object] | None = None,
-) -> Iterator[_Result]:
-    """Yields `function(item)` for each item, in order, computed by a pool of processes.
+) -> Iterator[Iterator[_Result]]:
+    """A context with an iterator of `function(item)` for each item, in order, by a pool.
 
     At most a few items per process are taken ahead of the result that is yielded, so neither items
     nor results pile up. With one process or item it runs here, without a pool. When a process is
-    killed, the items under way are done again by new ones.
+    killed, the items under way are done again by new ones. The processes end with the context, at
+    once where that ends in an error.
 
     Args:
       function: a module-level function; it and its items and results are pickled.
@@ -58,16 +60,11 @@ def ordered_map(
     ahead = list(itertools.islice(items, 2))
     items = itertools.chain(ahead, items)
     if processes <= 1 or len(ahead) < 2 or not _can_spawn():
-        yield from map(careful or function, items)
+        yield map(careful or function, items)
         return
     pool = _Pool(function, careful or function, processes, initializer)
     try:
-        for item in items:
-            pool.submit(item)
-            if len(pool.waiting) > 3 * processes:
-                yield pool.result()
-        while pool.waiting:
-            yield pool.result()
+        yield pool.results(items, ahead=3 * processes)
     except BaseException:  # An interruption, an error, or a caller that wants no more.
         pool.kill()
         raise
@@ -99,6 +96,15 @@ class _Pool(Generic[_Item, _Result]):
     def submit(self, item: _Item) -> None:
         """Adds an item to those that wait."""
         self.waiting.append((item, self._submitted(self._function, item)))
+
+    def results(self, items: Iterable[_Item], ahead: int) -> Iterator[_Result]:
+        """Yields the items' results in order, with up to `ahead` more items under way."""
+        for item in items:
+            self.submit(item)
+            if len(self.waiting) > ahead:
+                yield self.result()
+        while self.waiting:
+            yield self.result()
 
     def result(self) -> _Result:
         """Waits for the oldest item's result."""
