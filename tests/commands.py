@@ -41,7 +41,7 @@ def run_module(
       prefix: Python code options, such as ("-X", "importtime").
       optimized: whether it compiles as users do; see `QUICK_COMPILATION`.
     """
-    return subprocess.run(
+    process = subprocess.run(
         [sys.executable, *prefix, "-m", module, *map(str, arguments)],
         cwd=cwd,
         env=environment(num_devices, optimized=optimized),
@@ -50,6 +50,8 @@ def run_module(
         timeout=timeout,
         check=False,
     )
+    assert "ResourceWarning" not in process.stderr, process.stderr
+    return process
 
 
 _RUN_SEVERAL = """
@@ -88,7 +90,7 @@ def run_several(
         timeout=timeout,
         check=False,
     )
-    assert process.returncode == 0, process.stderr
+    assert process.returncode == 0 and "ResourceWarning" not in process.stderr, process.stderr
     return [tuple(result) for result in json.loads(process.stdout.splitlines()[-1])]
 
 
@@ -99,4 +101,6 @@ def environment(num_devices: int = 1, *, optimized: bool = False) -> dict[str, s
         "PYTHONPATH": str(ROOT),
         "XLA_FLAGS": xla_flags(num_devices, optimized=optimized),
         "XDG_CACHE_HOME": str(CACHE),
+        # What is left to the garbage collector is said on standard error.
+        "PYTHONWARNINGS": "error::ResourceWarning",
     }

@@ -2,9 +2,8 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.commands import ROOT, environment
 
 
 def command(raw_movies, out, *options) -> list[str]:
@@ -17,4 +16,8 @@ def command(raw_movies, out, *options) -> list[str]:
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     """Runs a command to its end, whatever that is."""
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    process = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert "ResourceWarning" not in process.stderr, process.stderr
+    return process

@@ -99,9 +99,8 @@ def ended(*processes: subprocess.Popen) -> Iterator[None]:
         yield
     finally:
         for process in processes:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            process.kill()
+            process.__exit__(None, None, None)  # Closes its pipes and waits.
 
 
 def wait_for_step(workdir: Path, step: int, process: subprocess.Popen) -> None:

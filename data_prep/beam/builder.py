@@ -7,7 +7,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from data_prep.beam.part_records import part_records
-from data_prep.shards import index
+from data_prep.shards import tfds_metadata
 from data_prep.splits import split
 from data_prep.workspace import pixel_parts
 
@@ -32,7 +32,7 @@ class MoviesBuilder(tfds.core.GeneratorBasedBuilder):
         super().__init__(data_dir=data_dir)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(builder=self, features=index.tfds_features())
+        return tfds.core.DatasetInfo(builder=self, features=tfds_metadata.features())
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         del dl_manager  # Everything is in the workspace.

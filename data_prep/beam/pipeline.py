@@ -15,7 +15,7 @@ from data_prep.options import PrepareConfig
 from data_prep.posters import decode as local_decode
 from data_prep.posters import fetch, http_client, poster_folder
 from data_prep.posters.http_client import FetchConfig
-from data_prep.shards import shard_order
+from data_prep.shards import shard_order, tfds_metadata
 from data_prep.shards import write as local_write
 from data_prep.splits import split
 from data_prep.workspace import movie_file as movies
@@ -138,8 +138,7 @@ def _build_split(
     plan: local_write.Plan, name: str, num_shards: int, config: PrepareConfig
 ) -> epath.Path:
     """Runs TFDS's builder for one split; returns the folder of its shards."""
-    import tensorflow_datasets as tfds
-
+    tfds = tfds_metadata.import_tfds()
     from data_prep.beam import builder as beam_builder
 
     folder_ = plan.workspace.path / "beam" / name

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from etils import epath
 
-from data_prep.shards import checksums
+from data_prep.shards import checksums, tfds_metadata
 from data_prep.shards.example import Example
 from data_prep.shards.records import record_digest
 from data_prep.workspace import storage, workers
@@ -134,7 +134,7 @@ def index(
     with storage.atomic_write(out / prepared.TOKENIZER_FILE) as file:
         file.write(tokenizer.read_bytes())
     prepared.write_index(out, indices)
-    write_tfds_metadata(out, name, lengths)
+    tfds_metadata.write(out, name, lengths)
     info = DatasetInfo(
         name=name,
         schema_version=prepared.SCHEMA_VERSION,
@@ -157,60 +157,6 @@ def _record_index(facts: list[ShardFacts]) -> RecordIndex:
         offset=np.concatenate([shard.offset for shard in facts]),
         num_bytes=np.concatenate([shard.length for shard in facts]),
         num_tokens=np.concatenate([shard.num_tokens for shard in facts]),
-    )
-
-
-def tfds_features() -> Any:
-    """The `tfds.features.FeaturesDict` of a record; `data_prep.shards.example` encodes it."""
-    import tensorflow_datasets as tfds  # Takes seconds.
-
-    return tfds.features.FeaturesDict(
-        {
-            schema.POSTER: tfds.features.Tensor(
-                shape=schema.POSTER_SHAPE, dtype=np.uint8, encoding="bytes"
-            ),
-            schema.HAS_POSTER: tfds.features.Scalar(np.bool_),
-            schema.TOKENS: tfds.features.Tensor(shape=(None,), dtype=np.int32),
-            schema.LABELS: tfds.features.Tensor(shape=(schema.NUM_GENRES,), dtype=np.uint8),
-            schema.ID: tfds.features.Text(),
-            schema.TITLE: tfds.features.Text(),
-            schema.OVERVIEW: tfds.features.Text(),
-        }
-    )
-
-
-def write_tfds_metadata(
-    out: epath.Path, name: str, lengths: dict[str, tuple[list[int], int]]
-) -> None:
-    """Writes what `tfds.builder_from_directory` reads.
-
-    Args:
-      out: the data set's folder.
-      name: of the data set, for its description.
-      lengths: by split: movies of each shard, and bytes of all Examples.
-    """
-    import tensorflow_datasets as tfds  # Takes seconds.
-
-    for file in ("features.json", "dataset_info.json"):
-        (out / file).unlink(missing_ok=True)
-    template = tfds.core.ShardedFileTemplate(
-        data_dir=out, dataset_name="mmgenre", filetype_suffix="tfrecord"
-    )
-    tfds.folder_dataset.write_metadata(
-        data_dir=out,
-        features=tfds_features(),
-        split_infos=[
-            tfds.core.SplitInfo(
-                name=split,
-                shard_lengths=shard_lengths,
-                num_bytes=num_bytes,
-                filename_template=template.replace(split=split),
-            )
-            for split, (shard_lengths, num_bytes) in lengths.items()
-        ],
-        filename_template=template,
-        description=f"Movies with their genres, overviews and posters: {name}",
-        check_data=False,
     )
 
 

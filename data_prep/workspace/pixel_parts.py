@@ -159,7 +159,8 @@ class PosterStore:
     def __getitem__(self, movie: int) -> bytes | None:
         """Returns the pixels of a movie, <uint8>[64, 64, 3] as bytes; None without a poster."""
         number, place = divmod(movie, PART)
-        file, end = self._parts[number] = self._parts.pop(number, None) or self._open(number)
+        file, end = self._parts.pop(number) if number in self._parts else self._open(number)
+        self._parts[number] = file, end
         file.seek(end + 4 * place)
         slot = int.from_bytes(file.read(4), "little", signed=True)
         if slot < 0:

@@ -38,7 +38,7 @@ def only_warnings() -> None:
 def log_to_file(path: epath.Path) -> None:
     """Writes the same messages to a file, after what is there already."""
     logging.raiseExceptions = False  # A full disk shall end the run with its own, single message.
-    handler = logging.StreamHandler(files.open_append(path))
+    handler = _FileHandler(files.open_append(path))
     handler.setFormatter(_FORMAT)
     handler.addFilter(_is_wanted)
     logging.getLogger().addHandler(handler)
@@ -47,6 +47,14 @@ def log_to_file(path: epath.Path) -> None:
 def quiet_libraries() -> None:
     """Lets libraries speak of errors only, for commands whose answer is all that is wanted."""
     absl_logging.set_verbosity(absl_logging.ERROR)
+
+
+class _FileHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Closes its file when the process ends: a remote one is uploaded then."""
+
+    def close(self) -> None:
+        self.stream.close()
+        super().close()
 
 
 class _ProgressBarHandler(logging.Handler):

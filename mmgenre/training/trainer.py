@@ -1,5 +1,6 @@
 """Training: epochs of pmap'd steps, validation after each, checkpoints, and when to stop."""
 
+import contextlib
 import logging
 import time
 from typing import Any
@@ -90,10 +91,12 @@ class Trainer:
         """Trains until the epochs are done or validation has stopped improving."""
         like = self._programs.learner.state_shapes
         cluster.on_first_process(lambda: set_damaged_aside(self.run.checkpoints, like.as_dict()))
-        with RunCheckpoints(self.run.checkpoints) as checkpoints:
+        with RunCheckpoints(self.run.checkpoints) as checkpoints, contextlib.ExitStack() as files:
             state, partial = self._restore_or_create(checkpoints, like)
             step = int(state.step)
-            writer = metric_writers.create_writer(self.run, resume_step=step)
+            writer = files.enter_context(
+                contextlib.closing(metric_writers.create_writer(self.run, resume_step=step))
+            )
             for epoch in range(step // self.steps_per_epoch, self.config.epochs):
                 if self._has_stopped_improving(checkpoints, epoch):
                     break
@@ -105,7 +108,6 @@ class Trainer:
                 if signum := cluster.largest(signals.requested()):
                     checkpoints.wait()
                     raise signals.saved(signum, step)
-            writer.close()
 
     def _restore_or_create(self, checkpoints: RunCheckpoints, like: Any) -> tuple[TrainState, Any]:
         """Returns the state to go on from, and what the log had summed up by then."""

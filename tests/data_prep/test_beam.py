@@ -1,8 +1,6 @@
 """Apache Beam writes the data set of the single-machine path."""
 
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +10,7 @@ from mmgenre.dataset.prepared import open_dataset
 from mmgenre.errors import UserError
 from tests import movie_files
 from tests.poster_server import PosterServer, serve
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.prepare_command import command, run
 
 
 def test_without_beam_the_error_says_what_to_install(tmp_path, monkeypatch):
@@ -28,14 +25,15 @@ def _compare(tmp_path, num_movies, posters, mode, all_to=None):
     posters = posters or folder
     options = {"name": "x", "num_shards": 3, "all_to": all_to, "progress": "none"}
     ours = prepare(PrepareConfig(metadata, folder, tmp_path / "ours", **options))
-    command = [
-        *(sys.executable, "-m", "data_prep.prepare", "--metadata", str(metadata)),
-        *("--posters", str(posters), "--out", str(tmp_path / "beam"), "--name", "x"),
-        *("--num-shards", "3", "--progress", "none", "--runner", "DirectRunner"),
-        *(f"--direct_running_mode={mode}", "--direct_num_workers=2", "--backoff", "0.01"),
-    ]
-    command += ["--all-to", all_to] if all_to else []
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    done = run(
+        command(
+            (metadata, posters),
+            tmp_path / "beam",
+            *("--num-shards", "3", "--progress", "none", "--runner", "DirectRunner"),
+            *(f"--direct_running_mode={mode}", "--direct_num_workers=2", "--backoff", "0.01"),
+            *(("--all-to", all_to) if all_to else ()),
+        )
+    )
     assert done.returncode == 0, done.stderr
     beam = open_dataset(tmp_path / "beam")
     # The fingerprint is over all records' contents, in order; the map of features in an Example

@@ -126,3 +126,11 @@ def test_the_command(raw_movies, tmp_path):
     failed = run(command((tmp_path / "no.csv", raw_movies[1]), tmp_path / "out"))
     assert failed.returncode == 2
     assert failed.stderr.startswith("error: there is no file") and failed.stderr.count("\n") == 1
+
+
+def test_a_data_set_for_evaluation_by_the_command(raw_movies, prepared_movies, tmp_path):
+    """As the README says; TFDS's import has broken on files that were left open before it."""
+    options = ("--tokenizer", str(prepared_movies.tokenizer_path), "--all-to", "test")
+    for number in range(2):
+        done = run(command(raw_movies, tmp_path / str(number), *options))
+        assert done.returncode == 0, done.stderr

@@ -13,7 +13,8 @@ from data_prep.prepare import PrepareConfig, prepare
 from mmgenre.dataset import prepared
 from mmgenre.errors import UserError
 from tests import movie_files
-from tests.prepare_command import REPOSITORY, command, run
+from tests.commands import ROOT
+from tests.prepare_command import command, run
 
 
 def _snapshot(out):
@@ -32,7 +33,7 @@ def _kill_and_resume(tmp_path, num_movies, num_kills, seed):
     for _ in range(num_kills):
         process = subprocess.Popen(
             command(raw_movies, tmp_path / "killed", *options),
-            cwd=REPOSITORY,
+            cwd=ROOT,
             stdout=subprocess.DEVNULL,
         )
         time.sleep(rng.uniform(0.2, 1.0) * seconds)

@@ -2,8 +2,6 @@
 
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +13,7 @@ from data_prep.verify import verify
 from mmgenre.dataset import tfrecord
 from mmgenre.errors import UserError
 from tests import movie_files
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.commands import run_module
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +32,7 @@ def dataset(whole, tmp_path):
 
 def test_all_well(whole):
     assert verify(whole, processes=1) == []
-    command = [sys.executable, "-m", "data_prep.verify", str(whole)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    done = run_module("data_prep.verify", whole)
     assert done.returncode == 0 and "all well: 43 train in 2 shards" in done.stdout
 
 

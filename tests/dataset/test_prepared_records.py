@@ -103,12 +103,12 @@ def test_records_are_what_tfds_and_tensorflow_make_of_them():
     import tensorflow as tf
     from tensorflow_datasets.core import example_serializer
 
-    from data_prep.shards import index
+    from data_prep.shards import tfds_metadata
 
     for tokens, poster in (([], None), ([5, 1, 7], bytes(range(256)) * 48)):
         labels = np.eye(18, dtype=np.uint8)[3]
         record = Record("12", "T\u00e9", "", labels, np.array(tokens, np.int32), poster)
-        features = index.tfds_features()
+        features = tfds_metadata.features()
         serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
         theirs = serializer.serialize_example(features.encode_example(record.to_features()))
         assert tf.train.Example.FromString(record.serialise()) == tf.train.Example.FromString(

@@ -1,10 +1,8 @@
 """The files under launch/: run for real where this machine can, else checked against schemas."""
 
-import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -101,7 +99,6 @@ def test_skypilot_recovers_on_spot_instances():
     task = yaml.safe_load((LAUNCH / "skypilot.yaml").read_text())
     assert task["resources"]["use_spot"]
     assert task["resources"]["job_recovery"]["max_restarts_on_errors"] > 0
-    script = Path(os.devnull)
     subprocess.run(
-        ["bash", "-n"], input=task["run"], text=True, check=True, stdout=script.open("w")
+        ["bash", "-n"], input=task["run"], text=True, check=True, stdout=subprocess.DEVNULL
     )

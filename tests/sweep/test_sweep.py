@@ -172,7 +172,7 @@ def test_ranking_and_spread_by_hand(tmp_path, metric):
     (only,) = results.over_seeds(axes, outcomes)
     assert only["settings"] == {"model.embedding_size": 1}
     results.write(epath.Path(tmp_path), axes, outcomes)
-    table = list(csv.DictReader((tmp_path / "results.csv").open()))
+    table = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
     assert [row["rank"] for row in table] == ["1", "2", "", ""]
     assert table[3]["reason"] == "no, not so"
     assert "0.4000 ± 0.1414" in results.tables(axes, outcomes)
