@@ -1,8 +1,10 @@
 """The pool: in order, and none the worse for processes that are killed."""
 
+import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,32 +60,47 @@ def items(folder: Path, count: int) -> list[tuple[Path, int]]:
     return [(folder, number) for number in range(count)]
 
 
+def computed(function: Callable, *arguments, **options) -> list:
+    with workers.ordered_map(function, *arguments, **options) as results:
+        return list(results)
+
+
 def test_in_order_whatever_is_killed(tmp_path):
-    found = list(workers.ordered_map(killed_at_sevens, items(tmp_path, 30), 2, careful=negative))
+    found = computed(killed_at_sevens, items(tmp_path, 30), 2, careful=negative)
     assert [abs(value) for value in found] == [number**2 for number in range(30)]
     for number in (7, 17, 27):
         assert found[number] == -(number**2)
     assert found[:2] == [0, 1]
     squares = [number**2 for number in range(25)]
-    assert list(workers.ordered_map(killed_once, items(tmp_path, 25), 2)) == squares
+    assert computed(killed_once, items(tmp_path, 25), 2) == squares
 
 
 def test_what_always_kills_ends_the_work_in_one_line(tmp_path):
-    results = workers.ordered_map(killed_at_sevens, items(tmp_path, 30), 2)
     with pytest.raises(RunError, match=r"killed 4 times in a row.*--processes 1"):
-        list(results)
+        computed(killed_at_sevens, items(tmp_path, 30), 2)
 
 
 def test_errors_are_no_deaths(tmp_path):
-    results = workers.ordered_map(fails_at_three, items(tmp_path, 30), 2, careful=negative)
     with pytest.raises(ValueError, match="three"):
-        list(results)
+        computed(fails_at_three, items(tmp_path, 30), 2, careful=negative)
+
+
+def test_who_wants_no_more_leaves_no_process(tmp_path):
+    before = multiprocessing.active_children()
+    with (
+        pytest.raises(KeyError),
+        workers.ordered_map(square, items(tmp_path, 10_000), 2) as results,
+    ):
+        next(results)
+        raise KeyError
+    assert multiprocessing.active_children() == before
 
 
 def test_processes_are_prepared_and_this_one_is_careful(tmp_path):
-    assert all(workers.ordered_map(is_started, items(tmp_path, 9), 2, initializer=start))
+    assert all(computed(is_started, items(tmp_path, 9), 2, initializer=start))
     assert not _STARTED
     for processes, count in ((1, 5), (2, 1)):
-        chosen = items(tmp_path, count)
-        found = workers.ordered_map(square, chosen, processes, careful=negative, initializer=start)
-        assert list(found) == [-(number**2) for number in range(count)] and not _STARTED
+        found = computed(
+            square, items(tmp_path, count), processes, careful=negative, initializer=start
+        )
+        assert found == [-(number**2) for number in range(count)] and not _STARTED
