@@ -13,8 +13,9 @@ from PIL import Image
 
 from data_prep.prepare import PrepareConfig, prepare
 from tests import movie_files
+from tests.commands import ROOT
 from tests.hostile import pictures
-from tests.prepare_command import REPOSITORY, command
+from tests.prepare_command import command
 
 ENDS_DECODERS = (33, 47)
 
@@ -39,8 +40,8 @@ def _jpeg(size: tuple[int, int]) -> bytes:
 def _prepare(raw_movies, out, *options, path="") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(raw_movies, out, *options),
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{REPOSITORY}"},
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{ROOT}"},
         capture_output=True,
         text=True,
         check=False,
@@ -82,7 +83,7 @@ def test_a_killed_process_costs_nothing(tmp_path):
     whole = prepare(PrepareConfig(*raw_movies, tmp_path / "whole", name="x", progress="none"))
     process = subprocess.Popen(
         command(raw_movies, tmp_path / "out", "--processes", "2", "--progress", "none"),
-        cwd=REPOSITORY,
+        cwd=ROOT,
         stderr=subprocess.PIPE,
     )
     parts = tmp_path / "out" / ".work" / "posters"
