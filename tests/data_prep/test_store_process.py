@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -51,23 +52,28 @@ def test_a_file_without_a_row_is_believed_by_the_next_run(tmp_path):
         assert manifest.locate("/b.jpg") is None
 
 
+def refuse(folder: Path) -> None:
+    """Lets every write fail: the folder of what comes in is away."""
+    (folder / "incoming").rmdir()
+
+
 def test_a_disk_that_refuses_is_an_error(tmp_path):
-    (tmp_path / "w154").write_text("a file where the folder should be")
     with (
         Manifest(tmp_path, ("w154",)) as manifest,
-        pytest.raises(UserError, match=f"cannot store posters in {tmp_path}: .*[Nn]ot a directory"),
+        pytest.raises(UserError, match=f"cannot store posters in {tmp_path}: .*No such file"),
         Storing(manifest) as storing,
     ):
+        refuse(tmp_path)
         storing.put("/a.jpg", FOUND)
 
 
 def test_an_error_on_the_way_is_the_one_to_report(tmp_path):
-    (tmp_path / "w154").write_text("a file where the folder should be")
     with (
         Manifest(tmp_path, ("w154",)) as manifest,
         pytest.raises(UserError, match="the server is gone"),
         Storing(manifest) as storing,
     ):
+        refuse(tmp_path)
         storing.put("/a.jpg", FOUND)
         raise UserError("the server is gone")
 

@@ -70,7 +70,6 @@ def test_in_order_whatever_is_killed(tmp_path):
     assert [abs(value) for value in found] == [number**2 for number in range(30)]
     for number in (7, 17, 27):
         assert found[number] == -(number**2)
-    assert found[:2] == [0, 1]
     squares = [number**2 for number in range(25)]
     assert computed(killed_once, items(tmp_path, 25), 2) == squares
 

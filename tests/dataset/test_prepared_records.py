@@ -40,6 +40,7 @@ def test_counts_and_audit(prepared_movies):
         "missing": 49,
         "corrupt": 1,
         "without": {"corrupt: truncated image": 1, "missing: not found": 49},
+        "corrupt_posters": {"/poster101.jpg": "corrupt: truncated image"},
     }
     assert (prepared_movies.path / "genres.png").read_bytes().startswith(b"\x89PNG")
     assert prepared_movies.info.name == "movies"
