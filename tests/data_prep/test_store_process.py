@@ -53,27 +53,27 @@ def test_a_file_without_a_row_is_believed_by_the_next_run(tmp_path):
 
 
 def refuse(folder: Path) -> None:
-    """Lets every write fail: the folder of what comes in is away."""
-    (folder / "incoming").rmdir()
+    """Lets every write fail: the folder of the width is a link to itself."""
+    (folder / "w154").symlink_to("w154")
 
 
 def test_a_disk_that_refuses_is_an_error(tmp_path):
+    refuse(tmp_path)
     with (
         Manifest(tmp_path, ("w154",)) as manifest,
-        pytest.raises(UserError, match=f"cannot store posters in {tmp_path}: .*No such file"),
+        pytest.raises(UserError, match=f"cannot store posters in {tmp_path}: .*symbolic links"),
         Storing(manifest) as storing,
     ):
-        refuse(tmp_path)
         storing.put("/a.jpg", FOUND)
 
 
 def test_an_error_on_the_way_is_the_one_to_report(tmp_path):
+    refuse(tmp_path)
     with (
         Manifest(tmp_path, ("w154",)) as manifest,
         pytest.raises(UserError, match="the server is gone"),
         Storing(manifest) as storing,
     ):
-        refuse(tmp_path)
         storing.put("/a.jpg", FOUND)
         raise UserError("the server is gone")
 
