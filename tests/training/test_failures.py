@@ -1,4 +1,4 @@
-"""What goes wrong around a run: the real command, its message and its exit code."""
+"""Failures around a run: the real command, its message and its exit code."""
 
 import dataclasses
 import fcntl
