@@ -214,7 +214,7 @@ def _decode(data: bytes) -> np.ndarray:
     if len(data) > MAX_UPLOAD:
         raise UserError(f"the poster is larger than {MAX_UPLOAD >> 20} MiB")
     try:
-        return decode_poster(data)
+        return decode_poster(data, isolated=True)
     except PosterError as error:
         raise UserError(f"the poster cannot be used: {error}") from error
 
