@@ -97,7 +97,7 @@ async def _fetch(poster_paths: list[str], server: FetchConfig) -> list[bytes | s
             for poster_path in waiting:
                 answer = await client.poster(poster_path)
                 results[poster_path] = (
-                    await asyncio.to_thread(local_decode.decode_bytes, answer.data)
+                    await asyncio.to_thread(local_decode.decode_bytes, bytes(answer.data))
                     if answer.data is not None
                     else answer.status
                 )

@@ -228,5 +228,7 @@ def sync(file: Appendable | IO[str]) -> None:
         file.upload()
         return
     file.flush()
-    with contextlib.suppress(OSError, AttributeError):  # Not every file has a descriptor.
-        os.fsync(file.fileno())
+    descriptor = getattr(file, "fileno", None)  # Not every file has one.
+    if descriptor is not None:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor())

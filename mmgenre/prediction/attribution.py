@@ -10,6 +10,7 @@ word pairs (`NGramLogits`) are a sum over the words already: each word's part ne
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any, Final
 
 import jax
@@ -72,7 +73,11 @@ class Attribution:
 
 
 def attribute(
-    model: FusionModel, params: Any, batch: Batch, genres: list[int], num_tokens: int
+    model: FusionModel,
+    params: Any,
+    batch: Mapping[str, np.ndarray],
+    genres: list[int],
+    num_tokens: int,
 ) -> list[Attribution]:
     """Attributes one movie's logits.
 
@@ -133,7 +138,9 @@ def _compiled(model: FusionModel) -> _Functions:
         tokens, lengths = batch[schema.TOKENS], batch[schema.LENGTH]
         return views.ngram_logits(model, params, tokens, lengths)[0]
 
-    def logits(params: Any, posters: jax.Array, embeddings: jax.Array, length: jax.Array):
+    def logits(
+        params: Any, posters: jax.Array, embeddings: jax.Array, length: jax.Array
+    ) -> jax.Array:
         lengths = jnp.broadcast_to(length, len(posters))
         # The fast kernels' gradients take half a minute to compile, for which a page of one movie
         # is not worth it.
@@ -167,7 +174,7 @@ def _compiled(model: FusionModel) -> _Functions:
         by_posters, by_texts = jax.grad(genre_logit, argnums=(0, 1))(posters, texts)
         return by_posters.sum(axis=0), by_texts.sum(axis=0)
 
-    return _Functions(*map(jax.jit, (inputs, ngrams, ends, gradients)))
+    return _Functions(jax.jit(inputs), jax.jit(ngrams), jax.jit(ends), jax.jit(gradients))
 
 
 def _integrate(

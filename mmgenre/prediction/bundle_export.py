@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.machine import files
@@ -111,7 +113,9 @@ def model_card(run: str, predictor: "GenrePredictor") -> str:
         record = SplitRecord.load(predictions)
     if record is not None and record.step == predictor.step:
         report = metrics.evaluate_probabilities(
-            record.labels, predictor.rule.probabilities(record.logits), predictor.rule.thresholds
+            record.labels,
+            predictor.rule.probabilities(record.logits),
+            np.asarray(predictor.rule.thresholds),
         )
     template = importlib.resources.files("mmgenre.prediction.bundle_files") / "MODEL_CARD.md.j2"
     return render_text(

@@ -144,11 +144,10 @@ class GenrePredictor:
         for number, (poster, words) in enumerate(zip(pixels, tokens, strict=True)):
             if poster is None and not len(words):
                 movie = "the movie" if count == 1 else f"movie {number}"
-                said = overviews[number] and " (its overview says nothing)" * (
-                    not overviews[number].isspace()
-                )
+                is_written = bool((overviews[number] or "").strip())
+                said = " (its overview says nothing)" if is_written else ""
                 raise UserError(
-                    f"{movie} has neither a poster nor an overview{said or ''}; give at least one"
+                    f"{movie} has neither a poster nor an overview{said}; give at least one"
                 )
         probabilities = self.rule.probabilities(self.logits(pixels, tokens))
         return [
