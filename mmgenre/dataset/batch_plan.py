@@ -1,4 +1,4 @@
-"""Which movies are in which batch: a function of the seed and the epoch alone.
+"""The plan of the batches, movie by movie: a function of the seed and the epoch alone.
 
 Every way of reading movies follows the same plan, so all of them give the same batches in the same
 order, and a run resumed at any step goes on exactly where it stopped. NumPy only.

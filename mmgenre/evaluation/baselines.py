@@ -1,4 +1,4 @@
-"""What a model must beat, on the same splits with the same metrics.
+"""Baselines that a model must beat, on the same splits with the same metrics.
 
 Predicting nothing, predicting the most common genres, logistic regression on TF-IDF, on coarse
 poster features, and on both. All are fitted on the train split; temperatures and thresholds are

@@ -1,4 +1,4 @@
-"""From logits to genres: a temperature and a threshold for each genre.
+"""The decision rule from logits to genres: a temperature and a threshold for each genre.
 
 A run directory may hold `thresholds.json`, fitted on the validation split
 (`mmgenre.evaluation.calibration`).

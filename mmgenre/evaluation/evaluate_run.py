@@ -1,4 +1,4 @@
-"""Evaluating a run's best checkpoint on a split of any prepared data set."""
+"""The evaluation of a run's best checkpoint on a split of any prepared data set."""
 
 from collections.abc import Mapping
 

@@ -230,12 +230,9 @@ def region_picture(poster: np.ndarray, pixels: np.ndarray) -> Image.Image:
 
 def smoothed(pixels: np.ndarray, sigma: float = 1.5) -> np.ndarray:
     """Returns <float>[height, width], averaged over neighbours by a Gaussian of `sigma` pixels."""
-    places = np.arange(-int(3 * sigma), int(3 * sigma) + 1)
-    kernel = np.exp(-0.5 * (places / sigma) ** 2)
-    kernel /= kernel.sum()
-    for axis in (0, 1):
-        pixels = np.apply_along_axis(np.convolve, axis, pixels, kernel, mode="same")
-    return pixels
+    from scipy import ndimage  # Here: it takes 0.3 s, which no plain prediction shall wait for.
+
+    return ndimage.gaussian_filter(pixels, sigma, mode="constant", truncate=3)
 
 
 def png(image: Image.Image) -> str:

@@ -1,4 +1,4 @@
-"""How all figures look: one width that can be read on a phone, colours safe for the colour-blind.
+"""The style of all figures: a width that a phone can show, colours safe for the colour-blind.
 
 Figures are drawn without pyplot, which would need a display and keep them all.
 """

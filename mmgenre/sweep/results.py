@@ -78,6 +78,29 @@ class PointResult:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class MeanAndSpread:
+    """A metric over seeds: its mean and sample standard deviation, None for one seed."""
+
+    mean: float
+    sd: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class SeedsSummary:
+    """What is known of one combination of the settings but the seed.
+
+    Attributes:
+      settings: by name.
+      n: seeds with a score.
+      metrics: of validation, by name.
+    """
+
+    settings: dict[str, Any]
+    n: int
+    metrics: dict[str, MeanAndSpread]
+
+
 def validation_rows(run: RunDirectory) -> list[dict[str, float]]:
     """Returns the rows of validation metrics, one an epoch."""
     return [row for row in read_rows(run.metrics_file) if f"{_PREFIX}loss" in row]
@@ -94,14 +117,12 @@ def ranked(results: Sequence[PointResult]) -> list[PointResult]:
     return sorted(results, key=key)
 
 
-def over_seeds(axes: Axes, results: Sequence[PointResult]) -> list[dict[str, Any]]:
+def over_seeds(axes: Axes, results: Sequence[PointResult]) -> list[SeedsSummary]:
     """Returns mean and spread of each combination of the settings but the seed, the best first.
 
-    Returns:
-      For each combination that has a score: "settings", "n" (seeds with a score), and "metrics":
-      for each metric its "mean" and its "sd", the sample standard deviation, null for one seed.
+    Of each that has a score.
     """
-    groups: dict[tuple, list[PointResult]] = {}
+    groups: dict[tuple[Any, ...], list[PointResult]] = {}
     others = [name for name in axes if name != SEED]
     for result in ranked(results):
         if result.score is not None:
@@ -113,14 +134,14 @@ def over_seeds(axes: Axes, results: Sequence[PointResult]) -> list[dict[str, Any
         for name in members[0].metrics:
             values = [m.metrics[name] for m in members if name in m.metrics]
             sd = statistics.stdev(values) if len(values) > 1 else None
-            metrics[name] = {"mean": statistics.fmean(values), "sd": sd}
+            metrics[name] = MeanAndSpread(statistics.fmean(values), sd)
         settings = dict(zip(others, key, strict=True))
-        summaries.append({"settings": settings, "n": len(members), "metrics": metrics})
+        summaries.append(SeedsSummary(settings, len(members), metrics))
     if not summaries:
         return []
     name, sign = _ranking(results[0].point)
     name = name.removeprefix(_PREFIX)
-    return sorted(summaries, key=lambda s: -sign * s["metrics"][name]["mean"])
+    return sorted(summaries, key=lambda summary: -sign * summary.metrics[name].mean)
 
 
 def tables(axes: Axes, results: Sequence[PointResult]) -> str:
@@ -145,8 +166,8 @@ def tables(axes: Axes, results: Sequence[PointResult]) -> str:
     if SEED in axes:
         others = [name for name in axes if name != SEED]
         rows = [
-            [*(as_text(group["settings"][name]) for name in others), group["n"]]
-            + [_mean_and_sd(group["metrics"].get(name)) for name in shown]
+            [*(as_text(group.settings[name]) for name in others), group.n]
+            + [_mean_and_sd(group.metrics.get(name)) for name in shown]
             for group in over_seeds(axes, results)
         ]
         parts += [
@@ -158,7 +179,7 @@ def tables(axes: Axes, results: Sequence[PointResult]) -> str:
 
 def write(folder: epath.Path, axes: Axes, results: Sequence[PointResult]) -> None:
     """Writes `results.json` and `results.csv` into the sweep's folder; raises OSError."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for rank, result in enumerate(ranked(results), 1):
         rows.append(
             {
@@ -181,7 +202,9 @@ def write(folder: epath.Path, axes: Axes, results: Sequence[PointResult]) -> Non
         "ranked_by": config.selection_metric,
         "axes": dict(axes),
         "points": rows,
-        "over_seeds": over_seeds(axes, results) if SEED in axes else None,
+        "over_seeds": [dataclasses.asdict(group) for group in over_seeds(axes, results)]
+        if SEED in axes
+        else None,
     }
     files.write_json(folder / "results.json", report)
     flat = [
@@ -208,11 +231,11 @@ def _wrapped(metric: str) -> str:
     return metric.replace("_", " ").replace("/", "\n")
 
 
-def _mean_and_sd(summary: dict[str, float | None] | None) -> str:
+def _mean_and_sd(summary: MeanAndSpread | None) -> str:
     if summary is None:
         return "-"
-    sd = summary["sd"]
-    return _number(summary["mean"]) + (f" ± {_number(sd)}" if sd is not None else "")
+    spread = "" if summary.sd is None else f" ± {_number(summary.sd)}"
+    return _number(summary.mean) + spread
 
 
 def _number(value: float | None) -> str:

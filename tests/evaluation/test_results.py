@@ -9,7 +9,7 @@ import pytest
 from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.evaluation import notable_movies, operating_points, result_files
-from mmgenre.evaluation.decision_rule import DecisionRule
+from mmgenre.evaluation.decision_rule import FILE_NAME, DecisionRule
 from mmgenre.evaluation.notable_movies import NotableMovies
 from mmgenre.evaluation.results import (
     BaselineEvaluation,
@@ -114,8 +114,10 @@ def test_a_damaged_evaluation_is_an_error(evaluation, tmp_path, change, message)
 def test_the_files_of_a_newer_program_are_refused_in_one_line(tiny_run, tmp_path):
     """By the command that reads them all."""
     files = result_files.of_own_data(tiny_run, schema.TEST)
+    thresholds = tiny_run.path / FILE_NAME
+    all_files = (files.evaluation, files.predictions, files.movies, thresholds)
     commands = []
-    for number, changed in enumerate((files.evaluation, files.predictions, files.movies)):
+    for number, changed in enumerate(all_files):
         folder = tmp_path / str(number)
         folder.mkdir()
         for path in tiny_run.path.iterdir():
@@ -129,7 +131,7 @@ def test_the_files_of_a_newer_program_are_refused_in_one_line(tiny_run, tmp_path
             (folder / changed.name).write_text(json.dumps(fields))
         commands.append(["--run", folder])
     results = run_several("mmgenre.report", commands)
-    for changed, (code, out, error) in zip(vars(files).values(), results, strict=True):
+    for changed, (code, out, error) in zip(all_files, results, strict=True):
         assert (code, out, error.count("\n")) == (2, "", 1), error
         name = changed.name
         assert f"{name} has format version 9, this program reads up to" in error

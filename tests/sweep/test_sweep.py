@@ -158,10 +158,10 @@ def test_ranking_and_spread_by_hand(tmp_path, metric):
     assert order == [3, 1, 2, 0]
 
     best, other = results.over_seeds(axes, outcomes)
-    assert best["settings"] == {"model.embedding_size": 2}
-    assert best["n"] == other["n"] == 2
-    assert best["metrics"]["f1/macro"] == pytest.approx({"mean": 0.5, "sd": 0.02**0.5})
-    assert other["metrics"]["loss"] == pytest.approx({"mean": 0.6, "sd": 0.02**0.5})
+    assert best.settings == {"model.embedding_size": 2}
+    assert best.n == other.n == 2
+    assert vars(best.metrics["f1/macro"]) == pytest.approx({"mean": 0.5, "sd": 0.02**0.5})
+    assert vars(other.metrics["loss"]) == pytest.approx({"mean": 0.6, "sd": 0.02**0.5})
 
     failed = dataclasses.replace(outcomes[3], status=FAILED, reason="no, not so", metrics={})
     undone = PointResult.read(RunDirectory(epath.Path(tmp_path) / "2"), found[2], NOT_DONE)
@@ -170,7 +170,7 @@ def test_ranking_and_spread_by_hand(tmp_path, metric):
     order = [found.index(result.point) for result in results.ranked(outcomes)]
     assert order == [1, 0, 2, 3]
     (only,) = results.over_seeds(axes, outcomes)
-    assert only["settings"] == {"model.embedding_size": 1}
+    assert only.settings == {"model.embedding_size": 1}
     results.write(epath.Path(tmp_path), axes, outcomes)
     table = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
     assert [row["rank"] for row in table] == ["1", "2", "", ""]
