@@ -148,7 +148,7 @@ def tables(axes: Axes, results: Sequence[PointResult]) -> str:
     """Returns the ranked points as a table, and the means over seeds where these vary."""
     metric = results[0].point.config.selection_metric
     shown = (metric, *(name for name in _SHOWN if name != metric))
-    rows = []
+    rows: list[list[Any]] = []
     for rank, result in enumerate(ranked(results), 1):
         rows.append(
             [
