@@ -8,7 +8,7 @@ import argparse
 from etils import epath
 
 from mmgenre import schema
-from mmgenre.machine import compilation_cache, cpu, files, logs
+from mmgenre.machine import compilation_cache, cpu, devices, files, logs
 from mmgenre.machine.command_line import ArgumentParser, run_command
 
 
@@ -39,6 +39,7 @@ def main() -> None:
     run, dataset = RunDirectory.open(args.run), open_dataset(args.data)
     compilation_cache.enable()
     cpu.use_all_cores(run.load_config().batch_size)
+    devices.start()
     from mmgenre.evaluation.evaluate_run import evaluate_and_write
 
     evaluate_and_write(run, dataset, args.split, args.out)

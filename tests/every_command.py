@@ -50,7 +50,7 @@ def _main(i: Inputs) -> list[object]:
 
 
 def _training(i: Inputs) -> list[object]:
-    return [f"--config.data.dir={i.dataset.path}", "--config.epochs=3", "--config.batch_size=16"]
+    return [f"--config.data.dir={i.dataset.path}", "--config.epochs=1", "--config.batch_size=16"]
 
 
 def _sweep(i: Inputs) -> list[object]:

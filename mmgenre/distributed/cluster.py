@@ -24,6 +24,7 @@ from mmgenre.distributed.handshake import Invitation, is_loopback
 from mmgenre.distributed.peer_watch import PeerWatch
 from mmgenre.distributed.process_place import FINDS_COORDINATOR, Membership
 from mmgenre.errors import Interrupted, RunError, UserError, report
+from mmgenre.machine import devices
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +39,10 @@ _A_DAY_MS: Final = 24 * 3600 * 1000
 
 
 class Cluster:
-    """This process' membership of a run, a context manager; with one process it does nothing."""
+    """This process' membership of a run, a context manager.
+
+    Starts JAX's devices; with one process that is all.
+    """
 
     def __init__(self, membership: Membership | None):
         self._membership = membership
@@ -46,6 +50,7 @@ class Cluster:
 
     def __enter__(self) -> Self:
         if self._membership is None:
+            devices.start()
             return self
         member = self._membership
         # JAX's service for preemption would take SIGTERM away from `mmgenre.machine.signals`.
@@ -65,6 +70,7 @@ class Cluster:
                 )
         except Exception as error:
             raise RunError(f"{_cannot_join(member)}: {str(error).splitlines()[0]}") from error
+        devices.start()
         self._watch_peers()
         _log.info(
             "process %d of %d, with %d of %d devices",

@@ -12,6 +12,7 @@ compilation for a minute. So a thread reads the byte that the interpreter's C co
 signal as it arrives (`signal.set_wakeup_fd`).
 """
 
+import atexit
 import contextlib
 import os
 import shlex
@@ -56,6 +57,8 @@ def watch(kept: str = "") -> None:
             signal.signal(signum, _unwind)
     if not _State.is_watching:
         _State.is_watching = True
+        # Python gives signals back to the system long before it has taken itself apart.
+        atexit.register(_ignore)
         # A forked child must not report its signals through its parent's socket.
         os.register_at_fork(after_in_child=_let_signals_be)
         _State.stderr = _copy_of_stderr()
@@ -203,6 +206,12 @@ def _copy_of_stderr() -> int | None:
     with contextlib.suppress(OSError):
         return os.dup(2)
     return None
+
+
+def _ignore() -> None:
+    """All work is done and all threads have ended: nothing is left to interrupt."""
+    for signum in SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def _let_signals_be() -> None:

@@ -24,6 +24,7 @@ from mmgenre.inputs.poster_decoder import PosterError, decode_poster, squeeze_im
 from mmgenre.inputs.poster_source import read_poster
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 from mmgenre.kernels import plain_kernels
+from mmgenre.machine import devices
 from mmgenre.models import fusion, predict_step
 from mmgenre.runs.best_params import load_best_params
 from mmgenre.runs.directory import RunDirectory
@@ -94,10 +95,12 @@ class GenrePredictor:
         """Loads the best checkpoint of a run.
 
         Raises:
-          UserError: `run` is no run, has no checkpoint yet, or one of its files is damaged.
+          UserError: `run` is no run, has no checkpoint yet, or one of its files is damaged; or
+            JAX has no device of the platform that it is told to use.
         """
         directory = RunDirectory.open(run)
         config = directory.load_config()
+        devices.start()
         model = fusion.build(config.model)
         tokenizer = OverviewTokenizer.load(directory.tokenizer_file)
         params, step = load_best_params(directory, model)
