@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 # Heavy imports (JAX) happen once the command line has been checked.
 
+_BARS: Final = "█▒│"
+"""Chosen, not chosen, and the threshold."""
+
+_ASCII_BARS: Final = "#-|"
+
 _MAX_INPUT: Final = 4 * overview_text.MAX_CHARACTERS
 """Bytes of an overview that may still be short enough: a character has at most four in UTF-8."""
 
@@ -104,8 +109,9 @@ def read_overview(args: argparse.Namespace) -> str | None:
         raise UserError(f"the overview in {source} is no UTF-8 text") from error
 
 
-def format_prediction(prediction: "Prediction", *, width: int = 80) -> str:
-    """Returns a prediction as a bar chart for a terminal of so many columns."""
+def format_prediction(prediction: "Prediction", *, width: int = 80, encoding: str = "utf-8") -> str:
+    """Returns a prediction as a bar chart for a terminal of so many columns and such characters."""
+    full, pale, line = _BARS if _can_show(_BARS, encoding) else _ASCII_BARS
     bar_width = max(10, min(40, width - 40))
     lines = [f"genres: {', '.join(prediction.genres) or 'none is sure enough'}"]
     if prediction.missing:
@@ -116,13 +122,21 @@ def format_prediction(prediction: "Prediction", *, width: int = 80) -> str:
         threshold = prediction.thresholds[genre]
         chosen = probability >= threshold
         filled = round(probability * bar_width)
-        cells = ["█" if chosen else "▒"] * filled + [" "] * (bar_width - filled)
-        cells[min(round(threshold * bar_width), bar_width - 1)] = "│"
+        cells = [full if chosen else pale] * filled + [" "] * (bar_width - filled)
+        cells[min(round(threshold * bar_width), bar_width - 1)] = line
         mark = "*" if chosen else " "
         lines.append(
             f"{mark} {genre:<16}{probability:6.1%} {''.join(cells)} at least {threshold:.2f}"
         )
     return "\n".join(lines)
+
+
+def _can_show(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except (LookupError, UnicodeError):
+        return False
+    return True
 
 
 def prediction_json(prediction: "Prediction") -> str:
@@ -166,7 +180,9 @@ def main() -> None:
     if args.json:
         print(prediction_json(prediction))
     else:
-        print(format_prediction(prediction, width=shutil.get_terminal_size().columns))
+        width = shutil.get_terminal_size().columns
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # Not every stream has one.
+        print(format_prediction(prediction, width=width, encoding=encoding))
     if args.explain is not None:
         from mmgenre.prediction.explanation import write_explanation
 

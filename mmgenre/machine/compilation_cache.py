@@ -91,7 +91,7 @@ def _is_whole(path: Path) -> bool:
 
 def _processor() -> str:
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        text = Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:
         return f"{platform.machine()} {platform.processor()}"
     names = ("vendor_id", "cpu family", "model", "model name", "flags", "Features", "CPU part")

@@ -83,12 +83,12 @@ def _split_into_devices(batch_size: int, environ: MutableMapping[str, str]) -> N
 def _container_quota() -> float | None:
     """Returns the cores that Linux grants this container; None where it sets no limit."""
     with contextlib.suppress(OSError, ValueError):  # cgroup 2
-        granted, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        granted, period = Path("/sys/fs/cgroup/cpu.max").read_text("utf-8").split()
         return None if granted == "max" else int(granted) / int(period)
     with contextlib.suppress(OSError, ValueError):  # cgroup 1
         folder = Path("/sys/fs/cgroup/cpu")
-        quota = int((folder / "cpu.cfs_quota_us").read_text())
-        return None if quota < 0 else quota / int((folder / "cpu.cfs_period_us").read_text())
+        quota = int((folder / "cpu.cfs_quota_us").read_text("utf-8"))
+        return None if quota < 0 else quota / int((folder / "cpu.cfs_period_us").read_text("utf-8"))
     return None
 
 

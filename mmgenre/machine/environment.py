@@ -77,7 +77,7 @@ def num_cores() -> int | None:
 def cpu_name() -> str:
     """Returns the processor's name."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     except OSError:

@@ -5,6 +5,8 @@ be memory-mapped, and what is written to them appears when it is complete: nothi
 """
 
 import contextlib
+import fcntl
+import glob
 import io
 import json
 import os
@@ -31,6 +33,9 @@ class _S3Path(gpath.PosixGPath):
 
 _TEMPORARY: Final = ".tmp"
 _LONGEST_NAME: Final = 40
+_LOCKED_WITHIN_S: Final = 1.0
+"""A folder that is being made is locked by then."""
+
 _UPLOAD_EVERY_S: Final = 30.0
 _COPY_BYTES: Final = 1 << 24
 
@@ -76,7 +81,8 @@ def replacing(path: epath.PathLike) -> Iterator[epath.Path]:
 @contextlib.contextmanager
 def atomic_write(path: epath.PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     """Opens a file that appears under its name only when the block ends without an error."""
-    with replacing(path) as temporary, temporary.open(mode) as file:
+    encoding = {} if "b" in mode else {"encoding": "utf-8"}
+    with replacing(path) as temporary, temporary.open(mode, **encoding) as file:
         yield file
 
 
@@ -105,15 +111,44 @@ def atomic_folder(folder: epath.PathLike, *, renew: bool = False) -> Iterator[ep
       renew: replace a folder of this name.
     """
     folder = epath.Path(folder)
+    _remove_abandoned(folder)
     temporary = _temporary(folder)
     try:
         temporary.mkdir(parents=True)
-        yield temporary
-        if renew:
-            shutil.rmtree(folder, ignore_errors=True)
-        temporary.replace(folder)
+        with contextlib.ExitStack() as until_done:
+            with contextlib.suppress(OSError):  # Not every file system has locks.
+                until_done.enter_context(_locked(temporary))
+            yield temporary
+            if renew:
+                shutil.rmtree(folder, ignore_errors=True)
+            temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_abandoned(folder: epath.Path) -> None:
+    """Removes what killed processes left of a folder that they were making."""
+    for leftover in folder.parent.glob(f".{glob.escape(_shortened(folder))}.????????{_TEMPORARY}"):
+        with contextlib.suppress(OSError):
+            if time.time() - os.stat(leftover).st_mtime > _LOCKED_WITHIN_S:
+                with _locked(leftover):  # Else another process is making it now.
+                    leftover.rmtree()
+
+
+@contextlib.contextmanager
+def _locked(folder: epath.Path) -> Iterator[None]:
+    """Holds a lock that the kernel lets go of when the process ends, however it ends.
+
+    Raises:
+      BlockingIOError: another process holds it.
+      OSError: it is no folder, or the file system has no locks.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sweep(folder: epath.PathLike, older_than_s: float = 0.0) -> None:
@@ -157,8 +192,11 @@ def require_folder(path: epath.PathLike) -> None:
 
 
 def _temporary(path: epath.Path) -> epath.Path:
-    name = path.name[:_LONGEST_NAME]  # With the rest, a file system must still take it.
-    return path.with_name(f".{name}.{secrets.token_hex(4)}{_TEMPORARY}")
+    return path.with_name(f".{_shortened(path)}.{secrets.token_hex(4)}{_TEMPORARY}")
+
+
+def _shortened(path: epath.Path) -> str:
+    return path.name[:_LONGEST_NAME]  # With the rest, a file system must still take it.
 
 
 def map_bytes(path: epath.Path) -> np.ndarray:
@@ -194,7 +232,7 @@ class Appendable(Protocol):
 
 def open_append(path: epath.Path) -> Appendable:
     """Opens a text file to add to its end; a remote one is uploaded whole, by and by."""
-    return _RemoteText(path) if is_remote(path) else path.open("a")
+    return _RemoteText(path) if is_remote(path) else path.open("a", encoding="utf-8")
 
 
 class _RemoteText(io.StringIO):
@@ -205,7 +243,7 @@ class _RemoteText(io.StringIO):
         self._path = path
         self._uploaded = 0.0
         if path.exists():
-            self.write(path.read_text())
+            self.write(path.read_text("utf-8"))
 
     def flush(self) -> None:
         if time.monotonic() - self._uploaded >= _UPLOAD_EVERY_S:
@@ -213,7 +251,7 @@ class _RemoteText(io.StringIO):
 
     def upload(self) -> None:
         """Uploads now."""
-        self._path.write_text(self.getvalue())
+        self._path.write_text(self.getvalue(), "utf-8")
         self._uploaded = time.monotonic()
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ def broken_file(path: epath.Path) -> str:
     if not (path / SEAL).exists():  # The run was killed before it could be sealed.
         return ""
     try:
-        for name, (size, crc) in json.loads((path / SEAL).read_text()).items():
+        for name, (size, crc) in json.loads((path / SEAL).read_text("utf-8")).items():
             if not (path / name).exists():
                 return f"its file {name} is missing"
             actual_size, actual_crc = _size_and_crc(path / name)

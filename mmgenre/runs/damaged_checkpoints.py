@@ -68,7 +68,7 @@ def _damage(path: epath.Path, like: State) -> str:
         if not found.is_intact:
             return "its values are not those that were saved"
         if found.score is not None:
-            metrics = json.loads((path / "metrics" / "metrics").read_text())
+            metrics = json.loads((path / "metrics" / "metrics").read_text("utf-8"))
             if checkpoints.score(metrics) != found.score:
                 return "its score is not the one that was saved"
     except UserError:

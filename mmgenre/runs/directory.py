@@ -103,7 +103,7 @@ class RunDirectory:
     def load_config(self) -> Config:
         """Reads the experiment's settings; raises UserError where they are damaged."""
         try:
-            return Config.from_json(self.config_file.read_text())
+            return Config.from_json(self.config_file.read_text("utf-8"))
         except (UserError, OSError, ValueError) as error:
             raise UserError(f"{self.config_file}: {error}") from error
 
@@ -143,7 +143,7 @@ class RunDirectory:
                 folder.mkdir(parents=True, exist_ok=True)
             files.sweep(run.path, older_than_s=_ABANDONED_S)
             # The config comes last: a folder with a config is a run.
-            files.write_text(run.tokenizer_file, dataset.tokenizer_path.read_text())
+            files.write_text(run.tokenizer_file, dataset.tokenizer_path.read_text("utf-8"))
             files.write_text(run.dataset_file, json.dumps(info, indent=2, allow_nan=False) + "\n")
             files.write_text(run.config_file, config.to_json())
         except OSError as error:

@@ -40,7 +40,7 @@ def held(workdir: epath.Path) -> Iterator[None]:
     path = workdir / LOCK_FILE
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        file = Path(path).open("a+")  # noqa: SIM115 - closed below.
+        file = Path(path).open("a+", encoding="utf-8")  # noqa: SIM115 - closed below.
     except OSError as error:
         raise UserError(f"cannot write the run directory {workdir}: {error}") from error
     with file:

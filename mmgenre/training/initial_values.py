@@ -89,7 +89,7 @@ def read_word_vectors(
     ids = {word: number for number, word in enumerate(words)}
     vectors: dict[int, np.ndarray] = {}
     try:
-        with epath.Path(path).open("r") as file:
+        with epath.Path(path).open("r", encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 word, *values = line.rstrip().split(" ")
                 if number == 1 and len(values) == 1:

@@ -1,6 +1,7 @@
 """Files that are whole or absent; data and runs on s3://, with moto's object store on loopback."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,3 +158,20 @@ def test_a_run_on_s3_is_refused_before_it_starts(tiny_dataset):
         code, output = finish(process)
     assert code == 2
     assert "error: cannot write the run directory s3://bucket/runs/tiny: Orbax writes" in output
+
+
+def test_a_folder_removes_what_a_killed_process_left_of_it_but_not_what_is_being_made(tmp_path):
+    left, others = tmp_path / ".made.1234abcd.tmp", tmp_path / ".made-too.1234abcd.tmp"
+    for folder in (left, others):
+        folder.mkdir()
+        (folder / "half").write_text("a")
+        os.utime(folder, (0, 0))
+    with files.atomic_folder(tmp_path / "made") as mine:
+        os.utime(mine, (0, 0))
+        with files.atomic_folder(tmp_path / "made", renew=True) as other:
+            assert not left.exists() and mine.is_dir() and other.is_dir()
+            (other / "file").write_text("other")
+        shutil.rmtree(tmp_path / "made")
+        (mine / "file").write_text("mine")
+    assert {path.name for path in tmp_path.iterdir()} == {"made", others.name}
+    assert (tmp_path / "made" / "file").read_text() == "mine"

@@ -5,7 +5,7 @@ from PIL import Image, ImageOps
 
 HERE = pathlib.Path(__file__).parent
 try:
-    bundle = json.loads((HERE / "bundle.json").read_text())
+    bundle = json.loads((HERE / "bundle.json").read_text("utf-8"))
     bundle["format_version"] == 1 or sys.exit(f"error: it has format {bundle['format_version']}")
     sha256 = {n: hashlib.sha256((HERE / n).read_bytes()).hexdigest() for n in bundle["files"]}
     if damaged := [n for n in sha256 if sha256[n] != bundle["files"][n]]:
