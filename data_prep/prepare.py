@@ -13,6 +13,7 @@ from data_prep.options import PrepareConfig, check, parse_args
 from data_prep.workspace.progress import Progress
 from mmgenre.dataset.prepared import TOKENIZER_FILE, PreparedDataset, open_dataset
 from mmgenre.errors import UserError
+from mmgenre.machine import folder_kinds
 from mmgenre.machine.command_line import run_command
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
     check(config)
     progress = progress or Progress(config.progress)
     processes = config.processes or workers.num_cores()
+    folder_kinds.require(config.out, folder_kinds.DATASET, "--out")
     out = storage.make_folder(config.out)
     storage.sweep(out)
     name = config.name or (out if storage.is_remote(out) else out.resolve()).name
@@ -114,6 +116,8 @@ def _work_folder(config: PrepareConfig, out: epath.Path) -> epath.PathLike:
     from data_prep.workspace import storage
 
     work = epath.Path(config.work) if config.work is not None else out / ".work"
+    if work == out:
+        raise UserError(f"--work is {work}, which is --out, too; leave it out or choose another")
     if config.runner is None and storage.is_remote(work):
         raise UserError(
             f"the workspace {work} would be in an object store; without --runner it must be on a "

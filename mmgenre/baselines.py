@@ -38,6 +38,7 @@ def main() -> None:
     from mmgenre.evaluation import baselines, results, tables  # After the options are read.
 
     if args.out is not None:
+        files.require_new(args.out)
         files.require_folder(args.out)
     dataset = open_dataset(args.data)
     num_movies = dataset.split(args.split).num_movies

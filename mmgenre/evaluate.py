@@ -35,6 +35,7 @@ def main() -> None:
     from mmgenre.runs.directory import RunDirectory
 
     if args.out is not None:
+        files.require_new(args.out)
         files.require_folder(args.out)
     run, dataset = RunDirectory.open(args.run), open_dataset(args.data)
     compilation_cache.enable()

@@ -1,7 +1,6 @@
 """Files that are whole or absent, and stages that are done once for the same inputs."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -13,6 +12,7 @@ from typing import IO, Any, Final, Self
 from etils import epath
 
 from mmgenre.errors import UserError
+from mmgenre.machine import file_lock, folder_kinds
 
 _BLOCK: Final = 1 << 20
 
@@ -90,29 +90,30 @@ class Workspace:
     Only one process at a time may use it. A context manager.
 
     Raises:
-      UserError: the folder cannot be made, or another process uses it.
+      UserError: the folder cannot be made, is of another kind, or another process uses it.
     """
 
     def __init__(self, path: epath.PathLike):
+        folder_kinds.require(path, folder_kinds.WORKSPACE, "--work")
         self.path = make_folder(path)
-        self._lock: IO[Any] | None = None
-        if not is_remote(self.path):
-            self._lock = path_open(self.path / "lock", "ab")
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Ends with the process.
-            except OSError as error:
-                self._lock.close()
-                raise UserError(
-                    f"another preparation is at work in {self.path}; wait for it, or give another "
-                    "folder with --work"
-                ) from error
+        self._until_end = contextlib.ExitStack()
+        if is_remote(self.path):
+            return
+        try:
+            self._until_end.enter_context(file_lock.held(Path(self.path / "lock")))
+        except file_lock.InUseError as error:
+            raise UserError(
+                f"another preparation is at work in {self.path} ({error}); wait for it, or give "
+                "another folder with --work"
+            ) from None
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from error
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        if self._lock is not None:
-            self._lock.close()
+        self._until_end.close()
 
     def local_folder(self, name: str) -> Path:
         """Makes a folder in the workspace; raises UserError where that is in an object store."""

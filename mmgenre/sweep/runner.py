@@ -13,7 +13,7 @@ from etils import epath
 from mmgenre.config import Config
 from mmgenre.dataset.prepared import open_dataset
 from mmgenre.errors import Interrupted, RunError, UserError
-from mmgenre.machine import environment, files
+from mmgenre.machine import environment, files, folder_kinds
 from mmgenre.runs import lock
 from mmgenre.runs.directory import RunDirectory
 from mmgenre.sweep import child, results
@@ -68,7 +68,7 @@ def run(plan: Plan) -> None:
     _check_folders(plan)
     signals = child.Signals()
     signals.install()
-    with lock.held(epath.Path(plan.folder)):
+    with lock.held(epath.Path(plan.folder), folder_kinds.SWEEP):
         try:
             found = _Sweep(plan, signals).train()
         except OSError as error:
@@ -196,8 +196,10 @@ def _check_folders(plan: Plan) -> None:
     """Raises UserError where the data set cannot be opened, or a folder holds another run."""
     folder = plan.points[0].config.data.dir
     info = open_dataset(folder).info if folder else None  # None: the demo corpus.
+    folder_kinds.require(plan.folder, folder_kinds.SWEEP, "--workdir")
     for point in plan.points:
         run_directory = plan.run_directory(point)
+        folder_kinds.require(run_directory.path, folder_kinds.RUN, "--workdir")
         if run_directory.config_file.exists():
             run_directory.check_same(point.config, info or run_directory.load_dataset_info()[0])
             _check_length(run_directory, point.config)

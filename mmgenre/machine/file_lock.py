@@ -1,0 +1,44 @@
+"""Locks on files, which the kernel lets go of when the process ends, however it ends."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+
+class InUseError(Exception):
+    """Another process holds the lock; the message says which, as far as it is known."""
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Holds the lock of a file, which is made where it is missing.
+
+    Some network file systems have no locks: there it warns, and goes on.
+
+    Raises:
+      InUseError: another process holds it.
+      OSError: the file cannot be written.
+    """
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise InUseError(file.read().strip() or "another process") from None
+        except OSError as error:
+            _log.warning(
+                "cannot lock %s (%s): see to it that one process at a time uses %s",
+                path,
+                error.strerror,
+                path.parent,
+            )
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
