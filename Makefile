@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 # Of Model 1's 30 epochs, as many as leave it under five minutes on two cores.
 demo: setup  ## Trains Model 1 on the built-in demo corpus and evaluates it.
-	$(VENV)/bin/python -m mmgenre.main --config configs/model1.py --config.epochs=20
+	$(VENV)/bin/python -m mmgenre.main --config configs/model1.py --config.epochs=20 --workdir runs/demo/model1
 
 test: setup  ## Lint, format, types and the tests that do not take minutes each.
 	$(VENV)/bin/ruff check .

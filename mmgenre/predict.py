@@ -59,6 +59,9 @@ def parse_arguments() -> argparse.Namespace:
         "this machine and private networks included (default: none is fetched)",
     )
     many.add_argument("--out", type=Path, help="a file ending in .csv, .jsonl or .parquet")
+    many.add_argument(
+        "--excel", action="store_true", help="begin a CSV file with the mark that Excel needs"
+    )
     args = parser.parse_args()
     single = [args.poster, args.overview, args.overview_file, args.explain, args.json or None]
     if args.csv is not None:
@@ -66,10 +69,12 @@ def parse_arguments() -> argparse.Namespace:
             raise UserError("--csv predicts a file of movies; leave the options for one movie out")
         if args.out is None:
             raise UserError("no place for the predictions; add --out predictions.csv")
-    elif any(option is not None for option in (args.out, args.posters, args.fetch_posters)):
+        if args.excel and args.out.suffix != ".csv":
+            raise UserError(f"--excel is for a CSV file, but --out is {args.out}")
+    elif args.excel or not (args.out is args.posters is args.fetch_posters is None):
         raise UserError(
-            "--out, --posters and --fetch-posters go with --csv; one movie has --poster and "
-            "--overview"
+            "--out, --posters, --fetch-posters and --excel go with --csv; one movie has --poster "
+            "and --overview"
         )
     elif args.poster is None and args.overview is None and args.overview_file is None:
         raise UserError("nothing to predict from; give --poster, --overview, or --csv")
@@ -170,6 +175,7 @@ def main() -> None:
             posters=args.posters,
             out=args.out,
             addresses=args.fetch_posters or "none",
+            for_excel=args.excel,
         )
         return
     overview = read_overview(args)

@@ -3,7 +3,8 @@
 import csv
 import itertools
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,9 @@ from mmgenre.machine import files
 FORMATS: Final = (".csv", ".jsonl", ".parquet")
 _ROWS: Final = 2_000
 """Of a Parquet file's row group, all of which are in memory at once."""
+
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
 
 def check_format(out: Path) -> None:
@@ -29,24 +33,41 @@ def check_format(out: Path) -> None:
             ) from error
 
 
-def convert(partial: Path, out: Path) -> int:
-    """Turns a file of answers, a JSON object a line behind a first line, into `out`.
+def first_line(signature: str, copied: Sequence[str]) -> str:
+    """Returns the first line of a file of answers; the others are a JSON object each.
+
+    Args:
+      signature: of what was asked.
+      copied: the columns that come from the table of movies.
+    """
+    return json.dumps({"signature": signature, "copied": list(copied)}, allow_nan=False) + "\n"
+
+
+def convert(partial: Path, out: Path, *, for_excel: bool = False) -> int:
+    """Turns a file of answers into `out`.
 
     It appears when it is complete; memory does not grow with the number of movies.
+
+    Args:
+      partial: the answers, behind `first_line`.
+      out: the file to make, in the format that its ending names.
+      for_excel: begin a CSV file with the mark by which Excel knows UTF-8.
 
     Returns:
       The number of movies.
     """
-    write = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet}[out.suffix]
-    with files.replacing(out) as temporary:
-        return write(_read(partial), Path(temporary))
+    with partial.open(encoding="utf-8") as lines, files.replacing(out) as temporary:
+        columns = _columns(json.loads(next(lines))["copied"])
+        records, path = map(json.loads, lines), Path(temporary)
+        if out.suffix == ".csv":
+            return _write_csv(records, path, columns, "utf-8-sig" if for_excel else "utf-8")
+        if out.suffix == ".parquet":
+            return _write_parquet(records, path, columns)
+        return _write_jsonl(records, path)
 
 
-def _read(partial: Path) -> Iterator[dict[str, Any]]:
-    with partial.open(encoding="utf-8") as lines:
-        next(lines)
-        for line in lines:
-            yield json.loads(line)
+def _columns(copied: Sequence[str]) -> list[str]:
+    return [*copied, "genres", "has_poster", "has_overview", "note", *schema.GENRES]
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
@@ -55,18 +76,26 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     return flat | dict(zip(schema.GENRES, record["probabilities"], strict=True))
 
 
-def _write_csv(records: Iterator[dict[str, Any]], path: Path) -> int:
+def _write_csv(
+    records: Iterator[dict[str, Any]], path: Path, columns: Sequence[str], encoding: str
+) -> int:
     count = 0
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = None
+    with path.open("w", encoding=encoding, newline="") as file:
+        # All texts in quotes: before Python 3.13 a carriage return gets none by itself.
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        writer.writerow(columns)
         for record in records:
             row = _flat(record) | {"genres": "|".join(record["genres"])}
-            if writer is None:
-                writer = csv.DictWriter(file, list(row), lineterminator="\n")
-                writer.writeheader()
-            writer.writerow(row)
+            writer.writerow([_harmless(row[name]) for name in columns])
             count += 1
     return count
+
+
+def _harmless(value: Any) -> Any:
+    """Puts a quote before a text that a spreadsheet would run as a formula; numbers are none."""
+    if isinstance(value, str) and value.startswith(_FORMULAS) and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
 
 
 def _write_jsonl(records: Iterator[dict[str, Any]], path: Path) -> int:
@@ -80,25 +109,20 @@ def _write_jsonl(records: Iterator[dict[str, Any]], path: Path) -> int:
     return count
 
 
-def _write_parquet(records: Iterator[dict[str, Any]], path: Path) -> int:
+def _write_parquet(records: Iterator[dict[str, Any]], path: Path, columns: Sequence[str]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    first = next(records, None)
-    if first is None:
-        pq.write_table(pa.table({}), path)
-        return 0
     types = {
         **{name: pa.string() for name in ("id", "title", "note")},
         "genres": pa.list_(pa.string()),
         **{name: pa.bool_() for name in ("has_poster", "has_overview")},
         **{genre: pa.float32() for genre in schema.GENRES},
     }
-    columns = pa.schema([(name, types[name]) for name in _flat(first)])
+    types_of_columns = pa.schema([(name, types[name]) for name in columns])
     count = 0
-    rows = itertools.chain([first], records)
-    with pq.ParquetWriter(path, columns) as writer:
-        while chunk := [_flat(record) for record in itertools.islice(rows, _ROWS)]:
-            writer.write_table(pa.Table.from_pylist(chunk, columns))
+    with pq.ParquetWriter(path, types_of_columns) as writer:
+        while chunk := [_flat(record) for record in itertools.islice(records, _ROWS)]:
+            writer.write_table(pa.Table.from_pylist(chunk, types_of_columns))
             count += len(chunk)
     return count

@@ -42,6 +42,7 @@ def predict_csv(
     posters: Path | None,
     out: Path,
     addresses: Addresses = "none",
+    for_excel: bool = False,
 ) -> None:
     """Predicts every row of a table.
 
@@ -54,6 +55,7 @@ def predict_csv(
       posters: the folder that posters are named in; None for paths as they are.
       out: a new file, ending in .csv, .jsonl or .parquet.
       addresses: of posters that are fetched: the table may be somebody else's.
+      for_excel: see `predictions_table.convert`.
 
     Raises:
       UserError: an input is missing or lacks columns, or `out` exists or cannot be written.
@@ -71,7 +73,8 @@ def predict_csv(
     signature = _signature(predictor, csv_file, posters, addresses)
     load = functools.partial(_load_poster, folder=posters, addresses=addresses)
     try:
-        done = _resume(partial, signature)
+        copied = [name for name in _COPIED if name in columns]
+        done = _resume(partial, predictions_table.first_line(signature, copied))
         with partial.open("a", encoding="utf-8") as file:
             bar = tqdm(desc="predicting", unit="movie", initial=done, disable=None)
             rows = itertools.islice(read_rows(csv_file), done, None)
@@ -81,7 +84,7 @@ def predict_csv(
                         file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
                     file.flush()
                     bar.update(len(chunk))
-        count = predictions_table.convert(partial, out)
+        count = predictions_table.convert(partial, out, for_excel=for_excel)
         partial.unlink()
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}") from error
@@ -208,9 +211,8 @@ def _signature(
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _resume(partial: Path, signature: str) -> int:
-    """Prepares the partial file, and returns how many movies it holds already."""
-    first = json.dumps({"signature": signature}, allow_nan=False) + "\n"
+def _resume(partial: Path, first: str) -> int:
+    """Prepares the partial file, and returns how many movies it holds already behind `first`."""
     if partial.exists():
         with partial.open("rb") as file:
             if file.readline() == first.encode():

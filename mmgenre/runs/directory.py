@@ -172,9 +172,9 @@ class RunDirectory:
             )
         if before.tokenizer_sha256 != info.tokenizer_sha256:
             raise UserError(
-                f"{self.path} holds a run with another tokenizer than that of {info.name!r}; "
-                f"prepare the data set with --tokenizer {self.tokenizer_file}, or choose another "
-                "--workdir"
+                f"{self.path} holds a run on {before.name!r}, whose tokenizer is another one than "
+                f"that of {info.name!r}; choose another --workdir (or, to go on with this run on "
+                f"new movies, prepare them with --tokenizer {self.tokenizer_file})"
             )
         if before.fingerprint != info.fingerprint:
             raise UserError(

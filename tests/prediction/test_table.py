@@ -99,6 +99,40 @@ def test_an_interrupted_command_goes_on(table, tiny_run, demo_corpus, tmp_path, 
     assert not partial.exists()
 
 
+def test_a_csv_file_for_every_reader(tiny_run, tmp_path):
+    """Line ends in a title, formulas, no rows at all, and Excel."""
+    titles = ["one\rtwo", "one\r\ntwo", "=1+1", "+49", "-3.5", "-Man", "@home", "\ttab", 'a "b", c']
+    table, empty = tmp_path / "movies.csv", tmp_path / "empty.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        writer.writerow(("id", "title", "overview"))
+        writer.writerows((n - 4, title, "A boy.") for n, title in enumerate(titles))
+    empty.write_text("title,overview\n", "utf-8")
+    outs = [tmp_path / name for name in ("a.csv", "a.jsonl", "b.csv", "b.jsonl", "b.parquet")]
+    options = [[table, outs[0], "--excel"], [table, outs[1]], *([empty, out] for out in outs[2:])]
+    commands = [["--run", tiny_run.path, "--csv", t, "--out", *rest] for t, *rest in options]
+    results = run_several("mmgenre.predict", commands)
+    assert [code for code, _, _ in results] == [0] * 5, results
+
+    assert outs[0].read_bytes().startswith(b"\xef\xbb\xbf")
+    with outs[0].open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == [str(n - 4) for n in range(len(titles))]
+    quoted = {"=1+1", "-Man", "@home", "\ttab"}
+    assert [row["title"] for row in rows] == [f"'{t}" if t in quoted else t for t in titles]
+    assert b'"one\rtwo"' in outs[0].read_bytes()
+    lines = [json.loads(line) for line in outs[1].read_text("utf-8").splitlines()]
+    assert [line["title"] for line in lines] == titles  # JSON and Parquet have no formulas.
+
+    columns = ["title", "genres", "has_poster", "has_overview", "note", *schema.GENRES]
+    (header,) = csv.reader(outs[2].read_text("utf-8").splitlines())
+    assert header == columns
+    assert outs[3].read_bytes() == b""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    read = parquet.read_table(outs[4])
+    assert read.column_names == columns and read.num_rows == 0
+
+
 def test_mistakes(table, tiny_run, demo_corpus, tmp_path):
     path, _ = table
     columns = tmp_path / "columns.csv"

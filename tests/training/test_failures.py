@@ -143,7 +143,7 @@ def test_another_tokenizer(workdir, data):
 
     change_info(data, tokenizer_sha256=file_sha256(tokenizer), fingerprint="other")
     result = run(f"--config.data.dir={data}", f"--workdir={workdir}")
-    assert_refused(result, f"{workdir} holds a run with another tokenizer", "--tokenizer")
+    assert_refused(result, f"{workdir} holds a run on", "choose another --workdir (or")
 
 
 def test_other_genres(workdir, tiny_dataset):
