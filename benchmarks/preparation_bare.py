@@ -16,12 +16,12 @@ from tabulate import tabulate
 
 from benchmarks import poster_server
 from data_prep.options import PrepareConfig
-from data_prep.posters import decode, fetch
-from data_prep.workspace import movie_file as movies
-from data_prep.workspace import storage, workers
-from data_prep.workspace.progress import Progress
-
-QUIET = Progress("none")
+from data_prep.posters.decode import Decode
+from data_prep.posters.fetch import Fetch, ImageServer, server_config
+from data_prep.posters.poster_folder import Folder
+from data_prep.workspace import pixel_parts, workers
+from data_prep.workspace.movie_file import MovieFile, open_writer
+from data_prep.workspace.stages import Workspace
 
 
 @contextlib.contextmanager
@@ -50,15 +50,12 @@ def decode_ratio(
     posters: Path, processes: int | None, repeat: int, prepared: Path
 ) -> dict[str, float]:
     """Times the decode stage of a prepared sample, from scratch, and the bare loop."""
-    from data_prep.posters import poster_folder
-    from data_prep.workspace import pixel_parts
-
     processes = processes or workers.num_cores()
     paths = sorted(str(path) for path in posters.iterdir())
     chunks = [paths[start : start + 128] for start in range(0, len(paths), 128)]
-    source = poster_folder.Folder(posters, "w154")
+    stage = Decode(Folder(posters, "w154"), processes)
     ours, bare = [], []
-    with storage.Workspace(prepared / ".work") as workspace:
+    with Workspace(prepared / ".work") as workspace:
         for _ in range(repeat):
             start = time.perf_counter()
             with workers.ordered_map(bare_decode, chunks, processes) as decoded:
@@ -67,11 +64,8 @@ def decode_ratio(
             for path in (workspace.path / pixel_parts.FOLDER).iterdir():
                 path.unlink()
             start = time.perf_counter()
-            decode.decode(workspace, source.locate, processes, QUIET)
-            seconds = time.perf_counter() - start
-            with movies.MovieFile(workspace.path) as movie_file:
-                counts, _ = decode.status_counts(workspace, len(movie_file))
-            ours.append(counts[pixel_parts.FOUND] / seconds)
+            found = workspace.do(stage).statuses[pixel_parts.FOUND]
+            ours.append(found / (time.perf_counter() - start))
     return _ratio(ours, bare)
 
 
@@ -80,23 +74,22 @@ def fetch_ratio(
 ) -> dict[str, float]:
     """Times the fetch stage into an empty folder, and the bare client on the same addresses."""
     config = PrepareConfig("", base, "", fallback_widths=(), concurrency=concurrency)
-    server = fetch.server(config)
-    with movies.MovieFile(prepared / ".work") as movie_file:
-        kept = [movie for movie in movie_file if movie.poster_path]
+    stage = Fetch(ImageServer(server_config(config)))
+    with MovieFile(prepared / ".work") as movies:
+        kept = [movie for movie in movies if movie.poster_path]
     urls = [f"{base}/w154{path}" for path in dict.fromkeys(m.poster_path for m in kept)]
     ours, bare = [], []
     for number in range(repeat):
         start = time.perf_counter()
         asyncio.run(_bare_fetch(urls, concurrency))
         bare.append(len(urls) / (time.perf_counter() - start))
-        with storage.Workspace(scratch / f"fetch{number}") as workspace:
-            with movies.open_writer(workspace.path) as writer:
+        with Workspace(scratch / f"fetch{number}") as workspace:
+            with open_writer(workspace.path) as writer:
                 for movie in kept:
                     writer.write(movie)
-            with fetch.open_manifest(workspace, server) as manifest:
-                start = time.perf_counter()
-                requests = fetch.fetch(workspace, manifest, server, False, QUIET)
-                ours.append(requests / (time.perf_counter() - start))
+            start = time.perf_counter()
+            requests = workspace.do(stage).requests
+            ours.append(requests / (time.perf_counter() - start))
     return _ratio(ours, bare)
 
 

@@ -6,21 +6,20 @@ and that no movie and no copy of one is in two splits. Exit code 0 when all is w
 for each thing that is not, 2 when the folder is no prepared data set.
 """
 
-import collections
-import hashlib
+import dataclasses
 from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 from etils import epath
 
-from data_prep.shards import checksums, verify_shard
-from data_prep.shards.verify_shard import ShardReport, ShardTask
+from data_prep.shards import checksums, shard_facts, verify_shard
+from data_prep.shards.verify_shard import ShardReport, VerifyTask
 from data_prep.workspace import workers
 from data_prep.workspace.progress import Progress
 from mmgenre import schema
 from mmgenre.dataset import prepared
-from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset
+from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset, RecordIndex
 from mmgenre.errors import UserError
 from mmgenre.machine.command_line import ArgumentParser, run_command
 from mmgenre.machine.json_files import read_json
@@ -64,14 +63,13 @@ def verify(path: epath.PathLike, processes: int | None = None, progress: str = "
     if not tokenizer_ok:
         problems.append("tokenizer.json is not the one that the data set was written with")
     problems += _check_files(dataset)
+    tokenizer = str(dataset.tokenizer_path) if tokenizer_ok else ""
     tasks = [
-        ShardTask(str(shard), str(dataset.tokenizer_path) if tokenizer_ok else "", size)
-        for split in info.splits
-        for shard, size in zip(
-            dataset.shard_paths(split), info.splits[split].shard_sizes, strict=True
-        )
+        VerifyTask(str(shard), tokenizer, size)
+        for split, split_info in info.splits.items()
+        for shard, size in zip(dataset.shard_paths(split), split_info.shard_sizes, strict=True)
     ]
-    reports: dict[str, list[ShardReport]] = collections.defaultdict(list)
+    reports: dict[str, list[ShardReport]] = {split: [] for split in info.splits}
     with (
         Progress(progress).bar("verify", len(tasks), "shards") as bar,
         workers.ordered_map(
@@ -111,38 +109,29 @@ def _check_files(dataset: PreparedDataset) -> Iterator[str]:
 
 
 def _check_counts(dataset: PreparedDataset, reports: dict[str, list[ShardReport]]) -> Iterator[str]:
-    fingerprint = hashlib.sha256()
-    for split, split_reports in reports.items():
-        expected = dataset.info.splits[split]
-        num_movies = sum(report.num_records for report in split_reports)
-        if num_movies != expected.num_movies:
-            yield f"{split} has {num_movies:,} movies, dataset.json says {expected.num_movies:,}"
-        genres = np.sum([report.genre_counts for report in split_reports], axis=0)
-        if tuple(genres) != expected.genre_counts:
+    facts = {split: [report.facts for report in found] for split, found in reports.items()}
+    for split, shards in facts.items():
+        found, expected = shard_facts.split_info(shards), dataset.info.splits[split]
+        if found.num_movies != expected.num_movies:
+            yield (
+                f"{split} has {found.num_movies:,} movies, dataset.json says "
+                f"{expected.num_movies:,}"
+            )
+        if found.genre_counts != expected.genre_counts:
             yield f"{split}: the genres' counts are not those of dataset.json"
-        for report in split_reports:
-            fingerprint.update(split.encode() + report.contents)
-        yield from _check_index(dataset, split, split_reports)
-    if fingerprint.hexdigest() != dataset.info.fingerprint:
+        yield from _check_index(dataset, split, shard_facts.record_index(shards))
+    if shard_facts.fingerprint(facts) != dataset.info.fingerprint:
         yield "the records' contents do not have the fingerprint of dataset.json"
 
 
-def _check_index(
-    dataset: PreparedDataset, split: str, split_reports: list[ShardReport]
-) -> Iterator[str]:
+def _check_index(dataset: PreparedDataset, split: str, found: RecordIndex) -> Iterator[str]:
     try:
         index = dataset.index(split)
     except UserError as error:
         yield str(error)
         return
-    found = (
-        np.repeat(np.arange(len(split_reports)), [len(r.offset) for r in split_reports]),
-        np.concatenate([report.offset for report in split_reports]),
-        np.concatenate([report.num_bytes for report in split_reports]),
-        np.concatenate([report.num_tokens for report in split_reports]),
-    )
-    fields = (index.shard, index.offset, index.num_bytes, index.num_tokens)
-    if not all(map(np.array_equal, fields, found)):
+    names = [field.name for field in dataclasses.fields(RecordIndex)]
+    if not all(np.array_equal(getattr(index, name), getattr(found, name)) for name in names):
         yield f"{prepared.INDEX_FILE} does not fit the records of {split}"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from data_prep.shards import write as local_write
+from data_prep.shards.write import iter_records
 from data_prep.splits import split
 from data_prep.workspace import pixel_parts
 from mmgenre import schema
@@ -22,5 +22,5 @@ def part_records(
         number * pixel_parts.PART, min((number + 1) * pixel_parts.PART, len(assignment))
     )
     chosen = numbers[assignment[numbers] == schema.SPLITS.index(split_name)]
-    for record in local_write.iter_records(workspace, chosen.tolist(), max_tokens):
+    for record in iter_records(workspace, chosen.tolist(), max_tokens):
         yield record.id, record.to_features()

@@ -7,72 +7,79 @@ paths make the same shards.
 """
 
 import asyncio
-from typing import Any, Final
+import dataclasses
+from typing import Any, ClassVar, Final
 
 from etils import epath
 
 from data_prep.options import PrepareConfig
-from data_prep.posters import decode as local_decode
-from data_prep.posters import fetch, http_client, poster_folder
+from data_prep.posters import decode, fetch, http_client, poster_folder
+from data_prep.posters.decode import Decoded
 from data_prep.posters.http_client import FetchConfig
-from data_prep.shards import shard_order, tfds_metadata
-from data_prep.shards import write as local_write
+from data_prep.posters.poster_source import NO_PATH
+from data_prep.shards import shard_order, tfds_metadata, write
+from data_prep.shards.write import ShardPlan
 from data_prep.splits import split
-from data_prep.workspace import movie_file as movies
-from data_prep.workspace import pixel_parts, storage
+from data_prep.workspace import pixel_parts
+from data_prep.workspace.movie_file import Movie, MovieFile
 from data_prep.workspace.progress import Progress
+from data_prep.workspace.stages import Stage, Workspace, digest
 from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.machine import files
 
-_STAGE: Final = "beam decode"
+_KEY: Final = "beam decode"
 
 
-def decode(workspace: storage.Workspace, config: PrepareConfig, progress: Progress) -> None:
+@dataclasses.dataclass(frozen=True)
+class BeamDecode(Stage[Decoded]):
     """Fetches and decodes the posters, part by part; a part that is stored is not done again.
 
-    Args:
-      workspace: holds the movies; gets the pixels.
+    Attributes:
       config: of the posters and of Beam.
-      progress: told which pipeline runs.
-
-    Raises:
-      UserError: Beam is not installed, or there is no such folder of posters.
     """
-    beam = _beam()
-    if config.posters is not None and not fetch.is_address(config.posters):
-        # Raises while there is a user to read it.
-        poster_folder.Folder(config.posters, config.width)
-    (workspace.path / pixel_parts.FOLDER).mkdir(parents=True, exist_ok=True)
-    with movies.MovieFile(workspace.path) as movie_file:
-        num_parts = pixel_parts.num_parts(len(movie_file))
-    progress.note(f"{_STAGE}: {num_parts:,} parts on {config.runner}")
-    with beam.Pipeline(options=_options(config)) as pipeline:
-        _ = (
-            pipeline
-            | "Parts" >> beam.Create(range(num_parts))
-            | "Spread" >> beam.Reshuffle()
-            | "Decode" >> beam.Map(decode_part, str(workspace.path), config)
-        )
+
+    config: PrepareConfig
+    name: ClassVar[str] = "beam decode"
+
+    def run(self, workspace: Workspace, progress: Progress) -> Decoded:
+        """Raises UserError where Beam is not installed, or there is no such folder of posters."""
+        beam, config = _beam(), self.config
+        if config.posters is not None and not fetch.is_address(config.posters):
+            # Raises while there is a user to read it.
+            poster_folder.Folder(config.posters, config.width)
+        (workspace.path / pixel_parts.FOLDER).mkdir(parents=True, exist_ok=True)
+        with MovieFile(workspace.path) as movies:
+            num_movies = len(movies)
+        num_parts = pixel_parts.num_parts(num_movies)
+        progress.note(f"{self.name}: {num_parts:,} parts on {config.runner}")
+        with beam.Pipeline(options=_options(config)) as pipeline:
+            _ = (
+                pipeline
+                | "Parts" >> beam.Create(range(num_parts))
+                | "Spread" >> beam.Reshuffle()
+                | "Decode" >> beam.Map(decode_part, str(workspace.path), config)
+            )
+        return decode.summary(workspace, num_movies)
 
 
 def decode_part(number: int, workspace: str, config: PrepareConfig) -> None:
     """Fetches, decodes and stores one part, on a worker."""
-    with movies.MovieFile(workspace) as movie_file:
-        numbers = pixel_parts.part_range(number, len(movie_file))
-        chosen = list(movie_file.range(numbers.start, numbers.stop))
+    with MovieFile(workspace) as movies:
+        numbers = pixel_parts.part_range(number, len(movies))
+        chosen = list(movies.range(numbers.start, numbers.stop))
     poster_paths = [movie.poster_path for movie in chosen]
     source = (str(config.posters), config.width, config.fallback_widths)
-    key = storage.digest(_STAGE, source, poster_paths)
+    key = digest(_KEY, source, poster_paths)
     part = pixel_parts.read_part(workspace, number)
     if part is not None and part.key == key and not _gave_up(part):
         return
     if fetch.is_address(config.posters):
-        results = asyncio.run(_fetch(poster_paths, fetch.server(config)))
+        results = asyncio.run(_fetch(poster_paths, fetch.server_config(config)))
     elif config.posters is not None:
         results = _read(chosen, poster_folder.Folder(config.posters, config.width))
     else:
-        results = [poster_folder.NO_PATH] * len(chosen)
+        results = [NO_PATH] * len(chosen)
     pixel_parts.write_part(workspace, number, key, results)
 
 
@@ -80,16 +87,16 @@ def _gave_up(part: pixel_parts.Part) -> bool:
     return any(status.startswith("gave up") for status in part.status)
 
 
-def _read(chosen: list[movies.Movie], source: poster_folder.Folder) -> list[bytes | str]:
+def _read(chosen: list[Movie], source: poster_folder.Folder) -> list[bytes | str]:
     results: list[bytes | str] = []
     for movie in chosen:
         path, reason = source.locate(movie)
-        results.append(local_decode.decode_file(path) if path else reason)
+        results.append(decode.decode_file(path) if path else reason)
     return results
 
 
 async def _fetch(poster_paths: list[str], server: FetchConfig) -> list[bytes | str]:
-    results: dict[str, bytes | str] = {"": poster_folder.NO_PATH}
+    results: dict[str, bytes | str] = {"": NO_PATH}
     waiting = iter(dict.fromkeys(path for path in poster_paths if path))
     async with http_client.open_client(server) as client:
 
@@ -97,7 +104,7 @@ async def _fetch(poster_paths: list[str], server: FetchConfig) -> list[bytes | s
             for poster_path in waiting:
                 answer = await client.poster(poster_path)
                 results[poster_path] = (
-                    await asyncio.to_thread(local_decode.decode_bytes, bytes(answer.data))
+                    await asyncio.to_thread(decode.decode_bytes, bytes(answer.data))
                     if answer.data is not None
                     else answer.status
                 )
@@ -108,54 +115,64 @@ async def _fetch(poster_paths: list[str], server: FetchConfig) -> list[bytes | s
     return [results[poster_path] for poster_path in poster_paths]
 
 
-def write(plan: local_write.Plan, config: PrepareConfig, progress: Progress) -> None:
-    """Writes the shards of every split with TFDS's Beam writer.
+@dataclasses.dataclass(frozen=True)
+class BeamWrite(Stage[dict[str, int]]):
+    """Writes the shards of every split with TFDS's Beam writer; comes to the bytes of each.
 
-    Raises:
-      UserError: Beam is not installed.
+    Attributes:
+      plan: what to write.
+      config: of Beam.
     """
-    stored = plan.workspace.outcome(local_write.STAGE, plan.key)
-    if stored is not None and all((plan.out / name).exists() for name in stored):
-        progress.skipped(local_write.STAGE)
-        return
-    local_write.remove_dataset(plan.out)
-    sizes: dict[str, int] = {}
-    for name in schema.SPLITS:
-        numbers, _ = split.load_split(plan.workspace.path, name)
-        if not len(numbers):
-            continue
-        num_shards = shard_order.num_shards(len(numbers), plan.num_shards)
-        progress.note(f"beam write: {len(numbers):,} movies of {name} on {config.runner}")
-        built = _build_split(plan, name, num_shards, config)
-        for shard in sorted(built.glob(f"mmgenre-{name}.tfrecord-*")):
-            target = plan.out / shard.name
-            shard.rename(target) if not storage.is_remote(target) else shard.copy(target)
-            sizes[shard.name] = files.size(target)
-    plan.workspace.finish(local_write.STAGE, plan.key, sizes)
 
+    plan: ShardPlan
+    config: PrepareConfig
+    name: ClassVar[str] = write.NAME
 
-def _build_split(
-    plan: local_write.Plan, name: str, num_shards: int, config: PrepareConfig
-) -> epath.Path:
-    """Runs TFDS's builder for one split; returns the folder of its shards."""
-    tfds = tfds_metadata.import_tfds()
-    from data_prep.beam import builder as beam_builder
+    def key(self) -> str:
+        """See `Stage`."""
+        return self.plan.key()
 
-    folder_ = plan.workspace.path / "beam" / name
-    if folder_.exists():
-        folder_.rmtree()
-    builder = beam_builder.MoviesBuilder(
-        data_dir=folder_,
-        split=name,
-        workspace=str(plan.workspace.path),
-        max_tokens=plan.max_tokens,
-    )
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(
-            beam_options=_options(config), num_shards=num_shards
+    def is_whole(self, workspace: Workspace, outcome: dict[str, int]) -> bool:
+        """See `Stage`."""
+        return not self.plan.missing(workspace.path, outcome)
+
+    def run(self, workspace: Workspace, progress: Progress) -> dict[str, int]:
+        """Raises UserError where Beam is not installed."""
+        write.remove_dataset(self.plan.out)
+        sizes: dict[str, int] = {}
+        for name in schema.SPLITS:
+            numbers, _ = split.load_split(workspace.path, name)
+            if not len(numbers):
+                continue
+            progress.note(f"beam write: {len(numbers):,} movies of {name} on {self.config.runner}")
+            built = self._build_split(workspace, name, len(numbers))
+            for shard in sorted(built.glob(f"mmgenre-{name}.tfrecord-*")):
+                target = self.plan.out / shard.name
+                shard.copy(target) if files.is_remote(target) else shard.rename(target)
+                sizes[shard.name] = files.size(target)
+        return sizes
+
+    def _build_split(self, workspace: Workspace, name: str, num_movies: int) -> epath.Path:
+        """Runs TFDS's builder for one split; returns the folder of its shards."""
+        tfds = tfds_metadata.import_tfds()
+        from data_prep.beam.builder import MoviesBuilder
+
+        folder = workspace.path / "beam" / name
+        if folder.exists():
+            folder.rmtree()
+        builder = MoviesBuilder(
+            data_dir=folder,
+            split=name,
+            workspace=str(workspace.path),
+            max_tokens=self.plan.max_tokens,
         )
-    )
-    return epath.Path(builder.data_dir)
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(
+                beam_options=_options(self.config),
+                num_shards=shard_order.num_shards(num_movies, self.plan.num_shards),
+            )
+        )
+        return epath.Path(builder.data_dir)
 
 
 def _options(config: PrepareConfig) -> Any:

@@ -7,21 +7,21 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from etils import epath
 
 from data_prep.metadata import clean_row
 from data_prep.metadata.clean_row import Dropped, Habits
-from data_prep.workspace import movie_file, storage
+from data_prep.workspace import movie_file
 from data_prep.workspace.progress import Progress
+from data_prep.workspace.stages import Stage, Workspace, digest, file_digest
 from mmgenre.catalogue.columns import POSTER, SPLIT, Columns, find_columns, require_columns
 from mmgenre.catalogue.damaged_row import DamagedRow
 from mmgenre.catalogue.genre_list import GenreList, default_genres
 from mmgenre.catalogue.table import Table, open_table
 from mmgenre.errors import UserError
 
-STAGE: Final = "read"
 _VERSION: Final = 2
 _FIRST: Final = 1_000  # Rows from which a catalogue's habits are learned.
 
@@ -51,63 +51,64 @@ class ReadOutcome:
     digest: str
 
 
-def read(
-    metadata: epath.PathLike,
-    workspace: storage.Workspace,
-    require: str,
-    columns: Mapping[str, str],
-    progress: Progress,
-) -> ReadOutcome:
-    """Reads a catalogue into the workspace's movie file; skipped where that is done.
+@dataclasses.dataclass(frozen=True)
+class Read(Stage[ReadOutcome]):
+    """Reads a catalogue into the workspace's movie file.
 
-    Args:
+    Attributes:
       metadata: a catalogue of any form; see `mmgenre.catalogue.table.open_table`.
-      workspace: where the movies go.
       require: "overview" and "both" drop rows without an overview, "poster" and "both" rows
         without a poster's path, "any" rows that have neither.
       columns: the column's name by role, where it is not one of the usual ones.
-      progress: shown while reading.
-
-    Raises:
-      UserError: the file cannot be read, is no catalogue, lacks a column, or holds no movie.
     """
-    if not epath.Path(metadata).exists():
-        raise UserError(f"there is no file {metadata}; give movies_metadata.csv with --metadata")
-    key = storage.digest(STAGE, _VERSION, _digest(metadata), require, dict(columns))
-    outcome = workspace.outcome(STAGE, key)
-    if outcome is None:
-        with open_table(metadata) as table:
-            found = find_columns(table.columns, columns, str(metadata))
-            require_columns(found, str(metadata))
-            progress.note(f"{STAGE}: {metadata} is {table.form}; {found.describe()}")
-            outcome = dataclasses.asdict(
-                _read(table, found, str(metadata), workspace, require, progress)
+
+    metadata: epath.PathLike
+    require: str
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    name: ClassVar[str] = "read"
+    outcome_type: ClassVar[type[ReadOutcome]] = ReadOutcome
+
+    def key(self) -> str:
+        """Raises UserError where there is no such file."""
+        if not epath.Path(self.metadata).exists():
+            raise UserError(
+                f"there is no file {self.metadata}; give movies_metadata.csv with --metadata"
             )
-        workspace.finish(STAGE, key, outcome)
-    else:
-        progress.skipped(STAGE)
-    return ReadOutcome(**outcome)
+        return digest(self.name, _VERSION, _digest(self.metadata), self.require, dict(self.columns))
+
+    def run(self, workspace: Workspace, progress: Progress) -> ReadOutcome:
+        """Streams the rows.
+
+        Raises:
+          UserError: the file cannot be read, is no catalogue, lacks a column, or holds no movie.
+        """
+        metadata = str(self.metadata)
+        with open_table(self.metadata) as table:
+            columns = find_columns(table.columns, self.columns, metadata)
+            require_columns(columns, metadata)
+            progress.note(f"{self.name}: {metadata} is {table.form}; {columns.describe()}")
+            return _read(table, columns, metadata, workspace, self.require, progress)
 
 
 def _digest(metadata: epath.PathLike) -> str:
     """Changes with the catalogue's contents; of a folder's files, with their sizes and times."""
     path = epath.Path(metadata)
     if not path.is_dir():
-        return storage.file_digest(path)
+        return file_digest(path)
     states = [
         (os.path.relpath(entry.path, path), entry.stat().st_size, entry.stat().st_mtime_ns)
         for folder in (path, *(inner for inner in path.iterdir() if inner.is_dir()))
         for entry in os.scandir(folder)
         if entry.is_file()
     ]
-    return storage.digest(*sorted(states))
+    return digest(*sorted(states))
 
 
 def _read(
     table: Table,
     columns: Columns,
     name: str,
-    workspace: storage.Workspace,
+    workspace: Workspace,
     require: str,
     progress: Progress,
 ) -> ReadOutcome:
@@ -118,7 +119,7 @@ def _read(
     genres = default_genres()
     with (
         movie_file.open_writer(workspace.path) as writer,
-        progress.bar(STAGE, None, "rows") as bar,
+        progress.bar(Read.name, None, "rows") as bar,
     ):
         rows = _rows_by_role(table, columns)
         first = list(itertools.islice(rows, _FIRST))
@@ -147,7 +148,7 @@ def _read(
         quoted=dict(sorted(quoted.items())),
         form=[table.form, *table.notes, columns.describe()],
         has_split=SPLIT in columns.of_role,
-        digest=storage.file_digest(workspace.path / movie_file.MOVIES_FILE),
+        digest=file_digest(workspace.path / movie_file.MOVIES_FILE),
     )
 
 

@@ -11,15 +11,18 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import ClassVar, Final
 
-from data_prep.workspace import movie_file as movies
-from data_prep.workspace import pixel_parts, storage, workers
+from etils import epath
+
+from data_prep.posters.poster_source import Locate, PosterSource
+from data_prep.workspace import pixel_parts, workers
+from data_prep.workspace.movie_file import MovieFile
 from data_prep.workspace.progress import Progress
+from data_prep.workspace.stages import Stage, Workspace, digest, make_folder
 from mmgenre.inputs import poster_decoder
-from mmgenre.machine import limits
+from mmgenre.machine import files, limits
 
-STAGE: Final = "decode"
 _VERSION: Final = 2
 
 _MEMORY: Final = 1 << 29
@@ -33,9 +36,6 @@ MAX_NAMED: Final = 1_000
 
 _CORRUPT: Final = "corrupt"
 _is_limited = False  # Whether this process has called `_limit_process`.
-
-Locate = Callable[[movies.Movie], tuple[str, str]]
-"""From a movie to (the poster's file, "") or ("", why there is none)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,70 +68,78 @@ class PartOutcome:
     beyond_limits: tuple[tuple[str, str], ...]
 
 
-def decode(
-    workspace: storage.Workspace, locate: Locate, processes: int, progress: Progress
-) -> None:
-    """Decodes the posters of all movies of the workspace.
+@dataclasses.dataclass(frozen=True)
+class Decoded:
+    """What decoding came to.
 
-    Args:
-      workspace: holds the movies; gets the pixels.
-      locate: finds a movie's poster file.
-      processes: that decode.
-      progress: shown while decoding.
+    Attributes:
+      statuses: how many posters have each status; see `pixel_parts.Part`.
+      digest: of all pixels and statuses.
     """
-    folder = workspace.path / pixel_parts.FOLDER
-    folder.mkdir(exist_ok=True)
-    storage.sweep(folder)
-    with (
-        movies.MovieFile(workspace.path) as movie_file,
-        progress.bar(STAGE, len(movie_file), "movies") as bar,
-    ):
 
-        def missing_parts() -> Iterator[PartTask]:
-            for number in range(pixel_parts.num_parts(len(movie_file))):
-                task = _task(workspace, movie_file, number, locate)
-                facts = pixel_parts.read_part(workspace.path, number)
-                if facts is not None and facts.key == task.key:
-                    bar.update(len(task.located))
-                else:
-                    yield task
+    statuses: dict[str, int]
+    digest: str
 
-        with workers.ordered_map(
-            decode_part,
-            missing_parts(),
-            processes,
-            careful=decode_part_isolated,
-            initializer=_limit_process,
-        ) as outcomes:
+
+@dataclasses.dataclass(frozen=True)
+class Decode(Stage[Decoded]):
+    """Decodes the posters of all movies of the workspace, in parts.
+
+    Attributes:
+      source: where the posters are.
+      processes: that decode.
+    """
+
+    source: PosterSource
+    processes: int
+    name: ClassVar[str] = "decode"
+
+    def run(self, workspace: Workspace, progress: Progress) -> Decoded:
+        """Raises UserError where the source has not one of many posters."""
+        folder = make_folder(workspace.path / pixel_parts.FOLDER)
+        files.sweep(folder)
+        with (
+            self.source.opened(workspace.path) as locate,
+            MovieFile(workspace.path) as movies,
+            progress.bar(self.name, len(movies), "movies") as bar,
+            workers.ordered_map(
+                decode_part,
+                _missing_parts(workspace, movies, locate, bar.update),
+                self.processes,
+                careful=decode_part_isolated,
+                initializer=_limit_process,
+            ) as outcomes,
+        ):
             for outcome in outcomes:
                 for path, reason in outcome.beyond_limits:
-                    progress.note(f"{STAGE}: {path} counts as {reason}")
+                    progress.note(f"{self.name}: {path} counts as {reason}")
                 bar.update(outcome.num_movies)
-        num_parts = pixel_parts.num_parts(len(movie_file))
-    _remove_further_parts(workspace, num_parts)
+            num_movies = len(movies)
+        _remove_further_parts(folder, pixel_parts.num_parts(num_movies))
+        return summary(workspace, num_movies)
 
 
-def status_counts(workspace: storage.Workspace, num_movies: int) -> tuple[dict[str, int], str]:
-    """Returns how many posters had each status, and a digest of all pixels and statuses."""
-    counts: collections.Counter[str] = collections.Counter()
-    digest = hashlib.sha256()
+def summary(workspace: Workspace, num_movies: int) -> Decoded:
+    """Returns what the parts of all movies say."""
+    statuses: collections.Counter[str] = collections.Counter()
+    all_digests = hashlib.sha256()
     for number in range(pixel_parts.num_parts(num_movies)):
         part = pixel_parts.require_part(workspace.path, number)
-        counts.update(part.status)
-        digest.update(part.digest.tobytes() + "\n".join(part.status).encode())
-    return dict(counts), digest.hexdigest()
+        statuses.update(part.status)
+        all_digests.update(part.digest.tobytes() + "\n".join(part.status).encode())
+    return Decoded(dict(statuses), all_digests.hexdigest())
 
 
-def corrupt_posters(workspace: storage.Workspace, num_movies: int) -> dict[str, str]:
+def corrupt_posters(workspace: Workspace, num_movies: int) -> dict[str, str]:
     """Returns why each of the first `MAX_NAMED` corrupt posters is that, by its poster path."""
     found: dict[str, str] = {}
-    with movies.MovieFile(workspace.path) as movie_file:
+    with MovieFile(workspace.path) as movies:
         for number in range(pixel_parts.num_parts(num_movies)):
             part = pixel_parts.require_part(workspace.path, number)
             numbers = pixel_parts.part_range(number, num_movies)
             for movie, status in zip(numbers, part.status, strict=True):
                 if status.startswith(_CORRUPT):
-                    found[movie_file[movie].poster_path] = status
+                    found[movies[movie].poster_path] = status
                     if len(found) == MAX_NAMED:
                         return found
     return found
@@ -212,13 +220,20 @@ def _limit_process() -> None:
     _is_limited = True
 
 
-def _task(
-    workspace: storage.Workspace, movie_file: movies.MovieFile, number: int, locate: Locate
-) -> PartTask:
-    numbers = pixel_parts.part_range(number, len(movie_file))
-    located = [locate(movie) for movie in movie_file.range(numbers.start, numbers.stop)]
-    states = [_state(path) if path else reason for path, reason in located]
-    return PartTask(str(workspace.path), number, located, storage.digest(STAGE, _VERSION, states))
+def _missing_parts(
+    workspace: Workspace, movies: MovieFile, locate: Locate, advance: Callable[[int], object]
+) -> Iterator[PartTask]:
+    """Yields the parts that are not there as their files are now; advances for the others."""
+    for number in range(pixel_parts.num_parts(len(movies))):
+        numbers = pixel_parts.part_range(number, len(movies))
+        located = [locate(movie) for movie in movies.range(numbers.start, numbers.stop)]
+        states = [_state(path) if path else reason for path, reason in located]
+        key = digest(Decode.name, _VERSION, states)
+        part = pixel_parts.read_part(workspace.path, number)
+        if part is not None and part.key == key:
+            advance(len(located))
+        else:
+            yield PartTask(str(workspace.path), number, located, key)
 
 
 def _state(path: str) -> tuple[str, int, int]:
@@ -230,7 +245,7 @@ def _state(path: str) -> tuple[str, int, int]:
     return path, stat.st_size, stat.st_mtime_ns
 
 
-def _remove_further_parts(workspace: storage.Workspace, num_parts: int) -> None:
-    for path in (workspace.path / pixel_parts.FOLDER).iterdir():
+def _remove_further_parts(folder: epath.Path, num_parts: int) -> None:
+    for path in folder.iterdir():
         if path.stem.isdigit() and int(path.stem) >= num_parts:
             path.unlink(missing_ok=True)

@@ -4,21 +4,25 @@ Memory: the answers under way. What is stored is never asked for again, nor is a
 """
 
 import asyncio
+import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import ClassVar, Final
+
+from etils import epath
 
 from data_prep.options import PrepareConfig
 from data_prep.posters import http_client, poster_folder
 from data_prep.posters.http_client import FetchConfig
 from data_prep.posters.manifest import Manifest
+from data_prep.posters.poster_source import NO_PATH, NOT_FOUND, Locate
 from data_prep.posters.store_process import Storing
-from data_prep.workspace import movie_file as movies
-from data_prep.workspace import storage
+from data_prep.workspace.movie_file import Movie, MovieFile
 from data_prep.workspace.progress import Progress
+from data_prep.workspace.stages import Stage, Workspace, digest, local_folder
 from mmgenre.errors import UserError
 from mmgenre.inputs import web_addresses
 
-STAGE: Final = "fetch"
 FOLDER: Final = "images"
 _LOOKED_UP: Final = 256  # Movies whose posters are looked up at a time.
 
@@ -28,55 +32,82 @@ def is_address(posters: object) -> bool:
     return web_addresses.is_address(str(posters))
 
 
-def open_manifest(workspace: storage.Workspace, config: FetchConfig) -> Manifest:
-    """Opens the manifest of a server; another server or list of widths has another one."""
-    name = storage.digest(config.base.rstrip("/"), config.widths)[:12]
-    return Manifest(workspace.local_folder(FOLDER) / name, config.widths)
+@dataclasses.dataclass(frozen=True)
+class ImageServer:
+    """The posters that were fetched from a server, as `Fetch` leaves them in a workspace.
 
-
-def fetch(
-    workspace: storage.Workspace,
-    manifest: Manifest,
-    config: FetchConfig,
-    ask_again: bool,
-    progress: Progress,
-) -> int:
-    """Asks for each poster of the workspace's movies that the manifest does not know.
-
-    Args:
-      workspace: holds the movies.
-      manifest: gets the posters, and why others are not to be had.
+    Attributes:
       config: of the server and how to ask it.
+    """
+
+    config: FetchConfig
+
+    def open_manifest(self, workspace: epath.PathLike) -> Manifest:
+        """Opens its manifest; another server or list of widths has another one."""
+        name = digest(self.config.base.rstrip("/"), self.config.widths)[:12]
+        return Manifest(local_folder(workspace, FOLDER) / name, self.config.widths)
+
+    @contextlib.contextmanager
+    def opened(self, workspace: epath.PathLike) -> Iterator[Locate]:
+        """Yields how to find a poster among those that were fetched."""
+        with self.open_manifest(workspace) as manifest:
+
+            def locate(movie: Movie) -> tuple[str, str]:
+                if not movie.poster_path:
+                    return "", NO_PATH
+                return manifest.locate(movie.poster_path) or ("", NOT_FOUND)
+
+            yield locate
+
+
+@dataclasses.dataclass(frozen=True)
+class Fetched:
+    """What fetching came to.
+
+    Attributes:
+      requests: that were sent.
+    """
+
+    requests: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Fetch(Stage[Fetched]):
+    """Asks for each poster of the workspace's movies that the server's manifest does not know.
+
+    Attributes:
+      server: to ask; its manifest gets the posters, and why others are not to be had.
       ask_again: whether to ask again for posters that were missing or corrupt. Those that were
         given up for the time being are asked for again in any case.
-      progress: shown while fetching.
-
-    Returns:
-      The number of requests.
-
-    Raises:
-      UserError: the server is out of reach, or the disk refuses.
     """
-    manifest.forget_failures(temporary_only=not ask_again)
-    with (
-        movies.MovieFile(workspace.path) as movie_file,
-        progress.bar(STAGE, len(movie_file), "movies") as bar,
-        Storing(manifest) as storing,
-    ):
-        return asyncio.run(
-            _fetch(_unknown(movie_file, manifest, storing, bar.update), storing, config, bar.update)
-        )
+
+    server: ImageServer
+    ask_again: bool = False
+    name: ClassVar[str] = "fetch"
+
+    def run(self, workspace: Workspace, progress: Progress) -> Fetched:
+        """Raises UserError where the server is out of reach, or the disk refuses."""
+        with (
+            self.server.open_manifest(workspace.path) as manifest,
+            MovieFile(workspace.path) as movies,
+            progress.bar(self.name, len(movies), "movies") as bar,
+        ):
+            manifest.forget_failures(temporary_only=not self.ask_again)
+            with Storing(manifest) as storing:
+                unknown = _unknown(movies, manifest, storing, bar.update)
+                requests = asyncio.run(_fetch(unknown, storing, self.server.config, bar.update))
+        return Fetched(requests)
 
 
 def _unknown(
-    movie_file: movies.MovieFile,
+    movies: MovieFile,
     manifest: Manifest,
     storing: Storing,
     advance: Callable[[int], object],
 ) -> Iterator[str]:
     """Yields, once each, the poster paths that have to be asked for; advances for other movies."""
-    for start in range(0, len(movie_file), _LOOKED_UP):
-        chosen = [*movie_file.range(start, min(start + _LOOKED_UP, len(movie_file)))]
+    for start in range(0, len(movies), _LOOKED_UP):
+        chosen = [*movies.range(start, min(start + _LOOKED_UP, len(movies)))]
         located = manifest.locate_all({movie.poster_path for movie in chosen if movie.poster_path})
         unknown = [
             poster_path
@@ -110,7 +141,7 @@ async def _fetch(
         return client.num_requests
 
 
-def server(config: PrepareConfig) -> FetchConfig:
+def server_config(config: PrepareConfig) -> FetchConfig:
     """The part of a preparation's config that is about the image server."""
     widths = poster_folder.widths_by_preference(config.width)
     if config.fallback_widths is not None:

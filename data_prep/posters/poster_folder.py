@@ -1,17 +1,17 @@
 """Posters from a folder: laid out like the image server, or named by path, by id or by IMDb id."""
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from etils import epath
 
 from data_prep.options import WIDTHS
-from data_prep.workspace.movie_file import Movie
+from data_prep.posters.poster_source import NO_PATH, NOT_FOUND, Locate
+from data_prep.workspace.movie_file import Movie, MovieFile
 from mmgenre.errors import UserError
 
-NO_PATH: Final = "no poster path in the metadata"
-NOT_FOUND: Final = "missing: not found"
 ENDINGS: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif")
 """Of files that are named by a movie's id."""
 
@@ -47,6 +47,17 @@ class Folder:
             str(self.path / name) for name in widths_by_preference(width) if name in present
         ]
         self._roots.insert(0, str(self.path))
+
+    @contextlib.contextmanager
+    def opened(self, workspace: epath.PathLike) -> Iterator[Locate]:
+        """Yields how to find a poster, once it is sure that this is the folder of some.
+
+        Raises:
+          UserError: not one poster of the workspace's first movies is there.
+        """
+        with MovieFile(workspace) as movies:
+            self.check(movies)
+        yield self.locate
 
     def candidates(self, movie: Movie) -> list[str]:
         """Where a movie's poster may be, the best place first."""

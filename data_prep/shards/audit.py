@@ -8,10 +8,11 @@ from tabulate import tabulate
 from data_prep.metadata.read import ReadOutcome
 from data_prep.splits import duplicates
 from data_prep.splits.split import SplitOutcome
-from data_prep.workspace import pixel_parts, storage
+from data_prep.workspace import pixel_parts
 from mmgenre import schema
 from mmgenre.dataset import prepared
 from mmgenre.dataset.prepared import DatasetInfo
+from mmgenre.machine import files
 
 
 def audit(
@@ -82,7 +83,7 @@ def audit(
 
 def write(out: epath.Path, report: dict[str, Any]) -> None:
     """Writes `audit.json`."""
-    storage.write_json(out / prepared.AUDIT_FILE, report)
+    files.write_json(out / prepared.AUDIT_FILE, report)
 
 
 def table(report: dict[str, Any]) -> str:

@@ -10,7 +10,8 @@ from typing import Final
 
 from etils import epath
 
-from data_prep.workspace import storage
+from data_prep.workspace.stages import file_digest
+from mmgenre.machine import files
 
 FILE: Final = "SHA256SUMS"
 _MAX_BYTES: Final = 1 << 20
@@ -26,9 +27,8 @@ def write(folder: epath.Path) -> None:
         and ".tfrecord-" not in path.name
         and path.name != FILE
     )
-    lines = [f"{storage.file_digest(folder / name)}  {name}\n" for name in names]
-    with storage.atomic_write(folder / FILE, "w") as file:
-        file.writelines(lines)
+    lines = [f"{file_digest(folder / name)}  {name}\n" for name in names]
+    files.write_text(folder / FILE, "".join(lines))
 
 
 def check(folder: epath.Path) -> Iterator[str]:
@@ -43,7 +43,7 @@ def check(folder: epath.Path) -> Iterator[str]:
             yield f"{name!r} is no file of the data set ({FILE} was changed)"
             continue
         try:
-            actual = storage.file_digest(folder / name)
+            actual = file_digest(folder / name)
         except (OSError, ValueError):
             yield f"{name}: missing or unreadable"
             continue

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etils import epath
 
-from data_prep.workspace import storage
 from mmgenre import schema
+from mmgenre.machine import files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +24,7 @@ def write(out: epath.Path, report: dict[str, Any]) -> None:
 
     with matplotlib.rc_context({"text.parse_math": False}):  # A name's dollar begins no formula.
         figure = _draw(report)
-    with storage.atomic_write(out / FILE) as file:
+    with files.atomic_write(out / FILE) as file:
         figure.savefig(file, format="png", dpi=120)
 
 

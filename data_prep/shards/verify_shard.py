@@ -1,7 +1,6 @@
 """Every record of one shard, checked."""
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -11,7 +10,7 @@ from google.protobuf.message import DecodeError
 
 from data_prep.metadata import clean_row
 from data_prep.shards.example import Example
-from data_prep.shards.records import record_digest
+from data_prep.shards.shard_facts import FactsCollector, ShardFacts
 from data_prep.workspace import pixel_parts
 from mmgenre import schema
 from mmgenre.dataset import tfrecord
@@ -24,7 +23,7 @@ _BYTES_FEATURES: Final = (schema.POSTER, schema.ID, schema.TITLE, schema.OVERVIE
 
 
 @dataclasses.dataclass(frozen=True)
-class ShardTask:
+class VerifyTask:
     """Which shard to check, and against what.
 
     Attributes:
@@ -38,70 +37,52 @@ class ShardTask:
     size: int
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class ShardReport:
     """What was found in a shard.
 
     Attributes:
       problems: a line each, with shard and record.
-      num_records: that could be read.
-      offset: of each record's Example.
-      num_bytes: of each record's Example.
-      num_tokens: of each record.
-      genre_counts: <int64>[18].
-      keys: by kind, <uint64>[num_records]: what copies are recognised by; 0 without.
-      contents: SHA-256 over the records' contents.
+      facts: of the records that could be read.
+      keys: by kind, <uint64>[num_sound_records]: what copies are recognised by; 0 without.
     """
 
     problems: list[str]
-    num_records: int = 0
-    offset: Any = dataclasses.field(default_factory=list)
-    num_bytes: Any = dataclasses.field(default_factory=list)
-    num_tokens: Any = dataclasses.field(default_factory=list)
-    genre_counts: np.ndarray = dataclasses.field(
-        default_factory=lambda: np.zeros(schema.NUM_GENRES, np.int64)
-    )
-    keys: dict[str, Any] = dataclasses.field(
-        default_factory=lambda: {"id": [], "overview": [], "poster": []}
-    )
-    contents: bytes = b""
+    facts: ShardFacts
+    keys: dict[str, np.ndarray]
 
 
-def verify_shard(task: ShardTask) -> ShardReport:
+def verify_shard(task: VerifyTask) -> ShardReport:
     """Reads and checks one shard; damage goes into the report, never raises."""
-    report = ShardReport([])
-    path = epath.Path(task.path)
-    contents = hashlib.sha256()
+    path, size = epath.Path(task.path), 0
+    problems: list[str] = []
+    collector, keys = FactsCollector(), _CopyKeys()
     try:
         tokenizer = OverviewTokenizer.load(task.tokenizer) if task.tokenizer else None
         with path.open("rb") as file:
             for (record, offset), data, damage in tfrecord.scan(file):
-                if damage:
-                    report.problems.append(f"{path.name} record {record}: {damage}")
-                    continue
-                try:
-                    example = Example.FromString(data)
-                except DecodeError:
-                    report.problems.append(f"{path.name} record {record}: not an Example")
-                    continue
-                problems = list(_record_problems(example, tokenizer))
-                report.problems += [f"{path.name} record {record}: {text}" for text in problems]
-                report.num_records += 1
-                report.offset.append(offset + tfrecord.HEADER_BYTES)
-                report.num_bytes.append(len(data))
-                contents.update(record_digest(example))
-                _count(example, report, bool(problems))
+                example = None if damage else _parse(data)
+                found = [damage or "not an Example"]
+                if example is not None:
+                    found = list(_record_problems(example, tokenizer))
+                    start = offset + tfrecord.HEADER_BYTES
+                    collector.add(start, len(data), example, is_sound=not found)
+                    if not found:
+                        keys.add(example)
+                problems += [f"{path.name} record {record}: {text}" for text in found]
             size = file.tell()
-        if size != task.size and not report.problems:
-            report.problems.append(f"{path.name}: {size:,} bytes instead of {task.size:,}")
+        if size != task.size and not problems:
+            problems.append(f"{path.name}: {size:,} bytes instead of {task.size:,}")
     except (OSError, UserError) as error:
-        report.problems.append(f"{path.name}: cannot be read ({error})")
-    report.contents = contents.digest()
-    report.offset = np.array(report.offset, np.int64)
-    report.num_bytes = np.array(report.num_bytes, np.int32)
-    report.num_tokens = np.array(report.num_tokens, np.int32)
-    report.keys = {kind: np.array(keys, np.uint64) for kind, keys in report.keys.items()}
-    return report
+        problems.append(f"{path.name}: cannot be read ({error})")
+    return ShardReport(problems, collector.facts(size), keys.arrays())
+
+
+def _parse(data: bytes) -> Any:
+    try:
+        return Example.FromString(data)
+    except DecodeError:
+        return None
 
 
 def _record_problems(example: Any, tokenizer: OverviewTokenizer | None) -> Iterator[str]:
@@ -156,16 +137,25 @@ def _token_problems(
         yield "the tokens are not those of the overview"
 
 
-def _count(example: Any, report: ShardReport, is_damaged: bool) -> None:
-    feature = example.features.feature
-    report.num_tokens.append(len(feature[schema.TOKENS].int64_list.value))
-    if is_damaged:
-        return
-    report.genre_counts += np.array(feature[schema.LABELS].int64_list.value)
-    overview = feature[schema.OVERVIEW].bytes_list.value[0].decode("utf-8")
-    overview = overview_text.normalise(overview)
-    has_poster = feature[schema.HAS_POSTER].int64_list.value[0]
-    poster = feature[schema.POSTER].bytes_list.value[0]
-    report.keys["id"].append(clean_row.text_digest(feature[schema.ID].bytes_list.value[0].decode()))
-    report.keys["overview"].append(clean_row.text_digest(overview))
-    report.keys["poster"].append(pixel_parts.pixels_digest(poster) if has_poster else 0)
+class _CopyKeys:
+    """What copies are recognised by: by kind one number of 64 bits for each record, 0 without."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, list[int]] = {"id": [], "overview": [], "poster": []}
+
+    def add(self, example: Any) -> None:
+        """Adds a sound record."""
+        feature = example.features.feature
+        id_, overview, poster = (
+            feature[name].bytes_list.value[0]
+            for name in (schema.ID, schema.OVERVIEW, schema.POSTER)
+        )
+        has_poster = feature[schema.HAS_POSTER].int64_list.value[0]
+        words = overview_text.normalise(overview.decode("utf-8"))
+        self._keys["id"].append(clean_row.text_digest(id_.decode("utf-8")))
+        self._keys["overview"].append(clean_row.text_digest(words))
+        self._keys["poster"].append(pixel_parts.pixels_digest(poster) if has_poster else 0)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns <uint64>[num_records] by kind."""
+        return {kind: np.array(keys, np.uint64) for kind, keys in self._keys.items()}

@@ -5,8 +5,8 @@ Each shard is written by one process and appears whole. Memory: a few hundred mo
 
 import contextlib
 import dataclasses
-from collections.abc import Generator, Set
-from typing import Final
+from collections.abc import Generator, Mapping, Set
+from typing import ClassVar, Final
 
 import numpy as np
 from etils import epath
@@ -14,22 +14,23 @@ from etils import epath
 from data_prep.shards import shard_order
 from data_prep.shards.records import Record
 from data_prep.splits import split
-from data_prep.workspace import movie_file as movies
-from data_prep.workspace import pixel_parts, storage, workers
+from data_prep.workspace import pixel_parts, workers
+from data_prep.workspace.movie_file import MovieFile, labels_array
 from data_prep.workspace.progress import Progress
+from data_prep.workspace.stages import Stage, Workspace, digest
 from mmgenre import schema
 from mmgenre.dataset import prepared, tfrecord
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 from mmgenre.machine import files
 
-STAGE: Final = "write"
+NAME: Final = "write"
 _VERSION: Final = 1
 _BATCH: Final = 256
 _INLINE: Final = 4096  # Movies that are written sooner than a pool of processes starts.
 
 
 @dataclasses.dataclass(frozen=True)
-class ShardTask:
+class WriteTask:
     """All that a process needs to write one shard.
 
     Attributes:
@@ -44,72 +45,90 @@ class ShardTask:
     numbers: np.ndarray
     max_tokens: int
 
+    @property
+    def file_name(self) -> str:
+        """Of the shard."""
+        return epath.Path(self.path).name
+
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class ShardPlan:
     """Which shards to write from what.
 
     Attributes:
-      workspace: holds movies, pixels, splits and the tokenizer.
       out: the data set's folder.
-      inputs: digest of all these.
+      inputs: digest of movies, pixels, splits and the tokenizer.
       max_tokens: where token sequences are cut.
       num_shards: of each split; None decides by size.
     """
 
-    workspace: storage.Workspace
     out: epath.Path
     inputs: str
     max_tokens: int
     num_shards: int | None
 
-    @property
     def key(self) -> str:
         """Changes whenever the shards do."""
-        return storage.digest(STAGE, _VERSION, self.inputs, self.max_tokens, self.num_shards)
+        return digest(NAME, _VERSION, self.inputs, self.max_tokens, self.num_shards)
 
-    def tasks(self) -> list[ShardTask]:
+    def shards(self, workspace: epath.PathLike) -> list[WriteTask]:
         """The shards of all splits."""
         tasks = []
         for name in schema.SPLITS:
-            numbers, ids = split.load_split(self.workspace.path, name)
+            numbers, ids = split.load_split(workspace, name)
             if not len(numbers):
                 continue
             asked = shard_order.num_shards(len(numbers), self.num_shards)
             shards = shard_order.shards(numbers, ids, name, asked)
             for shard, members in enumerate(shards):
                 path = self.out / prepared.shard_name(name, shard, len(shards))
-                tasks.append(
-                    ShardTask(str(self.workspace.path), str(path), members, self.max_tokens)
-                )
+                tasks.append(WriteTask(str(workspace), str(path), members, self.max_tokens))
         return tasks
 
+    def missing(self, workspace: epath.PathLike, sizes: Mapping[str, int]) -> list[WriteTask]:
+        """The shards that are not there with the sizes that were noted, by name."""
+        return [task for task in self.shards(workspace) if not _is_written(task, sizes)]
 
-def write(plan: Plan, processes: int, progress: Progress) -> None:
-    """Writes the shards of every split; a shard that an earlier run finished is kept.
 
-    Args:
+@dataclasses.dataclass(frozen=True)
+class Write(Stage[dict[str, int]]):
+    """Writes the shards of every split, and comes to the bytes of each by its file's name.
+
+    Attributes:
       plan: what to write.
       processes: that write.
-      progress: shown while writing.
     """
-    tasks = plan.tasks()
-    sizes: dict[str, int] = dict(plan.workspace.outcome(STAGE, plan.key) or {})
-    missing = [task for task in tasks if not _is_written(task, sizes)]
-    if not missing:
-        progress.skipped(STAGE)
-        return
-    remove_dataset(plan.out, {epath.Path(task.path).name for task in tasks} & sizes.keys())
-    total = sum(len(task.numbers) for task in tasks)
-    if total <= _INLINE:
-        processes = 1
-    with progress.bar(STAGE, total, "movies") as bar:
-        bar.update(total - sum(len(task.numbers) for task in missing))
-        with workers.ordered_map(write_shard, missing, processes) as written:
+
+    plan: ShardPlan
+    processes: int
+    name: ClassVar[str] = NAME
+
+    def key(self) -> str:
+        """See `Stage`."""
+        return self.plan.key()
+
+    def is_whole(self, workspace: Workspace, outcome: dict[str, int]) -> bool:
+        """See `Stage`."""
+        return not self.plan.missing(workspace.path, outcome)
+
+    def run(self, workspace: Workspace, progress: Progress) -> dict[str, int]:
+        """Writes the shards that are missing; those that an earlier run finished are kept."""
+        sizes = dict(workspace.marked(self.name, self.key()) or {})
+        tasks = self.plan.shards(workspace.path)
+        missing = self.plan.missing(workspace.path, sizes)
+        remove_dataset(self.plan.out, {task.file_name for task in tasks} & sizes.keys())
+        total = sum(len(task.numbers) for task in tasks)
+        processes = self.processes if total > _INLINE else 1
+        with (
+            progress.bar(self.name, total, "movies") as bar,
+            workers.ordered_map(write_shard, missing, processes) as written,
+        ):
+            bar.update(total - sum(len(task.numbers) for task in missing))
             for task, size in zip(missing, written, strict=True):
-                sizes[epath.Path(task.path).name] = size
-                plan.workspace.finish(STAGE, plan.key, sizes)
+                sizes[task.file_name] = size
+                workspace.mark(self.name, self.key(), sizes)
                 bar.update(len(task.numbers))
+        return sizes
 
 
 def remove_dataset(out: epath.Path, kept: Set[str] = frozenset()) -> None:
@@ -120,16 +139,16 @@ def remove_dataset(out: epath.Path, kept: Set[str] = frozenset()) -> None:
             path.unlink()
 
 
-def _is_written(task: ShardTask, sizes: dict[str, int]) -> bool:
+def _is_written(task: WriteTask, sizes: Mapping[str, int]) -> bool:
     path = epath.Path(task.path)
-    return path.exists() and files.size(path) == sizes.get(path.name)
+    return path.exists() and files.size(path) == sizes.get(task.file_name)
 
 
-def write_shard(task: ShardTask) -> int:
+def write_shard(task: WriteTask) -> int:
     """Writes one shard, atomically; returns its size in bytes."""
     size = 0
     records = iter_records(task.workspace, task.numbers.tolist(), task.max_tokens)
-    with contextlib.closing(records), storage.atomic_write(task.path) as file:
+    with contextlib.closing(records), files.atomic_write(task.path) as file:
         for record in records:
             size += tfrecord.write(file, record.serialise())
     return size
@@ -141,17 +160,17 @@ def iter_records(
     """Streams the records of the movies of these numbers, in this order."""
     path = epath.Path(workspace)
     tokenizer = OverviewTokenizer.load(path / prepared.TOKENIZER_FILE)
-    with movies.MovieFile(path) as movie_file, pixel_parts.PosterStore(path) as pixels:
+    with MovieFile(path) as movies, pixel_parts.PosterStore(path) as pixels:
         for start in range(0, len(numbers), _BATCH):
             batch = numbers[start : start + _BATCH]
-            chosen = [movie_file[number] for number in batch]
+            chosen = [movies[number] for number in batch]
             tokens = tokenizer.encode_batch(movie.overview for movie in chosen)
             for number, movie, ids in zip(batch, chosen, tokens, strict=True):
                 yield Record(
                     id=str(movie.id),
                     title=movie.title,
                     overview=movie.overview,
-                    labels=movies.labels_array(movie.labels, schema.NUM_GENRES),
+                    labels=labels_array(movie.labels, schema.NUM_GENRES),
                     tokens=ids[:max_tokens],
                     poster=pixels[number],
                 )

@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from data_prep.metadata import clean_row
-from data_prep.workspace import movie_file as movies
+from data_prep.workspace.movie_file import Movie, MovieFile
 from mmgenre.inputs import overview_text
 
 DUPLICATE: Final = "duplicate: merged with the fuller row of the same id"
@@ -30,7 +30,7 @@ class Keys:
         self.ids = np.full(num_movies, -1, np.int64)
         self._keys = {kind: np.zeros(num_movies, np.uint64) for kind in self.KINDS[1:]}
 
-    def add(self, number: int, movie: movies.Movie, poster_digest: int) -> None:
+    def add(self, number: int, movie: Movie, poster_digest: int) -> None:
         """Enters a movie that is kept; those that are not stay out of every group."""
         self.ids[number] = number_of(movie.id)
         self._keys["imdb id"][number] = clean_row.text_digest(movie.imdb_id)
@@ -79,7 +79,7 @@ class Keys:
         component[self.ids < 0] = -1
         return component
 
-    def duplicates(self, movie_file: movies.MovieFile) -> np.ndarray:
+    def duplicates(self, movies: MovieFile) -> np.ndarray:
         """Returns the numbers of the movies whose id another, fuller, row has.
 
         The fullest row has a poster, then the longest overview, then the most genres; between equal
@@ -91,12 +91,12 @@ class Keys:
         merged: list[int] = []
         for start, end in zip(starts, ends, strict=True):
             if end - start > 1:
-                rows = sorted(map(int, numbers[start:end]), key=lambda n: self._rank(n, movie_file))
+                rows = sorted(map(int, numbers[start:end]), key=lambda n: self._rank(n, movies))
                 merged.extend(rows[1:])
         return np.array(sorted(merged), np.int64)
 
-    def _rank(self, number: int, movie_file: movies.MovieFile) -> tuple[int, int, int, bytes]:
-        movie = movie_file[number]
+    def _rank(self, number: int, movies: MovieFile) -> tuple[int, int, int, bytes]:
+        movie = movies[number]
         has_poster = int(self._keys["poster"][number] != 0)
         return -has_poster, -len(movie.overview), -len(movie.labels), movie.to_json()
 

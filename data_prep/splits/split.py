@@ -7,19 +7,21 @@ import collections
 import dataclasses
 import hashlib
 import math
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Final, Self
 
 import numpy as np
 from etils import epath
 
-from data_prep.splits import duplicates as groups
-from data_prep.workspace import movie_file as movies
-from data_prep.workspace import pixel_parts, storage
+from data_prep.splits.duplicates import DUPLICATE, Keys, hash_ids
+from data_prep.workspace import pixel_parts
+from data_prep.workspace.movie_file import Movie, MovieFile
 from data_prep.workspace.progress import Progress
+from data_prep.workspace.stages import Stage, Workspace, digest
 from mmgenre import schema
 from mmgenre.errors import UserError
+from mmgenre.machine import files
 
-STAGE: Final = "split"
 _VERSION: Final = 2
 SPLIT_FILE: Final = "split.npy"
 IDS_FILE: Final = "ids.npy"
@@ -38,22 +40,22 @@ class SplitOutcome:
     Attributes:
       dropped: movies dropped, by reason.
       copies: by what they share: movies that share it with another kept one.
-      leaks: the same, of a catalogue's own split: movies that share it with one in another split.
       groups: number of groups of at least two movies that are the same.
       grouped: movies in those groups.
       largest_group: movies in the largest.
       counts: movies by split.
       digest: of the split file.
+      leaks: as `copies`, of a catalogue's own split: movies that share it across two splits.
     """
 
     dropped: dict[str, int]
     copies: dict[str, int]
-    leaks: dict[str, int]
     groups: int
     grouped: int
     largest_group: int
     counts: dict[str, int]
     digest: str
+    leaks: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 def split_counts(num_movies: int) -> dict[str, int]:
@@ -67,107 +69,126 @@ def split_counts(num_movies: int) -> dict[str, int]:
     }
 
 
-def split(
-    workspace: storage.Workspace,
-    inputs: str,
-    require: str,
-    seed: int,
-    all_to: str | None,
-    own_split: bool,
-    progress: Progress,
-) -> SplitOutcome:
-    """Writes the split of each movie of the workspace; skipped where that is done.
+@dataclasses.dataclass(frozen=True)
+class Split(Stage[SplitOutcome]):
+    """Writes the split of each movie of the workspace.
 
-    Args:
-      workspace: holds movies and pixels.
-      inputs: digest of both.
+    Attributes:
+      inputs: digest of movies and pixels.
       require: as for reading; now it is known which posters are to be had.
       seed: of the random choice.
       all_to: a split that gets every movie, or None.
       own_split: whether the movies bring a split, which is kept; copies that it has in two splits
         are counted, not moved.
-      progress: told when the stage is skipped.
-
-    Raises:
-      UserError: too few movies are left to make a train split.
     """
-    own = [own_split] if own_split else []
-    key = storage.digest(STAGE, _VERSION, inputs, require, seed, all_to, *own)
-    outcome = workspace.outcome(STAGE, key)
-    if outcome is None:
-        outcome = dataclasses.asdict(_split(workspace, require, seed, all_to, own_split, progress))
-        workspace.finish(STAGE, key, outcome)
-    else:
-        progress.skipped(STAGE)
-    return SplitOutcome(**outcome)
 
+    inputs: str
+    require: str
+    seed: int
+    all_to: str | None = None
+    own_split: bool = False
+    name: ClassVar[str] = "split"
+    outcome_type: ClassVar[type[SplitOutcome]] = SplitOutcome
 
-def _split(
-    workspace: storage.Workspace,
-    require: str,
-    seed: int,
-    all_to: str | None,
-    own_split: bool,
-    progress: Progress,
-) -> SplitOutcome:
-    dropped: collections.Counter[str] = collections.Counter()
-    with movies.MovieFile(workspace.path) as movie_file:
-        assignment = np.full(len(movie_file), DROPPED, np.uint8)
-        keys = groups.Keys(len(movie_file))
-        own = np.full(len(movie_file), DROPPED, np.uint8)
-        texts: dict[int, str] = {}
-        with progress.bar(STAGE, len(movie_file), "movies") as bar:
-            for part in range(pixel_parts.num_parts(len(movie_file))):
-                numbers = pixel_parts.part_range(part, len(movie_file))
-                facts = pixel_parts.require_part(workspace.path, part)
-                for place, movie in enumerate(movie_file.range(numbers.start, numbers.stop)):
-                    status = facts.status[place]
-                    if _is_kept(movie, status, require):
-                        keys.add(numbers[place], movie, int(facts.digest[place]))
-                        if isinstance(movie.id, str):
-                            texts[numbers[place]] = movie.id
-                        if movie.split:
-                            own[numbers[place]] = schema.SPLITS.index(movie.split)
-                    else:
-                        dropped[f"no poster: {status}"] += 1
-                    bar.update()
-        component = keys.components()
-        duplicates = keys.duplicates(movie_file)
-    keys.remove(duplicates)
-    dropped[groups.DUPLICATE] += len(duplicates)
-    component[duplicates] = -1
-    kept = np.flatnonzero(component >= 0)
-    if not len(kept):
-        reasons = "; ".join(f"{reason}: {count}" for reason, count in dropped.items())
-        raise UserError(f"no movie is left to prepare ({reasons})")
-    leaks: dict[str, int] = {}
-    if all_to:
-        assignment[kept] = schema.SPLITS.index(all_to)
-    elif own_split:
-        assignment[kept] = own[kept]
-        leaks = keys.copies_across(assignment)
-    else:
-        assignment[kept] = assign(keys.ids[kept], component[kept], seed)
-    if all_to is None and not (assignment == schema.SPLITS.index(schema.TRAIN)).any():
-        raise UserError(
-            f"{len(kept)} movies are too few to make a train split; give at least 3, or put all "
-            "into one split with --all-to"
+    def key(self) -> str:
+        """See `Stage`."""
+        own = [self.own_split] if self.own_split else []
+        return digest(self.name, _VERSION, self.inputs, self.require, self.seed, self.all_to, *own)
+
+    def run(self, workspace: Workspace, progress: Progress) -> SplitOutcome:
+        """Raises UserError where too few movies are left to make a train split."""
+        candidates = _Candidates.read(workspace, self.require, progress)
+        keys, component = candidates.keys, candidates.component
+        kept = np.flatnonzero(component >= 0)
+        dropped = {why: count for why, count in sorted(candidates.dropped.items()) if count}
+        if not len(kept):
+            reasons = "; ".join(f"{reason}: {count}" for reason, count in dropped.items())
+            raise UserError(f"no movie is left to prepare ({reasons})")
+        assignment = np.full(len(component), DROPPED, np.uint8)
+        leaks: dict[str, int] = {}
+        if self.all_to:
+            assignment[kept] = schema.SPLITS.index(self.all_to)
+        elif self.own_split:
+            assignment[kept] = candidates.own_split[kept]
+            leaks = keys.copies_across(assignment)
+        else:
+            assignment[kept] = assign(keys.ids[kept], component[kept], self.seed)
+        if self.all_to is None and not (assignment == schema.SPLITS.index(schema.TRAIN)).any():
+            raise UserError(
+                f"{len(kept)} movies are too few to make a train split; give at least 3, or put "
+                "all into one split with --all-to"
+            )
+        with files.atomic_write(workspace.path / IDS_FILE) as file:
+            np.save(file, _with_texts(keys.ids, candidates.text_ids))
+        with files.atomic_write(workspace.path / SPLIT_FILE) as file:
+            np.save(file, assignment)
+        sizes = np.bincount(component[kept])
+        return SplitOutcome(
+            dropped=dropped,
+            copies=keys.copies(),
+            leaks=leaks,
+            groups=int((sizes > 1).sum()),
+            grouped=int(sizes[sizes > 1].sum()),
+            largest_group=int(sizes.max()),
+            counts={
+                name: int((assignment == code).sum()) for code, name in enumerate(schema.SPLITS)
+            },
+            digest=hashlib.sha256(assignment.data).hexdigest(),
         )
-    sizes = np.bincount(component[kept])
-    with storage.atomic_write(workspace.path / IDS_FILE) as file:
-        np.save(file, _with_texts(keys.ids, texts))
-    with storage.atomic_write(workspace.path / SPLIT_FILE) as file:
-        np.save(file, assignment)
-    return SplitOutcome(
-        dropped={reason: count for reason, count in sorted(dropped.items()) if count},
-        copies=keys.copies(),
-        leaks=leaks,
-        groups=int((sizes > 1).sum()),
-        grouped=int(sizes[sizes > 1].sum()),
-        largest_group=int(sizes.max()),
-        counts={name: int((assignment == code).sum()) for code, name in enumerate(schema.SPLITS)},
-        digest=hashlib.sha256(assignment.data).hexdigest(),
-    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Candidates:
+    """The movies of a workspace as splitting sees them.
+
+    Attributes:
+      keys: what movies are compared by.
+      component: <int32>[num_movies], the group of each; -1 for those that are dropped.
+      own_split: <uint8>[num_movies], what the catalogue says, or `DROPPED`.
+      text_ids: ids that are no numbers, by the movie's number.
+      dropped: movies by the reason why they are.
+    """
+
+    keys: Keys
+    component: np.ndarray
+    own_split: np.ndarray
+    text_ids: dict[int, str]
+    dropped: Mapping[str, int]
+
+    @classmethod
+    def read(cls, workspace: Workspace, require: str, progress: Progress) -> Self:
+        """Reads all movies, and finds those that are the same."""
+        dropped: collections.Counter[str] = collections.Counter()
+        text_ids: dict[int, str] = {}
+        with MovieFile(workspace.path) as movies:
+            keys = Keys(len(movies))
+            own_split = np.full(len(movies), DROPPED, np.uint8)
+            with progress.bar(Split.name, len(movies), "movies") as bar:
+                for number, movie, status, pixels in _with_posters(workspace, movies):
+                    bar.update()
+                    if not _is_kept(movie, status, require):
+                        dropped[f"no poster: {status}"] += 1
+                        continue
+                    keys.add(number, movie, pixels)
+                    if isinstance(movie.id, str):
+                        text_ids[number] = movie.id
+                    if movie.split:
+                        own_split[number] = schema.SPLITS.index(movie.split)
+            component = keys.components()
+            merged = keys.duplicates(movies)
+        keys.remove(merged)
+        dropped[DUPLICATE] += len(merged)
+        component[merged] = -1
+        return cls(keys, component, own_split, text_ids, dropped)
+
+
+def _with_posters(workspace: Workspace, movies: MovieFile) -> Iterator[tuple[int, Movie, str, int]]:
+    """Yields each movie's number, the movie, its poster's status and the digest of its pixels."""
+    for part in range(pixel_parts.num_parts(len(movies))):
+        numbers = pixel_parts.part_range(part, len(movies))
+        facts = pixel_parts.require_part(workspace.path, part)
+        chosen = movies.range(numbers.start, numbers.stop)
+        yield from zip(numbers, chosen, facts.status, facts.digest.tolist(), strict=True)
 
 
 def _with_texts(ids: np.ndarray, texts: dict[int, str]) -> np.ndarray:
@@ -189,7 +210,7 @@ def load_split(workspace: epath.PathLike, name: str) -> tuple[np.ndarray, np.nda
         return numbers, np.load(file)[numbers]
 
 
-def _is_kept(movie: movies.Movie, status: str, require: str) -> bool:
+def _is_kept(movie: Movie, status: str, require: str) -> bool:
     if require in ("poster", "both"):
         return status == pixel_parts.FOUND
     return require == "overview" or bool(movie.overview) or status == pixel_parts.FOUND
@@ -214,7 +235,7 @@ def assign(ids: np.ndarray, component: np.ndarray, seed: int) -> np.ndarray:
     train, validation, test = (schema.SPLITS.index(name) for name in schema.SPLITS)
     room = {schema.SPLITS.index(name): n for name, n in split_counts(len(ids)).items()}
     limit = {code: max(1, count // _BIG) for code, count in room.items()}
-    chance = groups.hash_ids(ids, seed)
+    chance = hash_ids(ids, seed)
     # By group, and in a group by id, so that the first movie speaks for all.
     order = np.lexsort((ids, component))
     first = np.flatnonzero(np.r_[True, np.diff(component[order]) != 0])

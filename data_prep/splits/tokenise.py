@@ -1,75 +1,88 @@
 """Stage 5, tokenise: the vocabulary, from the overviews of the train split alone."""
 
+import dataclasses
 from collections.abc import Iterator
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from etils import epath
 
 from data_prep.splits import split
-from data_prep.workspace import movie_file as movies
-from data_prep.workspace import storage
+from data_prep.workspace.movie_file import MovieFile
 from data_prep.workspace.progress import Progress
+from data_prep.workspace.stages import Stage, Workspace, digest, file_digest
 from mmgenre import schema
 from mmgenre.dataset.prepared import TOKENIZER_FILE
 from mmgenre.inputs.tokenizer import OverviewTokenizer
+from mmgenre.machine import files
 
-STAGE: Final = "tokenise"
 _VERSION: Final = 1
 
 
-def tokenise(
-    workspace: storage.Workspace,
-    inputs: str,
-    vocabulary_size: int,
-    given: epath.PathLike | None,
-    progress: Progress,
-) -> str:
-    """Puts `tokenizer.json` into the workspace; skipped where that is done.
+@dataclasses.dataclass(frozen=True)
+class Tokenised:
+    """What tokenising came to.
 
-    Args:
-      workspace: holds movies and splits; gets the tokenizer.
-      inputs: digest of both.
+    Attributes:
+      sha256: of the tokenizer's file.
+    """
+
+    sha256: str
+
+    @property
+    def digest(self) -> str:
+        """See `stages.HasDigest`."""
+        return self.sha256
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokenise(Stage[Tokenised]):
+    """Puts `tokenizer.json` into the workspace.
+
+    Attributes:
+      inputs: digest of movies and splits.
       vocabulary_size: of the tokenizer that is trained.
       given: an existing tokenizer that is copied instead of training one.
-      progress: shown while training.
-
-    Returns:
-      SHA-256 of the tokenizer's file.
-
-    Raises:
-      UserError: `given` is missing or damaged.
     """
-    if given is not None:
-        OverviewTokenizer.load(given)  # Raises where it is none.
-        key = storage.digest(STAGE, _VERSION, epath.Path(given).read_text("utf-8"))
-    else:
-        key = storage.digest(STAGE, _VERSION, inputs, vocabulary_size)
-    path = workspace.path / TOKENIZER_FILE
-    outcome = workspace.outcome(STAGE, key)
-    if outcome is not None and path.exists():
-        progress.skipped(STAGE)
-        return outcome["sha256"]
-    if given is not None:
-        data = epath.Path(given).read_bytes()
-        with storage.atomic_write(path) as file:
-            file.write(data)
-    else:
-        OverviewTokenizer.train(_train_overviews(workspace, progress), vocabulary_size).save(path)
-    sha256 = storage.file_digest(path)
-    workspace.finish(STAGE, key, {"sha256": sha256})
-    return sha256
+
+    inputs: str
+    vocabulary_size: int
+    given: epath.PathLike | None = None
+    name: ClassVar[str] = "tokenise"
+    outcome_type: ClassVar[type[Tokenised]] = Tokenised
+
+    def key(self) -> str:
+        """Raises UserError where `given` is missing or damaged."""
+        if self.given is None:
+            return digest(self.name, _VERSION, self.inputs, self.vocabulary_size)
+        OverviewTokenizer.load(self.given)  # Raises where it is none.
+        return digest(self.name, _VERSION, epath.Path(self.given).read_text("utf-8"))
+
+    def is_whole(self, workspace: Workspace, outcome: Tokenised) -> bool:
+        """See `Stage`."""
+        del outcome
+        return (workspace.path / TOKENIZER_FILE).exists()
+
+    def run(self, workspace: Workspace, progress: Progress) -> Tokenised:
+        """See `Stage`."""
+        path = workspace.path / TOKENIZER_FILE
+        if self.given is not None:
+            files.write_bytes(path, epath.Path(self.given).read_bytes())
+        else:
+            overviews = _train_overviews(workspace, progress)
+            OverviewTokenizer.train(overviews, self.vocabulary_size).save(path)
+        return Tokenised(file_digest(path))
 
 
-def _train_overviews(workspace: storage.Workspace, progress: Progress) -> Iterator[str]:
+def _train_overviews(workspace: Workspace, progress: Progress) -> Iterator[str]:
     with (workspace.path / split.SPLIT_FILE).open("rb") as file:
         assignment = np.load(file)
     train = schema.SPLITS.index(schema.TRAIN)
     with (
-        movies.MovieFile(workspace.path) as movie_file,
-        progress.bar(STAGE, len(movie_file), "movies") as bar,
+        MovieFile(workspace.path) as movies,
+        progress.bar(Tokenise.name, len(movies), "movies") as bar,
     ):
-        for number, movie in enumerate(movie_file):
+        for number, movie in enumerate(movies):
             bar.update()
             if assignment[number] == train:
                 yield movie.overview

@@ -9,7 +9,7 @@ from typing import IO, Final
 import numpy as np
 from etils import epath
 
-from data_prep.workspace import storage
+from mmgenre.machine import files
 
 MOVIES_FILE: Final = "movies.jsonl"
 OFFSETS_FILE: Final = "movies.offsets"
@@ -80,10 +80,10 @@ class MovieFile:
 
     def __init__(self, workspace: epath.PathLike):
         workspace = epath.Path(workspace)
-        with contextlib.ExitStack() as files:
-            self._lines = files.enter_context((workspace / MOVIES_FILE).open("rb"))
-            self._offsets = files.enter_context((workspace / OFFSETS_FILE).open("rb"))
-            self._files = files.pop_all()
+        with contextlib.ExitStack() as opened:
+            self._lines = opened.enter_context((workspace / MOVIES_FILE).open("rb"))
+            self._offsets = opened.enter_context((workspace / OFFSETS_FILE).open("rb"))
+            self._opened = opened.pop_all()
         self._offsets.seek(0, 2)
         self._num_movies = self._offsets.tell() // 8 - 1
 
@@ -91,7 +91,7 @@ class MovieFile:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        self._files.close()
+        self._opened.close()
 
     def __len__(self) -> int:
         return self._num_movies
@@ -117,8 +117,8 @@ def open_writer(workspace: epath.PathLike) -> Iterator[MovieWriter]:
     """Yields a `MovieWriter`; the files appear when the block ends well."""
     workspace = epath.Path(workspace)
     with (
-        storage.atomic_write(workspace / MOVIES_FILE) as lines,
-        storage.atomic_write(workspace / OFFSETS_FILE) as offsets,
+        files.atomic_write(workspace / MOVIES_FILE) as lines,
+        files.atomic_write(workspace / OFFSETS_FILE) as offsets,
     ):
         writer = MovieWriter(lines, offsets)
         yield writer

@@ -13,7 +13,6 @@ from typing import IO, Final, Self
 import numpy as np
 from etils import epath
 
-from data_prep.workspace import storage
 from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.machine import files
@@ -86,11 +85,11 @@ def write_part(
         digests.append(pixels_digest(result) if isinstance(result, bytes) else 0)
         status.append(FOUND if isinstance(result, bytes) else result)
     num_posters = len(pixels) // _BYTES
-    with storage.atomic_write(pixels_path(workspace, number)) as file:
+    with files.atomic_write(pixels_path(workspace, number)) as file:
         file.write(pixels)
         file.write(slots.tobytes())
     part = Part(key, num_posters, np.array(digests, np.uint64), tuple(status))
-    with storage.atomic_write(facts_path(workspace, number)) as file:
+    with files.atomic_write(facts_path(workspace, number)) as file:
         np.savez(
             file,
             key=np.array(key),

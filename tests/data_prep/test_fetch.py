@@ -14,34 +14,32 @@ import pytest
 from aiohttp import web
 
 from data_prep.options import PrepareConfig
-from data_prep.posters import fetch, http_answer, http_client
-from data_prep.workspace import movie_file, storage
-from data_prep.workspace.progress import Progress
+from data_prep.posters import http_answer, http_client
+from data_prep.posters.fetch import Fetch, ImageServer, server_config
+from data_prep.workspace.movie_file import Movie, open_writer
+from data_prep.workspace.stages import Workspace
 from mmgenre.errors import UserError
 from tests import movie_files
 from tests.poster_server import PosterServer, serve
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-QUIET = Progress("none")
 
 
-def _workspace(folder: Path, paths) -> storage.Workspace:
-    workspace = storage.Workspace(folder)
-    with movie_file.open_writer(workspace.path) as writer:
+def _workspace(folder: Path, paths) -> Workspace:
+    workspace = Workspace(folder)
+    with open_writer(workspace.path) as writer:
         for number, path in enumerate(paths):
-            writer.write(movie_file.Movie(number, "", "t", "o", (0,), path))
+            writer.write(Movie(number, "", "t", "o", (0,), path))
     return workspace
 
 
 def _fetch(workspace, base, ask_again=False, fallback=(), **options):
     """Fetches; returns (requests, what became of a poster path)."""
     options = {"backoff": 0.01, "timeout": 1.0, "tries": 8} | options
-    config = fetch.server(
-        PrepareConfig("", base, "", width="w154", fallback_widths=fallback, **options)
-    )
-    manifest = fetch.open_manifest(workspace, config)
-    requests = fetch.fetch(workspace, manifest, config, ask_again, QUIET)
-    return requests, manifest.locate
+    config = PrepareConfig("", base, "", width="w154", fallback_widths=fallback, **options)
+    server = ImageServer(server_config(config))
+    requests = workspace.do(Fetch(server, ask_again)).requests
+    return requests, server.open_manifest(workspace.path).locate
 
 
 def _one(tmp_path, answer, **options):

@@ -7,7 +7,7 @@ import pytest
 from data_prep.options import parse_args
 from data_prep.prepare import PrepareConfig, prepare
 from data_prep.shards import shard_order
-from data_prep.workspace import storage
+from data_prep.workspace.stages import Workspace
 from mmgenre.errors import UserError
 from tests import movie_files
 from tests.movie_files import NUM_RAW_MOVIES
@@ -108,8 +108,8 @@ def test_options_for_beam_are_passed_through():
 
 
 def test_one_preparation_at_a_time(tmp_path):
-    with storage.Workspace(tmp_path), pytest.raises(UserError, match="another preparation"):
-        storage.Workspace(tmp_path)
+    with Workspace(tmp_path), pytest.raises(UserError, match="another preparation"):
+        Workspace(tmp_path)
 
 
 def test_shards_by_default_are_several_and_not_too_big():

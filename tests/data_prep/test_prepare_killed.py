@@ -65,19 +65,19 @@ def test_killed_in_the_middle_of_each_file(raw_movies, prepared_movies, tmp_path
     code = f"""
 import os, sys
 from etils import epath
-from data_prep.workspace import storage
+from mmgenre.machine import files
 from data_prep.prepare import prepare, PrepareConfig
 names = {{"read": "movies.jsonl", "decode": ".npz", "split": "split.npy", "tokenise":
           "tokenise.json", "write": "mmgenre-test", "index": "dataset.json"}}
-real = storage.atomic_write
+real = files.replacing
 import contextlib
 @contextlib.contextmanager
-def atomic_write(path, mode="wb"):
-    with real(path, mode) as file:
-        yield file
+def replacing(path):
+    with real(path) as temporary:
+        yield temporary
         if names[{stage!r}] in epath.Path(path).name:
             os.kill(os.getpid(), 9)
-storage.atomic_write = atomic_write
+files.replacing = replacing
 prepare(PrepareConfig({str(raw_movies[0])!r}, {str(raw_movies[1])!r}, {str(out)!r}, progress="none",
                       name="movies", processes=1))
 """

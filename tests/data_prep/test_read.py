@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.metadata import read
-from data_prep.workspace import movie_file as movies
-from data_prep.workspace import storage
-from data_prep.workspace.progress import Progress
+from data_prep.metadata.read import Read
+from data_prep.workspace.movie_file import Movie, MovieFile
+from data_prep.workspace.stages import Workspace
 from mmgenre import schema
 from mmgenre.errors import UserError
 from tests import movie_files
@@ -24,11 +23,11 @@ def _read(tmp_path: Path, metadata, require="overview"):
         metadata = metadata.encode("utf-8", "surrogatepass")
     path = tmp_path / "movies_metadata.csv"
     path.write_bytes(metadata)
-    with storage.Workspace(tmp_path / "work") as workspace:
-        outcome = read.read(path, workspace, require, {}, Progress("none"))
-        with movies.MovieFile(workspace.path) as movie_file:
-            kept = list(movie_file)
-            assert [movie_file[number] for number in range(len(movie_file))] == kept
+    with Workspace(tmp_path / "work") as workspace:
+        outcome = workspace.do(Read(path, require))
+        with MovieFile(workspace.path) as movies:
+            kept = list(movies)
+            assert [movies[number] for number in range(len(movies))] == kept
     assert outcome.kept == len(kept)
     assert outcome.rows == outcome.kept + sum(outcome.dropped.values())
     return outcome, kept
@@ -39,7 +38,7 @@ def test_a_clean_row(tmp_path):
     _, kept = _read(tmp_path, [row(7, genres=genres, overview="A war.", title="T")])
     action_and_war = (schema.GENRE_INDEX["Action"], schema.GENRE_INDEX["War"])
     assert kept == [
-        movies.Movie(7, "tt0000007", "T", "A war.", action_and_war, "/poster7.jpg"),
+        Movie(7, "tt0000007", "T", "A war.", action_and_war, "/poster7.jpg"),
     ]
 
 
@@ -227,7 +226,7 @@ def test_genres_and_an_overview_or_a_poster_are_needed(tmp_path):
 
 def test_a_missing_file(tmp_path):
     with (
-        storage.Workspace(tmp_path / "work") as workspace,
+        Workspace(tmp_path / "work") as workspace,
         pytest.raises(UserError, match="there is no file"),
     ):
-        read.read(tmp_path / "nothing.csv", workspace, "overview", {}, Progress("none"))
+        workspace.do(Read(tmp_path / "nothing.csv", "overview"))
