@@ -12,7 +12,6 @@ decides the order of training, whatever storage the movies are read from. NumPy 
 """
 
 import dataclasses
-import hashlib
 import json
 from typing import Any, Final, Self
 
@@ -21,6 +20,7 @@ from etils import epath
 
 from mmgenre import schema
 from mmgenre.errors import UserError
+from mmgenre.inputs import tokenizer
 from mmgenre.machine import array_files, files, json_files
 
 SCHEMA_VERSION: Final = 1
@@ -110,7 +110,7 @@ class DatasetInfo:
     Attributes:
       name: what to call the data set in logs and reports; the built-in one is called "demo corpus".
       schema_version: `SCHEMA_VERSION` of the writer.
-      tokenizer_sha256: of the bytes of `tokenizer.json`.
+      tokenizer_sha256: of `tokenizer.json`, by `tokenizer.file_digest`.
       vocabulary_size: ids in the tokenizer.
       genres: `schema.GENRES` of the writer.
       splits: by name; a split without movies is absent.
@@ -212,11 +212,6 @@ def write_index(path: epath.PathLike, indices: dict[str, RecordIndex]) -> None:
         np.savez(file, **arrays)
 
 
-def file_sha256(path: epath.PathLike) -> str:
-    """The SHA-256 of a small file's bytes, in hexadecimal."""
-    return hashlib.sha256(epath.Path(path).read_bytes()).hexdigest()
-
-
 def open_dataset(path: epath.PathLike) -> PreparedDataset:
     """Opens a prepared data set, checking what can be checked without reading a record.
 
@@ -250,7 +245,7 @@ def open_dataset(path: epath.PathLike) -> PreparedDataset:
     for split in info.splits:
         _check_shards(dataset, split)
     try:
-        tokenizer_sha256 = file_sha256(dataset.tokenizer_path)
+        tokenizer_sha256 = tokenizer.file_digest(dataset.tokenizer_path)
     except OSError as error:
         raise UserError(
             f"{dataset.tokenizer_path} is missing or unreadable; prepare the data set again"

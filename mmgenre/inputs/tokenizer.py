@@ -9,9 +9,10 @@ letter that was typed as base and mark equals the composed one.
 No TensorFlow, no JAX: preparation and prediction share this module.
 """
 
+import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Self
 
 import numpy as np
@@ -42,6 +43,16 @@ _WORD_PATTERN: Final = "|".join(
 )
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _BATCH: Final = 1024
+_PADDING: Final = {
+    "strategy": "BatchLongest",
+    "direction": "Right",
+    "pad_to_multiple_of": None,
+    "pad_id": schema.PAD_ID,
+    "pad_type_id": 0,
+    "pad_token": PAD_WORD,
+}
+"""For other programs that read the file; batches here are padded to lengths of their own."""
+
 _MAX_BYTES: Final = 1 << 28  # Of a file: several million words.
 _MAX_WORD: Final = 1 << 17  # Characters; no overview is longer.
 
@@ -111,6 +122,8 @@ class OverviewTokenizer:
             form = json.loads(data)
             vocabulary = form["model"].pop("vocab")
             form["model"]["vocab"] = {}
+            if form.get("padding") == _PADDING:
+                form["padding"] = None
         except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{path} is no tokenizer file, or is damaged ({_first_line(error)}); give the "
@@ -125,10 +138,8 @@ class OverviewTokenizer:
 
     def save(self, path: epath.PathLike) -> None:
         """Writes one JSON file, atomically; the same vocabulary gives the same bytes."""
-        text = json.dumps(
-            json.loads(self._tokenizer.to_str()), ensure_ascii=False, indent=1, allow_nan=False
-        )
-        files.write_text(path, text)
+        form = json.loads(self._tokenizer.to_str()) | {"padding": _PADDING}
+        files.write_text(path, _as_text(form))
 
     @property
     def vocabulary_size(self) -> int:
@@ -183,6 +194,24 @@ def _tokenizer(vocabulary: dict[str, int]) -> tokenizers.Tokenizer:
         tokenizers.Regex(_WORD_PATTERN), behavior="removed", invert=True
     )
     return tokenizer
+
+
+def file_digest(path: epath.PathLike) -> str:
+    """SHA-256 of a tokenizer's file, in hexadecimal.
+
+    Of the file without its padding token: files of older programs name none, and the tokenizer is
+    the same.
+
+    Raises:
+      OSError: the file cannot be read.
+    """
+    named, unnamed = (_as_text({"padding": value})[1:-1].encode() for value in (_PADDING, None))
+    data = epath.Path(path).read_bytes()
+    return hashlib.sha256(data.replace(named.rstrip(), unnamed.rstrip(), 1)).hexdigest()
+
+
+def _as_text(form: Mapping[str, Any]) -> str:
+    return json.dumps(form, ensure_ascii=False, indent=1, allow_nan=False)
 
 
 def _form() -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """The tokenizer: every script, every odd character, the same vocabulary every time."""
 
+import hashlib
+import json
 import random
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import tokenizers
 
 from mmgenre import schema
 from mmgenre.errors import UserError
-from mmgenre.inputs.tokenizer import PAD_WORD, UNKNOWN_WORD, OverviewTokenizer
+from mmgenre.inputs.tokenizer import PAD_WORD, UNKNOWN_WORD, OverviewTokenizer, file_digest
 
 TEXTS = [
     "The dog, the cat's friend.",
@@ -135,3 +138,24 @@ def test_another_programs_tokenizer_is_refused(tmp_path):
     )
     with pytest.raises(UserError, match="not a tokenizer of this program"):
         OverviewTokenizer.load(tmp_path / "t.json")
+
+
+def test_the_file_names_the_padding_token_and_its_digest_is_that_of_a_file_without(
+    tmp_path, tokenizer
+):
+    """As files of older programs are: their data sets, runs and bundles are read as ever."""
+    tokenizer.save(tmp_path / "new.json")
+    form = json.loads((tmp_path / "new.json").read_text("utf-8"))
+    assert form["padding"]["pad_token"] == "[PAD]" and form["padding"]["pad_id"] == 0
+    old = json.dumps(form | {"padding": None}, ensure_ascii=False, indent=1)
+    (tmp_path / "old.json").write_text(old, "utf-8")
+    digest = hashlib.sha256(old.encode()).hexdigest()
+    assert file_digest(tmp_path / "new.json") == file_digest(tmp_path / "old.json") == digest
+    for name in ("new.json", "old.json"):
+        loaded = OverviewTokenizer.load(tmp_path / name)
+        short, long = loaded.encode_batch(["a boy", "a boy finds a map"])
+        assert len(short) == 2 and len(long) == 5  # Padding is for other programs.
+
+    other = tokenizers.Tokenizer.from_file(str(tmp_path / "new.json"))
+    short, long = (encoding.ids for encoding in other.encode_batch(["a boy", "a boy finds a map"]))
+    assert len(short) == len(long) == 5 and short[2:] == [0, 0, 0]
