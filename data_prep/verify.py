@@ -21,7 +21,7 @@ from mmgenre import schema
 from mmgenre.dataset import prepared
 from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset, RecordIndex
 from mmgenre.errors import UserError
-from mmgenre.inputs import tokenizer
+from mmgenre.inputs.tokenizer import tokenizer_digest
 from mmgenre.machine.command_line import ArgumentParser, run_command
 from mmgenre.machine.json_files import read_json
 
@@ -58,7 +58,7 @@ def verify(path: epath.PathLike, processes: int | None = None, progress: str = "
         raise UserError(f"{path} has schema version {info.schema_version}; prepare it again")
     dataset = PreparedDataset(path, info)
     try:
-        tokenizer_ok = tokenizer.file_digest(dataset.tokenizer_path) == info.tokenizer_sha256
+        tokenizer_ok = tokenizer_digest(dataset.tokenizer_path) == info.tokenizer_sha256
     except OSError:
         tokenizer_ok = False
     if not tokenizer_ok:

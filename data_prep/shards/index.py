@@ -18,7 +18,7 @@ from mmgenre import schema
 from mmgenre.dataset import prepared
 from mmgenre.dataset.prepared import DatasetInfo
 from mmgenre.errors import UserError
-from mmgenre.inputs.tokenizer import OverviewTokenizer, file_digest
+from mmgenre.inputs.tokenizer import OverviewTokenizer, tokenizer_digest
 from mmgenre.machine import files
 
 _VERSION: Final = 2
@@ -72,7 +72,7 @@ class Index(Stage[dict[str, Any]]):
         info = DatasetInfo(
             name=self.dataset_name,
             schema_version=prepared.SCHEMA_VERSION,
-            tokenizer_sha256=file_digest(tokenizer),
+            tokenizer_sha256=tokenizer_digest(tokenizer),
             vocabulary_size=OverviewTokenizer.load(tokenizer).vocabulary_size,
             genres=schema.GENRES,
             splits={split: shard_facts.split_info(shards) for split, shards in facts.items()},

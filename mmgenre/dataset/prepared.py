@@ -20,7 +20,7 @@ from etils import epath
 
 from mmgenre import schema
 from mmgenre.errors import UserError
-from mmgenre.inputs import tokenizer
+from mmgenre.inputs.tokenizer import tokenizer_digest
 from mmgenre.machine import array_files, files, json_files
 
 SCHEMA_VERSION: Final = 1
@@ -110,7 +110,7 @@ class DatasetInfo:
     Attributes:
       name: what to call the data set in logs and reports; the built-in one is called "demo corpus".
       schema_version: `SCHEMA_VERSION` of the writer.
-      tokenizer_sha256: of `tokenizer.json`, by `tokenizer.file_digest`.
+      tokenizer_sha256: of `tokenizer.json`, by `tokenizer_digest`.
       vocabulary_size: ids in the tokenizer.
       genres: `schema.GENRES` of the writer.
       splits: by name; a split without movies is absent.
@@ -245,7 +245,7 @@ def open_dataset(path: epath.PathLike) -> PreparedDataset:
     for split in info.splits:
         _check_shards(dataset, split)
     try:
-        tokenizer_sha256 = tokenizer.file_digest(dataset.tokenizer_path)
+        tokenizer_sha256 = tokenizer_digest(dataset.tokenizer_path)
     except OSError as error:
         raise UserError(
             f"{dataset.tokenizer_path} is missing or unreadable; prepare the data set again"

@@ -196,7 +196,7 @@ def _tokenizer(vocabulary: dict[str, int]) -> tokenizers.Tokenizer:
     return tokenizer
 
 
-def file_digest(path: epath.PathLike) -> str:
+def tokenizer_digest(path: epath.PathLike) -> str:
     """SHA-256 of a tokenizer's file, in hexadecimal.
 
     Of the file without its padding token: files of older programs name none, and the tokenizer is

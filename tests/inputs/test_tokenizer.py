@@ -12,7 +12,7 @@ import tokenizers
 
 from mmgenre import schema
 from mmgenre.errors import UserError
-from mmgenre.inputs.tokenizer import PAD_WORD, UNKNOWN_WORD, OverviewTokenizer, file_digest
+from mmgenre.inputs.tokenizer import PAD_WORD, UNKNOWN_WORD, OverviewTokenizer, tokenizer_digest
 
 TEXTS = [
     "The dog, the cat's friend.",
@@ -150,7 +150,9 @@ def test_the_file_names_the_padding_token_and_its_digest_is_that_of_a_file_witho
     old = json.dumps(form | {"padding": None}, ensure_ascii=False, indent=1)
     (tmp_path / "old.json").write_text(old, "utf-8")
     digest = hashlib.sha256(old.encode()).hexdigest()
-    assert file_digest(tmp_path / "new.json") == file_digest(tmp_path / "old.json") == digest
+    assert (
+        tokenizer_digest(tmp_path / "new.json") == tokenizer_digest(tmp_path / "old.json") == digest
+    )
     for name in ("new.json", "old.json"):
         loaded = OverviewTokenizer.load(tmp_path / name)
         short, long = loaded.encode_batch(["a boy", "a boy finds a map"])

@@ -139,9 +139,9 @@ def test_another_config(workdir, tiny_dataset, setting, message):
 def test_another_tokenizer(workdir, data):
     tokenizer = data / "tokenizer.json"
     tokenizer.write_text(tokenizer.read_text() + "\n")
-    from mmgenre.inputs.tokenizer import file_digest
+    from mmgenre.inputs.tokenizer import tokenizer_digest
 
-    change_info(data, tokenizer_sha256=file_digest(tokenizer), fingerprint="other")
+    change_info(data, tokenizer_sha256=tokenizer_digest(tokenizer), fingerprint="other")
     result = run(f"--config.data.dir={data}", f"--workdir={workdir}")
     assert_refused(result, f"{workdir} holds a run on", "choose another --workdir (or")
 
