@@ -72,11 +72,17 @@ def read_sessions(run: RunDirectory) -> list[dict[str, Any]]:
 def _is_session(session: Any) -> bool:
     if not isinstance(session, dict) or not isinstance(session.get("started"), str):
         return False
-    seconds, parts = session.get("seconds"), (session.get("versions"), session.get("hardware"))
-    return (seconds is None or isinstance(seconds, int | float)) and all(
-        isinstance(part, dict)
-        and all(isinstance(value, str | int | float) for value in part.values())
-        for part in parts
+    seconds, versions, hardware = (session.get(n) for n in ("seconds", "versions", "hardware"))
+    if not isinstance(versions, dict) or not isinstance(hardware, dict):
+        return False
+    devices = hardware.get("devices")
+    others = [value for name, value in hardware.items() if name != "devices"]
+    return (
+        (seconds is None or isinstance(seconds, int | float))
+        and isinstance(devices, dict)
+        and {"cpu", "cores", "system"} <= hardware.keys()
+        and all(isinstance(count, int) for count in devices.values())
+        and all(isinstance(v, str | int | float | None) for v in (*versions.values(), *others))
     )
 
 
