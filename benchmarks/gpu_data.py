@@ -7,7 +7,7 @@ of The Movies Dataset, so that length buckets gain what they gain on real text.
 import dataclasses
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Case:
     framework: str
     variant: str
     batch_size: int
-    dtype: str
+    dtype: Literal["float32", "bfloat16"]
     tokens: str
     mode: str = "resident"
     lstm: str = "auto"

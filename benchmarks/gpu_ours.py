@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.gpu_data import Case, make_movies, serve
 from mmgenre import schema
-from mmgenre.config import Config, ModelConfig
+from mmgenre.config import Config, LstmKernel, ModelConfig
 from mmgenre.dataset.batch_plan import BatchPlan
 from mmgenre.distributed import device_mapping
 from mmgenre.kernels import conv, pallas_lstm
@@ -31,7 +31,8 @@ def epoch_runner(
     case: Case, model: ModelConfig, movies: dict[str, np.ndarray], plan: BatchPlan
 ) -> Callable[[], float]:
     """Returns a function that trains an epoch, each time going on, and returns its seconds."""
-    model = dataclasses.replace(model, compute_dtype=case.dtype, lstm_kernel=case.lstm)
+    kernel = cast(LstmKernel, case.lstm)  # The config checks it.
+    model = dataclasses.replace(model, compute_dtype=case.dtype, lstm_kernel=kernel)
     config = Config(batch_size=case.batch_size, model=model)
     learner = Learner(config, len(plan))
     state: Any = None

@@ -18,7 +18,8 @@ from typing import Any, Final
 
 from benchmarks.epochs import prepare_process, run_dispatches
 from benchmarks.machine import describe_machine
-from mmgenre.config import DATA_MODES
+from mmgenre.config import Config
+from mmgenre.config_values import settings
 
 IN_MEMORY: Final = "in memory"
 
@@ -32,7 +33,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--data", required=True, help="folder of a prepared data set")
     parser.add_argument("--config", default="configs/model1.py", help="file, or file:variant")
-    parser.add_argument("--modes", nargs="+", default=("stream", "host"), choices=DATA_MODES)
+    modes = settings(Config)["data.mode"].choices
+    parser.add_argument("--modes", nargs="+", default=("stream", "host"), choices=modes)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--max_steps", type=int, help="of an epoch (default: all)")
     parser.add_argument("--json", type=Path, help="write the results here, too")

@@ -42,5 +42,5 @@ def get_config(variant: str = "") -> ConfigDict:
         config.model.lstm_units = (8, 8)
         config.model.head_units = (16, 16)
     elif variant:
-        raise ValueError(f"unknown variant {variant!r}; there is 'trial'")
+        raise ValueError(f"model1 has no variant {variant!r}; there is 'trial'")
     return config

@@ -29,7 +29,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.patience = 0
     config.learning_rate = 2e-3
     config.learning_rate_schedule = "cosine"
-    config.embedding_learning_rate = 0.1
+    config.embedding_learning_rate_factor = 0.1
     config.weight_decay = 1e-4
     config.branch_loss = 0.3
     config.ngram_learning_rate = 4.0
@@ -61,5 +61,5 @@ def get_config(variant: str = "") -> ConfigDict:
         config.model.overview_features = 16
         config.model.ngram_buckets = 64
     elif variant:
-        raise ValueError(f"unknown variant {variant!r}; there is 'trial'")
+        raise ValueError(f"model2 has no variant {variant!r}; there is 'trial'")
     return config

@@ -8,129 +8,164 @@ so that a mistake in a config is answered at once.
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Final, Literal, Self
 
 from ml_collections import ConfigDict
 
-from mmgenre.config_values import build, require
+from mmgenre.config_values import (
+    NOT_NEGATIVE,
+    RATE,
+    SHARE,
+    between,
+    build,
+    check,
+    lists,
+    require,
+    setting,
+)
 from mmgenre.errors import UserError
+
+FORMAT_VERSION: Final = 2
+"""Of `config.json`. In format 1, which names none, some settings had the names of `_RENAMED`."""
+
+_RENAMED: Final = {"embedding_learning_rate": "embedding_learning_rate_factor"}
+
+ComputeDtype = Literal["float32", "bfloat16"]
+LstmKernel = Literal["auto", "scan", "cudnn", "pallas"]
+SelectionMetric = Literal[
+    "average_precision/macro",
+    "average_precision/micro",
+    "roc_auc/macro",
+    "roc_auc/micro",
+    "f1/macro",
+    "f1/micro",
+    "loss",
+]
+"""What may choose the best epoch; all but the loss are better when higher."""
+
+_SIZE: Final = between(1, 65_536)
+_SIZES: Final = lists(_SIZE, 1, 16)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Where movies come from and how they become batches.
+    """Where movies come from and how they become batches."""
 
-    Attributes:
-      dir: folder of a prepared data set; empty for the built-in demo corpus.
-      mode: "stream" reads the records of each batch from the shards, "host" keeps them in memory,
-        "resident" keeps the train split on every device. All give the same batches.
-      max_tokens: an overview is cut after so many tokens.
-      bucket_lengths: the lengths that batches of overviews are padded to, ascending, the last one
-        `max_tokens`; few, since each is compiled, and each costs its own length in LSTM steps.
-    """
-
-    dir: str = ""
-    mode: str = "stream"
-    max_tokens: int = 128
-    bucket_lengths: tuple[int, ...] = (32, 64, 96, 128)
+    dir: str = setting(
+        "",
+        "Folder of a prepared data set; empty for the built-in demo corpus.",
+        may_change=True,  # Its fingerprint tells whether it is the same data.
+    )
+    mode: Literal["stream", "host", "resident"] = setting(
+        "stream",
+        '"stream" reads the records of each batch from the shards, "host" keeps them in memory, '
+        '"resident" keeps the train split on every device. All give the same batches.',
+        may_change=True,
+    )
+    max_tokens: int = setting(128, "An overview is cut after so many tokens.", _SIZE)
+    bucket_lengths: tuple[int, ...] = setting(
+        (32, 64, 96, 128),
+        "The lengths that batches of overviews are padded to, ascending, the last one "
+        "data.max_tokens; few, since each is compiled, and each costs its own length in LSTM "
+        "steps.",
+        lists(_SIZE, 1, 64),
+    )
 
     def __post_init__(self) -> None:
-        require(self.mode in DATA_MODES, "data.mode", self.mode, f"one of {', '.join(DATA_MODES)}")
-        require(self.max_tokens > 0, "data.max_tokens", self.max_tokens, "positive")
+        check(self, "data.")
         require(
-            bool(self.bucket_lengths)
-            and list(self.bucket_lengths) == sorted({*self.bucket_lengths})
-            and self.bucket_lengths[0] > 0
+            list(self.bucket_lengths) == sorted({*self.bucket_lengths})
             and self.bucket_lengths[-1] == self.max_tokens,
             "data.bucket_lengths",
             self.bucket_lengths,
-            f"positive, ascending and end with data.max_tokens ({self.max_tokens})",
+            f"ascending and end with data.max_tokens ({self.max_tokens})",
         )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The architecture: a CNN on the poster, stacked LSTMs on the overview, a fused head.
+    """The architecture: a CNN on the poster, stacked LSTMs on the overview, a fused head."""
 
-    Attributes:
-      vocabulary_size: rows of the embedding; a data set's tokenizer may have fewer words, not more.
-      embedding_size: features of a word.
-      cnn_filters: filters of each 3x3 convolution; each is followed by ReLU and 2x2 max pooling.
-      cnn_dropout: rate after the last convolution.
-      poster_features: units of the dense layer that ends the poster's branch.
-      lstm_units: units of each LSTM layer.
-      lstm_dropout: rate after each LSTM layer.
-      overview_features: units of the dense layer that ends the overview's branch.
-      head_units: units of the dense layers between the concatenated features and the logits.
-      head_dropout: rate after each of them.
-      use_poster: False cuts the poster's branch off.
-      use_overview: False cuts the overview's branch off.
-      compute_dtype: "float32", or "bfloat16" for convolutions, LSTMs and dense layers; parameters,
-        their gradients' sums, logits and loss are float32 in any case.
-      lstm_kernel: "auto", "scan", "cudnn" or "pallas": how a GPU computes the LSTMs, the same
-        function each way; docs/gpu.md compares them.
-      fusion: "dense" joins the branches' features through the head; "sum" adds a logit of each
-        branch, so that what one knows does not depend on the other being there.
-      overview_pooling: "last" takes the LSTM's output at the last word; "attention" means over all
-        words of its outputs and of the word embeddings, plain and weighted.
-      attention_heads: weighted means, with overview_pooling "attention".
-      word_dropout: share of words whose embedding is dropped whole.
-      embedding_dropout: rate of each feature of the embedding, the same for all words of a movie.
-      ngram_buckets: hash buckets of word pairs for linear logits of words and pairs; 0 for none.
-      ngram_dropout: rate on words and pairs there.
-      augment_posters: whether training flips, shifts and brightens posters at random.
-      word_vectors: what the embedding starts from: a file of word vectors in word2vec's or GloVe's
-        text format, "cooccurrence" for vectors made from the train split
-        (`mmgenre.training.cooccurrence`), or empty for random values.
-    """
-
-    vocabulary_size: int = 20_000
-    embedding_size: int = 128
-    cnn_filters: tuple[int, ...] = (32, 64, 128, 128)
-    cnn_dropout: float = 0.3
-    poster_features: int = 512
-    lstm_units: tuple[int, ...] = (64, 64)
-    lstm_dropout: float = 0.3
-    overview_features: int = 18
-    head_units: tuple[int, ...] = (512, 256)
-    head_dropout: float = 0.3
-    use_poster: bool = True
-    use_overview: bool = True
-    compute_dtype: str = "float32"
-    lstm_kernel: str = "auto"
-    fusion: str = "dense"
-    overview_pooling: str = "last"
-    attention_heads: int = 8
-    word_dropout: float = 0.0
-    embedding_dropout: float = 0.0
-    ngram_buckets: int = 0
-    ngram_dropout: float = 0.0
-    augment_posters: bool = False
-    word_vectors: str = ""
+    vocabulary_size: int = setting(
+        20_000,
+        "Rows of the embedding; a data set's tokenizer may have fewer words, not more.",
+        between(1, 10_000_000),
+    )
+    embedding_size: int = setting(128, "Features of a word.", _SIZE)
+    cnn_filters: tuple[int, ...] = setting(
+        (32, 64, 128, 128),
+        "Filters of each 3x3 convolution; each is followed by ReLU and 2x2 max pooling.",
+        lists(_SIZE, 1, 6),  # A poster's 64 pixels can be halved so often.
+    )
+    cnn_dropout: float = setting(0.3, "Rate after the last convolution.", RATE)
+    poster_features: int = setting(
+        512, "Units of the dense layer that ends the poster's branch.", _SIZE
+    )
+    lstm_units: tuple[int, ...] = setting((64, 64), "Units of each LSTM layer.", _SIZES)
+    lstm_dropout: float = setting(0.3, "Rate after each LSTM layer.", RATE)
+    overview_features: int = setting(
+        18, "Units of the dense layer that ends the overview's branch.", _SIZE
+    )
+    head_units: tuple[int, ...] = setting(
+        (512, 256),
+        "Units of the dense layers between the concatenated features and the logits.",
+        lists(_SIZE, 0, 16),
+    )
+    head_dropout: float = setting(0.3, "Rate after each of the head's layers.", RATE)
+    use_poster: bool = setting(True, "False cuts the poster's branch off.")
+    use_overview: bool = setting(True, "False cuts the overview's branch off.")
+    compute_dtype: ComputeDtype = setting(
+        "float32",
+        "Of convolutions, LSTMs and dense layers; parameters, their gradients' sums, logits and "
+        "loss are float32 in any case.",
+    )
+    lstm_kernel: LstmKernel = setting(
+        "auto",
+        "How a GPU computes the LSTMs, the same function each way; docs/gpu.md compares them.",
+        may_change=True,
+    )
+    fusion: Literal["dense", "sum"] = setting(
+        "dense",
+        '"dense" joins the branches\' features through the head; "sum" adds a logit of each '
+        "branch, so that what one knows does not depend on the other being there.",
+    )
+    overview_pooling: Literal["last", "attention"] = setting(
+        "last",
+        '"last" takes the LSTM\'s output at the last word; "attention" means over all words of '
+        "its outputs and of the word embeddings, plain and weighted.",
+    )
+    attention_heads: int = setting(
+        8, 'Weighted means, with model.overview_pooling "attention".', between(1, 1_024)
+    )
+    word_dropout: float = setting(0.0, "Share of words whose embedding is dropped whole.", RATE)
+    embedding_dropout: float = setting(
+        0.0, "Rate of each feature of the embedding, the same for all words of a movie.", RATE
+    )
+    ngram_buckets: int = setting(
+        0,
+        "Hash buckets of word pairs for linear logits of words and pairs; 0 for none.",
+        between(0, 2**28),
+    )
+    ngram_dropout: float = setting(0.0, "Rate on words and pairs there.", RATE)
+    augment_posters: bool = setting(
+        False, "Whether training flips, shifts and brightens posters at random."
+    )
+    word_vectors: str = setting(
+        "",
+        "What the embedding starts from: a file of word vectors in word2vec's or GloVe's text "
+        'format, "cooccurrence" for vectors made from the train split, or empty for random '
+        "values.",
+    )
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            name, value = f"model.{field.name}", getattr(self, field.name)
-            if choices := _CHOICES.get(name):
-                require(value in choices, name, value, f"one of {', '.join(choices)}")
-            elif name.endswith("_dropout"):
-                require(0 <= value < 1, name, value, "at least 0 and below 1")
-            elif name in ("model.ngram_buckets", "model.head_units"):
-                sizes = value if isinstance(value, tuple) else (value,)
-                require(all(size >= 0 for size in sizes), name, value, "0 or more")
-            elif not isinstance(value, (bool, str)):
-                sizes = value if isinstance(value, tuple) else (value,)
-                require(all(size > 0 for size in sizes), name, value, "positive")
+        check(self, "model.")
         require(
             self.use_overview or not self.ngram_buckets,
             "model.ngram_buckets",
             self.ngram_buckets,
             "0 where model.use_overview is False",
         )
-        require(0 < len(self.cnn_filters) <= 6, "model.cnn_filters", self.cnn_filters, "1 to 6")
-        require(len(self.lstm_units) > 0, "model.lstm_units", self.lstm_units, "one or more")
         require(
             self.use_poster or self.use_overview,
             "model.use_poster and model.use_overview",
@@ -141,69 +176,81 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """One experiment.
+    """One experiment."""
 
-    Attributes:
-      name: names the run directory and the report.
-      seed: of the initial parameters, the order of the movies and the dropout masks.
-      batch_size: movies in a step, over all devices of all processes.
-      epochs: passes over the train split, at most.
-      patience: epochs without a better validation metric after which training stops; 0 for never.
-      selection_metric: the validation metric, "<metric>/<average>", that chooses the best epoch.
-      learning_rate: of Adam, at its highest.
-      embedding_learning_rate: of the word embeddings, as a share of learning_rate.
-      learning_rate_schedule: "constant", or "cosine": a short rise, then down to 2% at the end.
-      ngram_learning_rate: of the n-grams' logits, by gradient descent with momentum.
-      weight_decay: of AdamW, on matrices; 0 for plain Adam.
-      branch_loss: weight of each branch's own loss, with model.fusion "sum".
-      clip_norm: the gradient's global norm is cut to this; 0 for no limit.
-      log_every_steps: steps between two rows of training metrics.
-      checkpoint_every_steps: steps between two checkpoints within an epoch; 0 for none. The end of
-        an epoch always has one.
-      steps_per_dispatch: at most so many steps are started at once, where data.mode is "resident";
-        rows and checkpoints come at the same steps whatever it is.
-      data: the input.
-      model: the architecture.
-    """
-
-    name: str = "model1"
-    seed: int = 0
-    batch_size: int = 256
-    epochs: int = 30
-    patience: int = 5
-    selection_metric: str = "average_precision/macro"
-    learning_rate: float = 1e-3
-    embedding_learning_rate: float = 1.0
-    learning_rate_schedule: str = "constant"
-    ngram_learning_rate: float = 10.0
-    weight_decay: float = 0.0
-    branch_loss: float = 0.0
-    clip_norm: float = 0.0
-    log_every_steps: int = 10
-    checkpoint_every_steps: int = 0
-    steps_per_dispatch: int = 1
+    name: str = setting("model1", "Names the run directory and the report.", may_change=True)
+    seed: int = setting(
+        0,
+        "Of the initial parameters, the order of the movies and the dropout masks.",
+        between(0, 2**31 - 1),
+    )
+    batch_size: int = setting(
+        256, "Movies in a step, over all devices of all processes.", between(1, 2**20)
+    )
+    epochs: int = setting(
+        30,
+        "Passes over the train split, at most.",
+        between(1, 1_000_000),
+        may_change=True,  # But for a schedule, which ends with the last one.
+    )
+    patience: int = setting(
+        5,
+        "Epochs without a better validation metric after which training stops; 0 for never.",
+        between(0, 1_000_000),
+        may_change=True,
+    )
+    selection_metric: SelectionMetric = setting(
+        "average_precision/macro", "The validation metric that chooses the best epoch."
+    )
+    learning_rate: float = setting(1e-3, "Of Adam, at its highest.", SHARE)
+    embedding_learning_rate_factor: float = setting(
+        1.0, "The learning rate of the word embeddings, as a share of learning_rate.", NOT_NEGATIVE
+    )
+    learning_rate_schedule: Literal["constant", "cosine"] = setting(
+        "constant", '"constant", or "cosine": a short rise, then down to 2% at the end.'
+    )
+    ngram_learning_rate: float = setting(
+        10.0,
+        "Of the n-grams' logits, by gradient descent with momentum: no share of learning_rate.",
+        NOT_NEGATIVE,
+    )
+    weight_decay: float = setting(0.0, "Of AdamW, on matrices; 0 for plain Adam.", NOT_NEGATIVE)
+    branch_loss: float = setting(
+        0.0, 'Weight of each branch\'s own loss, with model.fusion "sum".', NOT_NEGATIVE
+    )
+    clip_norm: float = setting(
+        0.0, "The gradient's global norm is cut to this; 0 for no limit.", NOT_NEGATIVE
+    )
+    log_every_steps: int = setting(
+        10,
+        "Steps between two rows of training metrics.",
+        between(1, 1_000_000_000),
+        may_change=True,
+    )
+    checkpoint_every_steps: int = setting(
+        0,
+        "Steps between two checkpoints within an epoch; 0 for none. The end of an epoch always "
+        "has one.",
+        between(0, 1_000_000_000),
+        may_change=True,
+    )
+    steps_per_dispatch: int = setting(
+        1,
+        'At most so many steps are started at once, where data.mode is "resident"; rows and '
+        "checkpoints come at the same steps whatever it is.",
+        between(1, 1_000_000),
+        may_change=True,
+    )
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "log_every_steps", "steps_per_dispatch"):
-            require(getattr(self, name) > 0, name, getattr(self, name), "positive")
-        for name in ("seed", "patience", "checkpoint_every_steps", *_NOT_NEGATIVE):
-            value = getattr(self, name)
-            require(0 <= value < math.inf, name, value, "0 or more, and finite")
+        check(self)
         require(
             self.steps_per_dispatch == 1 or self.data.mode == "resident",
             "steps_per_dispatch",
             self.steps_per_dispatch,
             '1 unless config.data.mode is "resident"',
-        )
-        require(self.seed < 2**31, "seed", self.seed, "below 2**31")
-        require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "in (0, 1]")
-        require(
-            self.learning_rate_schedule in ("constant", "cosine"),
-            "learning_rate_schedule",
-            self.learning_rate_schedule,
-            '"constant" or "cosine"',
         )
         require(
             bool(self.name) and not set(self.name) & set("/\\\0") and self.name not in (".", ".."),
@@ -211,60 +258,39 @@ class Config:
             self.name,
             "a folder's name",
         )
-        require(
-            self.selection_metric in SELECTION_METRICS,
-            "selection_metric",
-            self.selection_metric,
-            f"one of {', '.join(SELECTION_METRICS)}",
-        )
 
     @classmethod
     def from_config_dict(cls, config: ConfigDict | Mapping[str, Any]) -> Self:
         """Checks names, types and ranges; raises UserError with the first mistake."""
-        return build(cls, dict(config), "")
+        return build(cls, dict(config))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads what `to_json` wrote; raises UserError where it is something else."""
+        """Reads what `to_json` wrote, in this version of the program or an earlier one.
+
+        Raises:
+          UserError: it is something else, or a later version wrote it.
+        """
         try:
             fields = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise UserError(f"the config is no JSON: {error}") from error
         if not isinstance(fields, dict):
-            raise UserError("the config is no JSON object")
-        return build(cls, fields, "")
+            raise UserError("the config is no group of settings")
+        version = fields.pop("format_version", 1)
+        if type(version) is int and version == 1:
+            fields = {_RENAMED.get(name, name): value for name, value in fields.items()}
+        elif type(version) is not int or version != FORMAT_VERSION:
+            raise UserError(
+                f"the config is of format {version!r}, but this version of mmgenre reads 1 to "
+                f"{FORMAT_VERSION}; install the version that wrote it"
+            )
+        return build(cls, fields)
 
     def to_json(self) -> str:
         """The config as indented JSON; `from_json` reads it."""
-        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
-
-
-DATA_MODES = ("stream", "host", "resident")
-
-_CHOICES = {
-    "model.compute_dtype": ("float32", "bfloat16"),
-    "model.fusion": ("dense", "sum"),
-    "model.lstm_kernel": ("auto", "scan", "cudnn", "pallas"),
-    "model.overview_pooling": ("last", "attention"),
-}
-_NOT_NEGATIVE = (
-    "clip_norm",
-    "embedding_learning_rate",
-    "ngram_learning_rate",
-    "weight_decay",
-    "branch_loss",
-)
-
-SELECTION_METRICS = (
-    "average_precision/macro",
-    "average_precision/micro",
-    "roc_auc/macro",
-    "roc_auc/micro",
-    "f1/macro",
-    "f1/micro",
-    "loss",
-)
-"""What may choose the best epoch; all but the loss are better when higher."""
+        fields = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
+        return json.dumps(fields, indent=2) + "\n"
 
 
 def default_config() -> ConfigDict:

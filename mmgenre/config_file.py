@@ -3,25 +3,23 @@
 Imports nothing heavy, so that a mistake is answered at once.
 """
 
-import dataclasses
-import difflib
 import importlib.util
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import Final
 
 from absl import flags
 from ml_collections import ConfigDict
 
 from mmgenre.config import Config
+from mmgenre.config_values import settings, unknown
 from mmgenre.errors import UserError
 
 _BUILT_IN: Final = Path(__file__).parent / "configs"
 _OVERRIDE: Final = re.compile(r"--?(?:no)?config\.([^=]*)")
 _ILLEGAL: Final = re.compile(r"flag --(?P<name>[^=]*)=(?P<rest>.*)", re.DOTALL)
-_KINDS: Final[dict[Any, str]] = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 class ConfigFileParser(flags.ArgumentParser[ConfigDict]):
@@ -119,11 +117,11 @@ def explain(error: Exception, config: ConfigDict | None, argv: Sequence[str]) ->
       config: of the config file; None where it was not loaded.
       argv: the command line.
     """
-    types = setting_types()
+    known = settings(Config)
     for argument in argv if config is not None else ():
         override = _OVERRIDE.match(argument)
-        if override and override[1] not in types:
-            return unknown_setting(override[1], types)
+        if override and override[1] not in known:
+            return unknown(override[1], known)
     message = str(error).strip()
     illegal = _ILLEGAL.match(message)
     if illegal is None:
@@ -131,36 +129,9 @@ def explain(error: Exception, config: ConfigDict | None, argv: Sequence[str]) ->
     flag = illegal["name"]
     values = [a.partition("=")[2] for a in argv if re.match(rf"--?{re.escape(flag)}=", a)]
     value = values[-1] if values else illegal["rest"].partition(":")[0]
-    if setting := types.get(flag.removeprefix("config.")):
-        return f"{flag} is {value!r}, but it must be {kind(setting)}"
+    if setting := known.get(flag.removeprefix("config.")):
+        return f"{flag} is {value!r}, but it must be {setting.written}"
     rule = illegal["rest"].removeprefix(f"{value}: ")
     if rule.startswith("invalid literal for int()"):
         return f"--{flag} is {value!r}, but it must be a whole number"
     return f"--{flag} is {value!r}: {' '.join(rule.split())}"
-
-
-def setting_types(cls: type = Config, prefix: str = "") -> dict[str, Any]:
-    """Returns the type of every setting by its name with dots."""
-    types: dict[str, Any] = {}
-    for name, expected in get_type_hints(cls).items():
-        if dataclasses.is_dataclass(expected):
-            types |= setting_types(expected, f"{prefix}{name}.")  # type: ignore[arg-type]
-        else:
-            types[f"{prefix}{name}"] = expected
-    return types
-
-
-def unknown_setting(name: str, types: Mapping[str, Any]) -> str:
-    """Says that there is no such setting, and which one may be meant."""
-    if any(known.startswith(f"{name}.") for known in types):
-        return f"{name} is a group of settings"
-    leaves = {known.rpartition(".")[2]: known for known in types}
-    close = difflib.get_close_matches(name, types, n=1)
-    close = close or [leaves[n] for n in difflib.get_close_matches(name, leaves, n=1)]
-    hint = f"; do you mean {close[0]}?" if close else "; mmgenre/config.py lists them"
-    return f"the config has no setting {name!r}{hint}"
-
-
-def kind(expected: Any) -> str:
-    """What a setting's type is called."""
-    return _KINDS.get(expected, "whole numbers such as 64x32 or '(64,32)'")

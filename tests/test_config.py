@@ -2,12 +2,14 @@
 
 import dataclasses
 import importlib.util
+import json
 from pathlib import Path
 
 import jax
 import pytest
 
 from mmgenre.config import Config, DataConfig, ModelConfig, default_config
+from mmgenre.config_values import flatten, nest, settings
 from mmgenre.errors import UserError
 from mmgenre.models import fusion
 
@@ -62,14 +64,17 @@ def test_the_default_config_is_locked():
         ({"batch": 1}, "config.batch is no setting"),
         ({"model": {"filters": 1}}, "config.model.filters is no setting"),
         ({"model": 3}, "config.model is 3, but it is a group"),
-        ({"batch_size": "x"}, "config.batch_size is 'x', but it must be int"),
-        ({"batch_size": True}, "config.batch_size is True, but it must be int"),
-        ({"batch_size": 0}, "config.batch_size is 0, but it must be positive"),
+        ({"batch_size": "x"}, "config.batch_size is 'x', but it must be a whole number"),
+        ({"batch_size": True}, "config.batch_size is True, but it must be a whole number"),
+        (
+            {"batch_size": 0},
+            "it must be a whole number, 1 to 1,048,576",
+        ),
         ({"seed": -1}, "config.seed is -1"),
         ({"learning_rate": float("nan")}, "config.learning_rate is nan"),
         (
             {"clip_norm": float("inf")},
-            "config.clip_norm is inf, but it must be 0 or more, and finite",
+            "config.clip_norm is inf, but it must be a number, 0 or more",
         ),
         ({"name": "a/b"}, "config.name is 'a/b'"),
         ({"selection_metric": "auc"}, "config.selection_metric is 'auc'"),
@@ -81,6 +86,16 @@ def test_the_default_config_is_locked():
         ({"data": {"max_tokens": 100}}, "config.data.bucket_lengths"),
         ({"data": {"bucket_lengths": (64, 32, 128)}}, "config.data.bucket_lengths"),
         ({"data": {"bucket_lengths": 128}}, "a list of whole numbers"),
+        ({"learning_rate": 10**400}, "config.learning_rate is 1000"),
+        ({"learning_rate": 0}, "a number, above 0 and at most 1"),
+        ({"ngram_learning_rates": 1}, "do you mean ngram_learning_rate?"),
+        ({"data": {"max_tokens": 2 * 10**9}}, "config.data.max_tokens is 2000000000"),
+        ({"model": {"lstm_units": (64,) * 99}}, "1 to 16 of them, each 1 to 65,536"),
+        ({"model": {"lstm_units": (64, True)}}, "a list of whole numbers"),
+        (
+            {"model": {"use_poster": 1}},
+            "use_poster is 1, but it must be True or False",
+        ),
         ({"model": {"cnn_dropout": 1.0}}, "config.model.cnn_dropout is 1.0"),
         ({"model": {"lstm_units": ()}}, "config.model.lstm_units is ()"),
         ({"model": {"lstm_units": (64, 0)}}, "config.model.lstm_units is (64, 0)"),
@@ -99,10 +114,52 @@ def test_whole_numbers_are_accepted_as_fractions():
     assert ModelConfig().lstm_units == (64, 64)
 
 
-def test_every_setting_is_held_or_known_to_be_free():
+def test_a_run_goes_on_with_what_changes_no_result_only():
     """A new setting that changes results must not be changed on resuming unnoticed."""
-    from mmgenre.runs.directory import _COMPARED
+    assert {name for name, declared in settings(Config).items() if declared.may_change} == {
+        "name",
+        "epochs",
+        "patience",
+        "log_every_steps",
+        "checkpoint_every_steps",
+        "steps_per_dispatch",
+        "data.dir",
+        "data.mode",
+        "model.lstm_kernel",
+    }
 
-    free = {"name", "epochs", "patience", "log_every_steps", "checkpoint_every_steps"}
-    free |= {"steps_per_dispatch"}
-    assert {field.name for field in dataclasses.fields(Config)} == free | set(_COMPARED)
+
+def test_every_setting_says_what_it_means_and_takes_its_default():
+    for name, declared in settings(Config).items():
+        assert declared.doc.endswith("."), name
+        assert declared.doc[0].isupper() or declared.doc[0] == '"', name
+        assert declared.convert(declared.default) == declared.default
+        declared.check(declared.default)
+        if declared.type in (int, float) or declared.type not in (bool, str):
+            assert declared.bounds or declared.choices, name
+
+
+def test_the_config_file_of_an_older_version_is_read():
+    """Format 1 names no version, and one setting otherwise."""
+    fields = dataclasses.asdict(Config(embedding_learning_rate_factor=0.1))
+    fields["embedding_learning_rate"] = fields.pop("embedding_learning_rate_factor")
+    assert Config.from_json(json.dumps(fields)).embedding_learning_rate_factor == 0.1
+    new = {"format_version": 2, **fields}
+    with pytest.raises(UserError, match="do you mean embedding_learning_rate_factor"):
+        Config.from_json(json.dumps(new))
+
+
+@pytest.mark.parametrize("version", [3, 0, "2", None, True, 1.5, [2]])
+def test_the_config_file_of_a_newer_version_is_refused(version):
+    text = json.dumps({**json.loads(Config().to_json()), "format_version": version})
+    with pytest.raises(UserError, match="format") as error:
+        Config.from_json(text)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_values_by_names_with_dots():
+    config = Config(seed=3, data=DataConfig(dir="x"))
+    values = flatten(config)
+    assert (values["seed"], values["data.dir"], values["model.lstm_units"]) == (3, "x", (64, 64))
+    assert list(values) == list(settings(Config))
+    assert Config.from_config_dict(nest(values)) == config

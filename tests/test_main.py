@@ -26,7 +26,7 @@ def test_help_answers_without_heavy_imports():
         (["--config=nope.py", "--config.epochs=2"], "'nope.py' does not exist; there are configs/"),
         (["--config.epochs=2"], "no config; add --config"),
         (["--config", "configs", "--config.epochs=2"], "'configs' is a folder; there are configs/"),
-        (["--config=configs/model1.py:huge"], "unknown variant 'huge'"),
+        (["--config=configs/model1.py:huge"], "model1 has no variant 'huge'; there is 'trial'"),
         ([MODEL1, "--config.epoch=1"], "no setting 'epoch'; do you mean epochs?"),
         ([MODEL1, "--config.model.no_such=1"], "no setting 'model.no_such'"),
         ([MODEL1, "--config.epochs=three"], "config.epochs is 'three', but it must be a whole"),

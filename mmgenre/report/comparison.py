@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from mmgenre import schema
+from mmgenre.config import Config
+from mmgenre.config_values import flatten
 from mmgenre.evaluation import tables
 from mmgenre.evaluation.results import Scores
 from mmgenre.report import figures_overall, figures_training
@@ -99,25 +101,22 @@ def genre_rows(reports: Mapping[str, Scores]) -> list[ComparedGenre]:
     return rows
 
 
-def flat_settings(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flat_settings(config: Config) -> list[tuple[str, str]]:
     """Returns settings under dotted names; not where the data lies, which is the machine's."""
-    rows: list[tuple[str, str]] = []
-    for name, value in fields.items():
-        if isinstance(value, Mapping):
-            rows += flat_settings(value, f"{prefix}{name}.")
-        elif f"{prefix}{name}" != "data.dir":
-            text = ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
-            rows.append((f"{prefix}{name}", text))
-    return rows
+    return [
+        (name, ", ".join(map(str, value)) if isinstance(value, tuple) else str(value))
+        for name, value in flatten(config).items()
+        if name != "data.dir"
+    ]
 
 
 def setting_differences(runs: Sequence[RunData]) -> list[tuple[str, list[str]]]:
     """Returns the settings in which the runs differ, with the value of each run."""
-    settings = [dict(flat_settings(dataclasses.asdict(run.config))) for run in runs]
+    settings = [dict(flat_settings(run.config)) for run in runs]
     return [
-        (name, [values.get(name, "-") for values in settings])
+        (name, [values[name] for values in settings])
         for name in settings[0]
-        if len({values.get(name) for values in settings}) > 1
+        if len({values[name] for values in settings}) > 1
     ]
 
 

@@ -1,7 +1,6 @@
 """Writes a report: one self-contained HTML page, and the same figures as PNG files."""
 
 import base64
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -90,7 +89,7 @@ def _single(data: RunData) -> tuple[str, Mapping[str, Figure]]:
         wrong=contents.movie_cards(data, data.movies.wrong),
         right=contents.movie_cards(data, data.movies.right),
         facts=contents.facts(data),
-        settings=comparison.flat_settings(dataclasses.asdict(data.config)),
+        settings=comparison.flat_settings(data.config),
         average_genres=report.genres_per_movie,
     )
     return html, figures

@@ -16,35 +16,16 @@ move the folder to another machine and predict. No JAX, no TensorFlow.
 
 import dataclasses
 import json
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from etils import epath
 
 from mmgenre.config import Config
+from mmgenre.config_values import flatten, settings
 from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset
 from mmgenre.errors import UserError
 from mmgenre.machine import files
 from mmgenre.machine.json_files import read_json
-
-_COMPARED: Final = (
-    "model",
-    "data",
-    "seed",
-    "batch_size",
-    "learning_rate",
-    "embedding_learning_rate",
-    "learning_rate_schedule",
-    "ngram_learning_rate",
-    "weight_decay",
-    "branch_loss",
-    "clip_norm",
-    "selection_metric",
-)
-"""The settings that a resumed run cannot change; others, such as the log interval, may."""
-
-_HARMLESS: Final = ("data.dir", "data.mode", "model.lstm_kernel")
-"""Among them, those that change no result: the fingerprint tells whether it is the same data."""
-
 
 _ABANDONED_S: Final = 3600.0
 """What nobody has written to for so long, nobody is writing any more."""
@@ -152,16 +133,15 @@ class RunDirectory:
 
     def check_same(self, config: Config, info: DatasetInfo) -> None:
         """Raises UserError unless this run can go on with these settings and this data set."""
-        old, new = (dataclasses.asdict(c) for c in (self.load_config(), config))
+        old, new = flatten(self.load_config()), flatten(config)
         # A schedule ends with the last epoch, so that other epochs are another schedule.
-        by_epoch = () if config.learning_rate_schedule == "constant" else ("epochs",)
-        for setting in (*_COMPARED, *by_epoch):
-            for name, before, after in _differences(setting, old[setting], new[setting]):
-                if name in _HARMLESS:
-                    continue
+        scheduled = config.learning_rate_schedule != "constant"
+        for name, setting in settings(Config).items():
+            may_change = setting.may_change and not (scheduled and name == "epochs")
+            if old[name] != new[name] and not may_change:
                 raise UserError(
-                    f"{self.path} holds a run with config.{name} = {before!r}, now it is "
-                    f"{after!r}; resume with the same value, or choose another --workdir"
+                    f"{self.path} holds a run with config.{name} = {old[name]!r}, now it is "
+                    f"{new[name]!r}; resume with the same value, or choose another --workdir"
                 )
         before, _ = self.load_dataset_info()
         if before.genres != info.genres:
@@ -181,9 +161,3 @@ class RunDirectory:
                 f"{self.path} holds a run on the data set {before.name!r} with other contents than "
                 f"{info.name!r} has now; choose another --workdir"
             )
-
-
-def _differences(name: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:
-    if isinstance(old, dict):
-        return [d for key in old for d in _differences(f"{name}.{key}", old[key], new[key])]
-    return [(name, old, new)] if old != new else []

@@ -12,13 +12,12 @@ import math
 import random
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from mmgenre.config import Config
-from mmgenre.config_file import kind, setting_types, unknown_setting
+from mmgenre.config_values import Setting, Value, flatten, nest, settings, unknown
 from mmgenre.errors import UserError
 
-Value: TypeAlias = bool | int | float | str | tuple[int, ...]
 Axes: TypeAlias = Mapping[str, tuple[Value, ...]]
 """The values of each setting that varies, by its name with dots."""
 
@@ -60,20 +59,20 @@ def parse_grid(words: Sequence[str]) -> Axes:
     Raises:
       UserError: an unknown setting, a value of another type, or something that is there twice.
     """
-    types = setting_types()
+    known = settings(Config)
     axes: dict[str, tuple[Value, ...]] = {}
     for word in words:
         name, equals, text = word.partition("=")
         name = name.removeprefix("config.")
         if not equals:
             raise UserError(f"--grid {word}: an axis is <setting>=<value>,<value>,...")
-        if name not in types:
-            raise UserError(f"--grid {word}: {unknown_setting(name, types)}")
+        if name not in known:
+            raise UserError(f"--grid {word}: {unknown(name, known)}")
         if reason := _NO_AXIS.get(name):
             raise UserError(f"--grid {word}: {name} cannot vary within a sweep, since {reason}")
         if name in axes:
             raise UserError(f"--grid {word}: {name} is there twice; list all its values at once")
-        values = tuple(_parse(types[name], value, word) for value in _split(text))
+        values = tuple(_parse(known[name], value, word) for value in _split(text))
         twice = [value for value, count in collections.Counter(values).items() if count > 1]
         if twice:
             raise UserError(f"--grid {word}: the value {_as_flag(twice[0])} is there twice")
@@ -107,18 +106,18 @@ def points(
     else:
         combinations = _draw(axes, trials, trials_seed)
     result: dict[str, Point] = {}
-    for settings in combinations:
-        name = point_name(settings)
+    for values in combinations:
+        name = point_name(values)
         if other := result.get(name):
             raise UserError(
-                f"{settings} and {dict(other.settings)} would share the folder {name}; "
+                f"{values} and {dict(other.settings)} would share the folder {name}; "
                 "rename one of the files"
             )
         try:
-            config = _replace(base, settings)
+            config = _replace(base, values)
         except UserError as error:
             raise UserError(f"the grid's point {name}: {error}") from error
-        result[name] = Point(name, settings, config)
+        result[name] = Point(name, values, config)
     return list(result.values())
 
 
@@ -153,27 +152,11 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def _parse(expected: Any, text: str, word: str) -> Value:
-    if expected is str:
-        return text
-    if expected is bool and text.lower() in _BOOLEANS:
-        return _BOOLEANS[text.lower()]
+def _parse(setting: Setting, text: str, word: str) -> Value:
     try:
-        if expected in (int, float):
-            return expected(text)
-        if expected is not bool:
-            return _parse_sizes(text)
+        return setting.parse(text)
     except ValueError:
-        pass
-    raise UserError(f"--grid {word}: {text!r} is not {kind(expected)}")
-
-
-def _parse_sizes(text: str) -> tuple[int, ...]:
-    if text in ("()", "none"):
-        return ()
-    if text.startswith("(") and text.endswith(")"):
-        return tuple(map(int, text[1:-1].removesuffix(",").split(",")))
-    return tuple(map(int, text.split("x")))
+        raise UserError(f"--grid {word}: {text!r} is not {setting.written}") from None
 
 
 def _as_flag(value: Value) -> str:
@@ -201,12 +184,5 @@ def _draw(axes: Axes, trials: int, seed: int) -> list[dict[str, Value]]:
     return drawn
 
 
-def _replace(base: Config, settings: Mapping[str, Value]) -> Config:
-    fields = dataclasses.asdict(base)
-    for name, value in settings.items():
-        *groups, leaf = name.split(".")
-        group = fields
-        for part in groups:
-            group = group[part]
-        group[leaf] = value
-    return Config.from_config_dict(fields)
+def _replace(base: Config, values: Mapping[str, Value]) -> Config:
+    return Config.from_config_dict(nest({**flatten(base), **values}))

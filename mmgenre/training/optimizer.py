@@ -30,7 +30,7 @@ def build(config: Config, num_steps: int) -> optax.GradientTransformation:
 
     The logits of words and pairs get gradient descent with momentum instead: Adam gives the rarest
     word the step of the most common one, which undoes their TF-IDF weights. Word embeddings have
-    `config.embedding_learning_rate` times the rate of the others. With
+    `config.embedding_learning_rate_factor` times the rate of the others. With
     `config.clip_norm`, gradients of a larger global norm are scaled down to it before (Pascanu et
     al., 2013).
 
@@ -40,8 +40,8 @@ def build(config: Config, num_steps: int) -> optax.GradientTransformation:
         change the structure of the state.
     """
     kinds = {_REST: _adam(config, 1.0, num_steps)}
-    if config.embedding_learning_rate != 1:
-        kinds["embedding"] = _adam(config, config.embedding_learning_rate, num_steps)
+    if config.embedding_learning_rate_factor != 1:
+        kinds["embedding"] = _adam(config, config.embedding_learning_rate_factor, num_steps)
     if config.model.ngram_buckets:
         kinds["ngrams"] = optax.sgd(
             _schedule(config, config.ngram_learning_rate, num_steps), momentum=_MOMENTUM

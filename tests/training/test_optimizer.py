@@ -34,7 +34,9 @@ def test_words_get_plain_descent_and_the_rest_adam():
 
 
 def test_each_parameter_of_model_2_has_the_rate_of_its_kind():
-    config = Config(model=small_model(), embedding_learning_rate=0.1, ngram_learning_rate=10.0)
+    config = Config(
+        model=small_model(), embedding_learning_rate_factor=0.1, ngram_learning_rate=10.0
+    )
     learner = Learner(config, num_steps=1)
     params = learner.create_state(learner.init_key).params
     grads = jax.tree.map(lambda x: jnp.full_like(x, 1e-2), params)
