@@ -72,8 +72,9 @@ def test_the_run_ends_well_and_says_what_could_not_be_fitted(run):
 def test_what_is_not_defined_is_null(run):
     workdir, _ = run
     for path in (*workdir.glob("*.json"), *workdir.glob("*.jsonl")):
-        for line in [path.read_text()] if path.suffix == ".json" else path.open():
-            strict_json(line)
+        text = path.read_text()
+        for value in [text] if path.suffix == ".json" else text.splitlines():
+            strict_json(value)
     fields = strict_json((workdir / "evaluation-test.json").read_text())
     assert fields["roc_auc"]["macro"] is None and fields["roc_auc"]["weighted"] is None
     assert fields["confidence_intervals"]["roc_auc macro"] is None
