@@ -99,6 +99,7 @@ _SOS: Final = 0xDA
 _EOI: Final = 0xD9
 _WITHOUT_CONTENT: Final = frozenset((0x01, *range(0xD0, 0xD9)))  # TEM, RST0 to RST7, SOI.
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SEQUENTIAL: Final = frozenset((0xC0, 0xC1, 0xC9))
 _APPLICATION: Final = frozenset((*range(0xE0, 0xF0), 0xFE))  # APP0 to APP15, COM.
 _EXIF: Final = b"Exif\0\0"
 _XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
@@ -107,30 +108,40 @@ _XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 def _parse_jpeg(data: bytes) -> ImageFile:
     kept, tables, place, size = [data[:2]], 0, 2, (0, 0)
     exif = xmp = b""
+    sequential, components = False, 0
     for _ in range(_MAX_PARTS):
-        found = _MARKER.search(data, place)  # Skips what belongs to no segment.
-        if found is None:
-            raise PosterError("truncated image")
-        place, code = found.end(), found[1][0]
+        if data[place] == 0xFF and 0 < data[place + 1] < 0xFF:
+            code = data[place + 1]
+            place += 2
+        else:  # What belongs to no segment.
+            found = _MARKER.search(data, place)
+            if found is None:
+                raise PosterError("truncated image")
+            place, code = found.end(), found[1][0]
         if code in _WITHOUT_CONTENT:
             continue
         if code == _EOI:
             raise PosterError("damaged image (it ends before its pixels)")
         if code == _SOS:
-            kept.append(data[place - 2 :])
             turned = orientation.find(exif, xmp)
-            return ImageFile(JPEG, *size, _num_scans(data, place), turned, b"".join(kept))
-        start, place = place, place + int.from_bytes(data[place : place + 2])
-        if code in _FRAMES:
-            if size[0]:
-                raise PosterError("damaged image (two frames)")
-            height, width = struct.unpack_from(">HH", data, start + 3)
-            size = width, height
+            # Not copied where nothing is left out, which is the rule.
+            whole = 2 + tables == place - 2
+            needed = data if whole else b"".join([*kept, data[place - 2 :]])
+            # Where the first scan has all components, a decoder reads no other.
+            single = sequential and data[place + 2] == components
+            scans = 1 if single else _num_scans(data, place)
+            return ImageFile(JPEG, *size, scans, turned, needed)
+        start, place = place, place + (data[place] << 8 | data[place + 1])
         if code not in _APPLICATION or _is_needed(data, start, code):
             kept.append(data[start - 2 : place])
-            tables += place - start
+            tables += place - start + 2
             if tables > _MAX_TABLES:
                 raise _too_many("tables")
+            if code in _FRAMES:
+                if size[0]:
+                    raise PosterError("damaged image (two frames)")
+                height, width, components = struct.unpack_from(">HHB", data, start + 3)
+                size, sequential = (width, height), code in _SEQUENTIAL
         elif code == 0xE1 and not exif and data.startswith(_EXIF, start + 2):
             exif = data[start + 2 : place]
         elif code == 0xE1 and not xmp and data.startswith(_XMP, start + 2):

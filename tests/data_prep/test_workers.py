@@ -17,9 +17,9 @@ def square(item: tuple[Path, int]) -> int:
     return item[1] ** 2
 
 
-def killed_at_sevens(item: tuple[Path, int]) -> int:
-    """Ends its process at each number with a 7."""
-    if "7" in str(item[1]):
+def killed_at_nines(item: tuple[Path, int]) -> int:
+    """Ends its process at each number with a 9."""
+    if "9" in str(item[1]):
         os.kill(os.getpid(), signal.SIGKILL)
     return square(item)
 
@@ -66,17 +66,18 @@ def computed(function: Callable, *arguments, **options) -> list:
 
 
 def test_in_order_whatever_is_killed(tmp_path):
-    found = computed(killed_at_sevens, items(tmp_path, 30), 2, careful=negative)
+    found = computed(killed_at_nines, items(tmp_path, 30), 2, careful=negative)
     assert [abs(value) for value in found] == [number**2 for number in range(30)]
-    for number in (7, 17, 27):
+    for number in (9, 19, 29):
         assert found[number] == -(number**2)
+    assert found[:3] == [0, 1, 4]  # They are taken before the first nine is handed over.
     squares = [number**2 for number in range(25)]
     assert computed(killed_once, items(tmp_path, 25), 2) == squares
 
 
 def test_what_always_kills_ends_the_work_in_one_line(tmp_path):
     with pytest.raises(RunError, match=r"killed 4 times in a row.*--processes 1"):
-        computed(killed_at_sevens, items(tmp_path, 30), 2)
+        computed(killed_at_nines, items(tmp_path, 30), 2)
 
 
 def test_errors_are_no_deaths(tmp_path):

@@ -306,6 +306,13 @@ def many_sequential_scans_jpeg() -> bytes:
     return data[:-2] + data[place:-2] * 150 + b"\xff\xd9"
 
 
+def many_colour_scans_jpeg() -> bytes:
+    """Not progressive: all colours in one scan, and that again and again."""
+    data = file("JPEG", Image.new("RGB", (4_000, 4_000)))
+    place = data.rindex(b"\xff\xda")
+    return data[:-2] + data[place:-2] * 120 + b"\xff\xd9"
+
+
 def tiny_segments_jpeg() -> bytes:
     """Three million segments of no content."""
     return with_jpeg_segments(jpeg_segment(0xE5, b"") * 3_000_000)
@@ -535,6 +542,7 @@ BOMBS: tuple[Callable[[], bytes], ...] = (
     many_scans_jpeg,
     many_small_scans_jpeg,
     many_sequential_scans_jpeg,
+    many_colour_scans_jpeg,
     tiny_segments_jpeg,
     fill_bytes_jpeg,
     junk_jpeg,
