@@ -21,7 +21,7 @@ from mmgenre.runs.metric_rows import read_rows
 from mmgenre.runs.sessions import read_sessions
 from tests.hostile.mutations import DEEP, damaged, mutated
 
-QUICK = 40
+QUICK = 12
 """Examples of each kind by default."""
 MANY = 300
 """In the slow tests."""
