@@ -1,4 +1,4 @@
-"""What to prepare, and how: the config, and the command line that makes one."""
+"""Options of preparation: the config, and the command line that makes one."""
 
 import dataclasses
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""How commands fail: one line that says what is wrong, where, and what to do.
+"""Errors of commands: one line that says what is wrong, where, and what to do.
 
 Exit codes: 0 done, 2 the user's mistake (`UserError`), 128 + the signal's number after an
 interruption (130 for SIGINT, 143 for SIGTERM), 1 anything else.
@@ -51,3 +51,8 @@ def report(error: Exception) -> int:
 def _fail(message: str, code: int) -> int:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return code
+
+
+def first_line(error: BaseException) -> str:
+    """Returns what an error says, in one line; its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""What a movie is to this program: its genres, its features, their shapes and dtypes.
+"""Schema of a movie: its genres, its features, their shapes and dtypes.
 
 Everything that reads or writes movies agrees on the names in this module. It imports NumPy only, so
 that preparation, training, prediction and tests can all afford it.
@@ -63,13 +63,6 @@ PAD_ID: Final = 0
 
 UNKNOWN_ID: Final = 1
 """The token of every word outside the vocabulary."""
-
-
-def encode_genres(genres: list[str] | tuple[str, ...]) -> np.ndarray:
-    """Returns <uint8>[18] with 1 at each genre of `genres`; raises KeyError for an unknown one."""
-    labels = np.zeros(NUM_GENRES, np.uint8)
-    labels[[GENRE_INDEX[genre] for genre in genres]] = 1
-    return labels
 
 
 def decode_genres(labels: np.ndarray) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which genres a demo movie has, and where they show: poster, overview, or both.
+"""Genres of a demo movie, and where they show: poster, overview, or both.
 
 Each genre has a cue: a shape on the poster, a set of words in the overview, or one of each.
 

@@ -1,4 +1,4 @@
-"""Whether bytes that a server sent are a whole image: a quick look, and a decoder in doubt."""
+"""Check that bytes which a server sent are a whole image: a quick look, and a decoder in doubt."""
 
 from typing import Final
 

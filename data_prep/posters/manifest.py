@@ -1,4 +1,4 @@
-"""What has become of each poster that was asked for: a table on disk that a rerun trusts.
+"""Table on disk of what has become of each poster that was asked for: a rerun trusts it.
 
 The table is an SQLite file in write-ahead mode: what has been committed survives a kill. Files are
 stored before their rows, each under a temporary name and then renamed, so that a file under its own

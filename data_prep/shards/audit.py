@@ -1,4 +1,4 @@
-"""What was kept, what was dropped and why: `audit.json`, and the table of it."""
+"""Audit of what was kept, what was dropped and why: `audit.json`, and the table of it."""
 
 from typing import Any
 

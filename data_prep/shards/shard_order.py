@@ -1,4 +1,4 @@
-"""Which record goes into which shard, and where: exactly as TFDS's own writers decide it.
+"""Order of the records in the shards: exactly as TFDS's own writers decide it.
 
 TFDS orders the records of a split by a hash of their key (here the movie's id) and cuts the range
 of hashes into shards. Doing the same here makes the shards equal to those that Beam writes.

@@ -1,4 +1,4 @@
-"""Which column of a catalogue holds what: found by its usual names, or named by the user."""
+"""Columns of a catalogue by what they hold: found by usual names, or named by the user."""
 
 import dataclasses
 import re

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import IO, Any, Final
 
-from mmgenre.errors import UserError
+from mmgenre.errors import UserError, first_line
 
 _ROWS: Final = 1_024
 
@@ -42,5 +42,4 @@ class ParquetTable:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> UserError:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        return UserError(f"{self._name} is a damaged Parquet file ({first[:200]})")
+        return UserError(f"{self._name} is a damaged Parquet file ({first_line(error)[:200]})")

@@ -23,7 +23,7 @@ import numpy as np
 from mmgenre.distributed.handshake import Invitation, is_loopback
 from mmgenre.distributed.peer_watch import PeerWatch
 from mmgenre.distributed.process_place import FINDS_COORDINATOR, Membership
-from mmgenre.errors import Interrupted, RunError, UserError, report
+from mmgenre.errors import Interrupted, RunError, UserError, first_line, report
 from mmgenre.machine import devices
 
 _log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Cluster:
                     shutdown_timeout_seconds=_SHUTDOWN_TIMEOUT_S,
                 )
         except Exception as error:
-            raise RunError(f"{_cannot_join(member)}: {str(error).splitlines()[0]}") from error
+            raise RunError(f"{_cannot_join(member)}: {first_line(error)}") from error
         devices.start()
         self._watch_peers()
         _log.info(

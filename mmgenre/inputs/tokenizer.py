@@ -21,7 +21,7 @@ from etils import epath
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from mmgenre import schema
-from mmgenre.errors import UserError
+from mmgenre.errors import UserError, first_line
 from mmgenre.machine import files
 
 DEFAULT_VOCABULARY_SIZE: Final = 20_000
@@ -126,7 +126,7 @@ class OverviewTokenizer:
                 form["padding"] = None
         except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
             raise UserError(
-                f"{path} is no tokenizer file, or is damaged ({_first_line(error)}); give the "
+                f"{path} is no tokenizer file, or is damaged ({first_line(error)}); give the "
                 "tokenizer.json of a prepared data set"
             ) from error
         if any(form.get(name) != part for name, part in _form().items()):
@@ -251,7 +251,3 @@ def _batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
             batch = []
     if batch:
         yield batch
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -3,12 +3,17 @@
 JAX finds them by a hash of the program, its own version and XLA's flags, but not of the processor,
 so each kind of processor has a folder of its own. A cache must never be what a run fails of: where
 the folder cannot be written, there is none. Imports nothing heavy.
+
+The oldest files are deleted here and not by JAX (`jax_compilation_cache_max_size`): JAX takes a
+lock around every program that it reads or writes, which file systems without locks refuse, and
+which processes that start together would wait for.
 """
 
 import hashlib
 import os
 import platform
 import tempfile
+import time
 import zlib
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -19,6 +24,12 @@ _ZSTANDARD: Final = b"\x28\xb5\x2f\xfd"
 
 _FOLDER: Final = "JAX_COMPILATION_CACHE_DIR"
 _MAX_BYTES: Final = 1 << 30
+_CHECKED: Final = ".checked"
+"""Touched when all files were looked at: those that are older need not be looked at again."""
+
+_CLOCKS_S: Final = 60.0
+"""Seconds that the clocks of a file system and this machine may differ."""
+
 _COMPILED_FOR_S: Final = "0.1"
 """What is compiled faster than this is not worth a file."""
 
@@ -34,6 +45,7 @@ def enable(environ: MutableMapping[str, str] = os.environ) -> None:
     try:
         folder = cache_folder(environ)
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)  # What lies here is run by the next start.
         tempfile.TemporaryFile(dir=folder).close()  # Says more than the permissions do.
         tidy(folder)
     except (OSError, RuntimeError):  # The latter where there is no home.
@@ -52,21 +64,27 @@ def cache_folder(environ: MutableMapping[str, str] = os.environ) -> Path:
 def tidy(folder: Path, max_bytes: int = _MAX_BYTES) -> None:
     """Deletes what was cut off in writing, and the oldest files beyond `max_bytes` in all.
 
-    JAX would warn of a damaged file at each start, and never replace it.
+    JAX would warn of a damaged file at each start, and never replace it. Only files that were
+    written since the last time are read for that.
 
     Raises:
       OSError: the folder cannot be read or written.
     """
     files = []
+    mark = folder / _CHECKED
+    last = mark.stat().st_mtime if mark.exists() else 0.0
+    now = time.time()
     for path in folder.glob("*-cache"):
         try:
             status = path.stat()
-            if _is_whole(path):
+            if status.st_mtime < last - _CLOCKS_S or _is_whole(path):
                 files.append((status.st_mtime, status.st_size, path))
             else:
                 path.unlink()
         except FileNotFoundError:  # Another process tidies up, too.
             continue
+    mark.touch()
+    os.utime(mark, (now, now))  # Before the files were read.
     total = sum(size for _, size, _ in files)
     for _, size, path in sorted(files):
         if total <= max_bytes:

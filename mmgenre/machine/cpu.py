@@ -1,4 +1,4 @@
-"""How a training uses the processor: a JAX device for each core, and large pages of memory.
+"""Use of the processor by a training: a JAX device for each core, and large pages of memory.
 
 XLA's CPU backend takes both from its surroundings when it starts, so this must run before JAX is
 imported; it imports nothing heavy. What the user has set always wins. docs/performance.md has what

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, hardware, time. Names no machine and no person."""
+"""Versions, hardware and time that a run was made with. Names no machine and no person."""
 
 import datetime
 import importlib.metadata

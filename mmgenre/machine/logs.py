@@ -1,4 +1,4 @@
-"""What a command prints while it works: to standard error, and to a run's `log.txt`."""
+"""Log of a command at work: to standard error, and to a run's `log.txt`."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""Which words and which pixels make the model's answer: integrated gradients.
+"""Attribution of the model's answer to words and pixels: integrated gradients.
 
 Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks" (2017). The path leads from a
 movie about which nothing is known (a black poster, as for movies without one, and padding in place

@@ -12,7 +12,7 @@ from etils import epath
 from orbax.checkpoint import checkpoint_managers
 
 from mmgenre.distributed import device_mapping
-from mmgenre.errors import RunError, UserError
+from mmgenre.errors import RunError, UserError, first_line
 from mmgenre.machine import files
 from mmgenre.runs import checkpoint_format, checkpoint_seal
 from mmgenre.runs.checkpoint_format import State
@@ -229,11 +229,6 @@ def _absolute(path: epath.Path) -> epath.Path:
 def score(metrics: Any) -> float:
     """The score among the metrics that Orbax keeps with a checkpoint."""
     return float(metrics[_SCORE])
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _cause(error: BaseException) -> str:

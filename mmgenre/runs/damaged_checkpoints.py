@@ -5,7 +5,7 @@ import logging
 
 from etils import epath
 
-from mmgenre.errors import UserError
+from mmgenre.errors import UserError, first_line
 from mmgenre.runs import checkpoint_seal, checkpoints
 from mmgenre.runs.checkpoint_format import State
 
@@ -74,5 +74,5 @@ def _damage(path: epath.Path, like: State) -> str:
     except UserError:
         raise
     except Exception as error:  # Orbax and TensorStore raise all sorts of them.
-        return checkpoints.first_line(error)
+        return first_line(error)
     return ""

@@ -1,4 +1,4 @@
-"""When and with what a run was trained: a line for each start of the program.
+"""Sessions of a run: when and with what it was trained, a line for each start of the program.
 
 A run that was interrupted and resumed has several sessions, maybe on different machines.
 """

@@ -1,4 +1,4 @@
-"""What a sweep found: its points ranked on validation, in tables and in files."""
+"""Results of a sweep: its points ranked on validation, in tables and in files."""
 
 import csv
 import dataclasses

@@ -86,7 +86,26 @@ def test_the_oldest_files_go_first(tmp_path):
         path.write_bytes(zlib.compress(os.urandom(1000)))
         os.utime(path, (1e9 - age, 1e9 - age))
     compilation_cache.tidy(tmp_path, max_bytes=2500)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new-cache", "old-cache"]
+    assert sorted(path.name for path in tmp_path.glob("*-cache")) == ["new-cache", "old-cache"]
+
+
+def test_the_folder_is_the_users_alone(folder):
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_files_that_were_looked_at_are_not_read_again(tmp_path):
+    """A start does not unpack all that earlier ones have left."""
+    path = tmp_path / "a-cache"
+    path.write_bytes(zlib.compress(b"x" * 1000))
+    os.utime(path, (1e9, 1e9))
+    compilation_cache.tidy(tmp_path)
+    path.write_bytes(b"damaged")  # Which a change in the past cannot be.
+    os.utime(path, (1e9, 1e9))
+    compilation_cache.tidy(tmp_path)
+    assert path.exists()
+    path.write_bytes(b"damaged")
+    compilation_cache.tidy(tmp_path)
+    assert not path.exists()
 
 
 def test_what_the_user_set_wins():
