@@ -109,8 +109,11 @@ def _follow(address: str, max_bytes: int, clock: _Clock, reach: Reach) -> bytes:
         place = web_addresses.parse(address)
         proxy = proxy_for(place)
         peers: list[str] = []
-        with _connection(place, proxy, clock, reach, peers) as connection:
-            response = _ask(connection, address, place, proxy)
+        with (
+            _connection(place, proxy, clock, reach, peers) as connection,
+            # It holds the socket beyond the connection's end.
+            contextlib.closing(_ask(connection, address, place, proxy)) as response,
+        ):
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or location is None:
                 return _body(response, max_bytes)
@@ -172,6 +175,9 @@ def _connect(host: str, port: int, clock: _Clock, reach: Reach) -> socket.socket
             connection.close()
             failure = error
             continue
+        except BaseException:
+            connection.close()
+            raise
         return connection
     raise failure
 
