@@ -56,4 +56,5 @@ class Worker:
     def close(self) -> None:
         """Ends it."""
         self._orders.close()
+        self._answers.close()
         self._process.wait()

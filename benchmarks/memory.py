@@ -85,6 +85,7 @@ def train(args: argparse.Namespace) -> dict[str, dict[str, float]]:
                 phase = f"epoch {epoch + 1}" if epoch < args.epochs else "end"
         is_over.set()
         watch.join()
+        process.stderr.close()
         if process.wait():
             sys.exit(f"error: the training failed:\n{''.join(lines)}")
     return peaks

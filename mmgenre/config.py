@@ -45,7 +45,7 @@ SelectionMetric = Literal[
 """What may choose the best epoch; all but the loss are better when higher."""
 
 _SIZE: Final = between(1, 65_536)
-_SIZES: Final = lists(_SIZE, 1, 16)
+_SIZES: Final = lists(_SIZE, 1, 64)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ class ModelConfig:
     head_units: tuple[int, ...] = setting(
         (512, 256),
         "Units of the dense layers between the concatenated features and the logits.",
-        lists(_SIZE, 0, 16),
+        lists(_SIZE, 0, 64),
     )
     head_dropout: float = setting(0.3, "Rate after each of the head's layers.", RATE)
     use_poster: bool = setting(True, "False cuts the poster's branch off.")
@@ -290,7 +290,7 @@ class Config:
     def to_json(self) -> str:
         """The config as indented JSON; `from_json` reads it."""
         fields = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
-        return json.dumps(fields, indent=2) + "\n"
+        return json.dumps(fields, indent=2, allow_nan=False) + "\n"
 
 
 def default_config() -> ConfigDict:

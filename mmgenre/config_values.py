@@ -43,6 +43,9 @@ class Bounds:
         return self.items[0] <= len(value) <= self.items[1] and all(map(self.holds, value))
 
 
+_SHOWN: Final = 200  # Characters of a value in an error.
+
+
 def between(low: int, high: int) -> Bounds:
     """Whole numbers from `low` to `high`; the upper end is there for configs of strangers."""
     return Bounds(f"{low:,} to {high:,}", lambda x: low <= x <= high)
@@ -153,13 +156,13 @@ class Setting:
 
     def wrong(self, value: object) -> UserError:
         """The error to raise for a value that it does not take."""
-        return UserError(f"config.{self.name} is {value!r}, but it must be {self.rule}")
+        return UserError(f"config.{self.name} is {shown(value)}, but it must be {self.rule}")
 
 
 def require(condition: bool, name: str, value: object, rule: str) -> None:
     """Raises UserError, with the setting's name and value, where a rule does not hold."""
     if not condition:
-        raise UserError(f"config.{name} is {value!r}, but it must be {rule}")
+        raise UserError(f"config.{name} is {shown(value)}, but it must be {rule}")
 
 
 def settings(cls: type, prefix: str = "") -> dict[str, Setting]:
@@ -216,7 +219,9 @@ def build(cls: type[_T], fields: Mapping[str, Any], prefix: str = "") -> _T:
         elif isinstance(value, Mapping | ConfigDict):
             values[name] = build(types[name], dict(value), f"{prefix}{name}.")
         else:
-            raise UserError(f"config.{prefix}{name} is {value!r}, but it is a group of settings")
+            raise UserError(
+                f"config.{prefix}{name} is {shown(value)}, but it is a group of settings"
+            )
     return cls(**values)
 
 
@@ -235,7 +240,7 @@ def unknown(name: str, known: Mapping[str, Any]) -> str:
     """Says that there is no setting of this name with dots, and which one may be meant."""
     if any(other.startswith(f"{name}.") for other in known):
         return f"{name} is a group of settings"
-    return f"the config has no setting {name!r}; {hint(name, known)}"
+    return f"the config has no setting {shown(name)}; {hint(name, known)}"
 
 
 def hint(name: str, known: Mapping[str, Any]) -> str:
@@ -252,3 +257,9 @@ def _parse_sizes(text: str) -> tuple[int, ...]:
     if text.startswith("(") and text.endswith(")"):
         return tuple(map(int, text[1:-1].removesuffix(",").split(",")))
     return tuple(map(int, text.split("x")))
+
+
+def shown(value: object) -> str:
+    """Returns how an error shows a value: whole where it is short, else its beginning."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ..."

@@ -90,7 +90,7 @@ def test_the_default_config_is_locked():
         ({"learning_rate": 0}, "a number, above 0 and at most 1"),
         ({"ngram_learning_rates": 1}, "do you mean ngram_learning_rate?"),
         ({"data": {"max_tokens": 2 * 10**9}}, "config.data.max_tokens is 2000000000"),
-        ({"model": {"lstm_units": (64,) * 99}}, "1 to 16 of them, each 1 to 65,536"),
+        ({"model": {"lstm_units": (64,) * 99}}, "1 to 64 of them, each 1 to 65,536"),
         ({"model": {"lstm_units": (64, True)}}, "a list of whole numbers"),
         (
             {"model": {"use_poster": 1}},

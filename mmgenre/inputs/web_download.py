@@ -109,11 +109,8 @@ def _follow(address: str, max_bytes: int, clock: _Clock, reach: Reach) -> bytes:
         place = web_addresses.parse(address)
         proxy = proxy_for(place)
         peers: list[str] = []
-        with (
-            _connection(place, proxy, clock, reach, peers) as connection,
-            # It holds the socket beyond the connection's end.
-            contextlib.closing(_ask(connection, address, place, proxy)) as response,
-        ):
+        with _connection(place, proxy, clock, reach, peers) as connection:
+            response = _ask(connection, address, place, proxy)
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or location is None:
                 return _body(response, max_bytes)
@@ -154,12 +151,21 @@ def _connection(
         return made
 
     connection._create_connection = connect
+    answers: list[http.client.HTTPResponse] = []
+
+    def respond(*args: Any, **options: Any) -> http.client.HTTPResponse:
+        answers.append(http.client.HTTPResponse(*args, **options))
+        return answers[-1]
+
+    connection.response_class = respond
     if proxy is not None and place.scheme == "https":
         connection.set_tunnel(place.host, place.port, proxy.headers)
     try:
         yield connection
     finally:
         connection.close()
+        for answer in answers:  # Each holds the socket beyond the connection's end.
+            answer.close()
 
 
 def _connect(host: str, port: int, clock: _Clock, reach: Reach) -> socket.socket:

@@ -43,6 +43,8 @@ def listen(host: str, port: int) -> socket.socket:
       UserError: the address is not this machine's, or taken.
     """
     try:
+        if not 0 <= port < 1 << 16:  # Python would leave its socket open.
+            raise OverflowError("a port is a number from 0 to 65535")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError, ValueError) as error:

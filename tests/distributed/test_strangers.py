@@ -64,6 +64,8 @@ def test_strangers_end_nobody():
         time.sleep(0.5)
         leave(processes)
     assert silent
+    for connection in silent:
+        connection.close()
 
 
 def test_a_lost_process_is_noticed_among_strangers():
@@ -75,6 +77,8 @@ def test_a_lost_process_is_noticed_among_strangers():
             _, errors = process.communicate(timeout=20)
             assert process.returncode == 1
             assert errors.startswith("error: process 2 on "), errors
+    for connection in silent:
+        connection.close()
 
 
 def test_a_flood_of_silence_keeps_nobody_out_and_is_bounded():

@@ -48,9 +48,11 @@ class RawServer:
                 connection.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection:
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            stack.enter_context(connection)
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
+                stack.enter_context(connection)
             head = b""
             while b"\r\n\r\n" not in head:
                 block = connection.recv(1 << 16)
