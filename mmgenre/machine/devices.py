@@ -2,7 +2,7 @@
 
 import os
 
-from mmgenre.errors import RunError, UserError
+from mmgenre.errors import RunError, UserError, first_line
 
 
 def start() -> None:
@@ -22,5 +22,4 @@ def start() -> None:
                 f"JAX_PLATFORMS is {platforms!r}, but JAX finds no such device here; unset it, "
                 "or set it to cpu"
             ) from error
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"JAX finds no device: {reason}") from error
+        raise RunError(f"JAX finds no device: {first_line(error)}") from error
