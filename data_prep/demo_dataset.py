@@ -6,6 +6,7 @@ from data_prep.demo.corpus import write_demo_corpus
 from data_prep.prepare import PrepareConfig, prepare
 from mmgenre.dataset.prepared import INFO_FILE
 from mmgenre.errors import UserError
+from mmgenre.machine import special_files
 
 NAME = "built-in demo corpus"
 
@@ -22,6 +23,7 @@ def ensure_demo_dataset(folder: epath.PathLike = "data/demo") -> epath.Path:
     folder = epath.Path(folder)
     prepared = folder / "prepared"
     if not (prepared / INFO_FILE).exists():
+        special_files.refuse_in(folder, "--config.data.dir", recursive=False)
         corpus = folder / "corpus"
         if not corpus.exists():
             try:

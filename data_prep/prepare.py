@@ -10,7 +10,7 @@ from data_prep.options import PrepareConfig, check, parse_args
 from data_prep.workspace.progress import Progress
 from mmgenre.dataset.prepared import PreparedDataset, open_dataset
 from mmgenre.errors import UserError
-from mmgenre.machine import files, folder_kinds
+from mmgenre.machine import files, folder_kinds, special_files
 from mmgenre.machine.command_line import run_command
 
 __all__ = ["PrepareConfig", "prepare"]
@@ -42,6 +42,7 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
     config = stage_choice.with_own_posters(config)
     progress = progress or Progress(config.progress)
     processes = config.processes or workers.num_cores()
+    special_files.refuse_in(config.out, "--out", recursive=False)
     folder_kinds.require(config.out, folder_kinds.DATASET, "--out")
     out = make_folder(config.out)
     files.sweep(out)

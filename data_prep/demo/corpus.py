@@ -14,7 +14,6 @@ import csv
 import json
 import os
 import random
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from data_prep.demo.signals import Plan, plan_movie
 from data_prep.demo.text import PlantedWord, make_title, write_overview
 from data_prep.demo.words import OTHER_SCRIPTS
 from mmgenre.errors import UserError
+from mmgenre.machine import files
 
 METADATA_FILE: Final = "movies_metadata.csv"
 POSTERS_FOLDER: Final = "posters"
@@ -99,17 +99,14 @@ def write_demo_corpus(
         raise UserError(f"A demo corpus needs at least 1 movie, not {num_movies}.")
     if poster_pool is not None and poster_pool < 0:
         raise UserError(f"A pool of {poster_pool} posters can't be: give 0 for no posters.")
-    partial = folder.parent / f".{folder.name}.{os.getpid()}.partial"
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"{folder} exists: remove it, or write the demo corpus elsewhere.")
-        (partial / POSTERS_FOLDER).mkdir(parents=True)
-        _write_files(partial, num_movies, seed, poster_pool)
-        partial.replace(folder)
+        if not folder.is_dir() or any(folder.iterdir()):
+            files.require_new(folder, "write the demo corpus elsewhere")
+        with files.atomic_folder(folder) as staged:
+            (staged / POSTERS_FOLDER).mkdir()
+            _write_files(Path(staged), num_movies, seed, poster_pool)
     except OSError as error:
         raise UserError(f"Can't write the demo corpus to {folder}: {error.strerror}.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def read_planted(folder: str | os.PathLike[str]) -> Iterator[PlantedMovie]:

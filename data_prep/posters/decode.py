@@ -247,5 +247,6 @@ def _state(path: str) -> tuple[str, int, int]:
 
 def _remove_further_parts(folder: epath.Path, num_parts: int) -> None:
     for path in folder.iterdir():
-        if path.stem.isdigit() and int(path.stem) >= num_parts:
+        number = pixel_parts.part_of(path.name)
+        if number is not None and number >= num_parts:
             path.unlink(missing_ok=True)

@@ -52,7 +52,7 @@ class Manifest:
         # Where files may be whose rows were not stored any more: not looked for one by one in vain.
         self._old_widths = [width for width in widths if (folder / width).is_dir()]
         for leftover in incoming.iterdir():
-            if leftover.name.isdigit():
+            if leftover.name.isascii() and leftover.name.isdigit() and not leftover.is_dir():
                 leftover.unlink()
         self._number = 0
         with self._database_errors_named(), contextlib.ExitStack() as opened:

@@ -105,7 +105,8 @@ class Index(Stage[dict[str, Any]]):
 
 
 def _shard_paths(out: epath.Path, split: str) -> list[str]:
-    return sorted(str(path) for path in out.glob(f"mmgenre-{split}.tfrecord-*"))
+    found = out.glob(f"mmgenre-{split}.tfrecord-*")
+    return sorted(str(path) for path in found if prepared.is_shard_name(path.name))
 
 
 def _lengths(facts: Mapping[str, Sequence[ShardFacts]]) -> dict[str, tuple[list[int], int]]:

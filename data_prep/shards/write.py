@@ -135,7 +135,7 @@ def remove_dataset(out: epath.Path, kept: Set[str] = frozenset()) -> None:
     """Deletes the shards of a folder, but for `kept`, after the file that makes it a data set."""
     (out / prepared.INFO_FILE).unlink(missing_ok=True)
     for path in out.glob("mmgenre-*.tfrecord-*"):
-        if path.name not in kept:
+        if path.name not in kept and prepared.is_shard_name(path.name):
             path.unlink()
 
 

@@ -7,6 +7,7 @@ and `<part>.npz`, what is known of each movie. The second is written last.
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import IO, Final, Self
 
@@ -61,6 +62,12 @@ def pixels_path(workspace: epath.PathLike, part: int) -> epath.Path:
 def facts_path(workspace: epath.PathLike, part: int) -> epath.Path:
     """The file of the rest of a part, written last."""
     return epath.Path(workspace) / FOLDER / f"{part:05d}.npz"
+
+
+def part_of(file_name: str) -> int | None:
+    """The number of the part that a file of this name belongs to; None for other files."""
+    match = re.fullmatch(r"(\d{5,})\.(pixels|npz)", file_name, re.ASCII)
+    return int(match[1]) if match else None
 
 
 def write_part(

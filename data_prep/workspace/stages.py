@@ -14,7 +14,7 @@ from etils import epath
 
 from data_prep.workspace.progress import Progress
 from mmgenre.errors import UserError
-from mmgenre.machine import file_lock, files, folder_kinds
+from mmgenre.machine import file_lock, files, folder_kinds, special_files
 from mmgenre.machine.json_files import read_json
 
 _BLOCK: Final = 1 << 20
@@ -111,10 +111,12 @@ class Workspace:
       progress: where stages report to; None is nowhere.
 
     Raises:
-      UserError: the folder cannot be made, is of another kind, or another process uses it.
+      UserError: the folder cannot be made, is of another kind, has links in it, or another
+        process uses it.
     """
 
     def __init__(self, path: epath.PathLike, progress: Progress | None = None):
+        special_files.refuse_in(path, "--work")
         folder_kinds.require(path, folder_kinds.WORKSPACE, "--work")
         self.path = make_folder(path)
         self._progress = progress or Progress("none")

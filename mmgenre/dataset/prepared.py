@@ -13,6 +13,7 @@ decides the order of training, whatever storage the movies are read from. NumPy 
 
 import dataclasses
 import json
+import re
 from typing import Any, Final, Self
 
 import numpy as np
@@ -43,6 +44,12 @@ _MAX_TOKENS: Final = 1 << 20  # Of an overview; it has at most 100,000 character
 def shard_name(split: str, shard: int, num_shards: int) -> str:
     """The file name of a shard, as TFDS writes it."""
     return f"mmgenre-{split}.tfrecord-{shard:05d}-of-{num_shards:05d}"
+
+
+def is_shard_name(file_name: str) -> bool:
+    """Whether `shard_name` gives this name for some split: others may be the user's own files."""
+    pattern = rf"mmgenre-({'|'.join(schema.SPLITS)})\.tfrecord-\d{{5}}-of-\d{{5}}"
+    return re.fullmatch(pattern, file_name, re.ASCII) is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,7 +215,7 @@ def write_index(path: epath.PathLike, indices: dict[str, RecordIndex]) -> None:
         for split, index in indices.items()
         for field in _INDEX_FIELDS
     }
-    with (epath.Path(path) / INDEX_FILE).open("wb") as file:
+    with files.atomic_write(epath.Path(path) / INDEX_FILE) as file:
         np.savez(file, **arrays)
 
 

@@ -45,6 +45,8 @@ def enable(environ: MutableMapping[str, str] = os.environ) -> None:
     try:
         folder = cache_folder(environ)
         folder.mkdir(parents=True, exist_ok=True)
+        if not (_is_own(folder.parent) and _is_own(folder)):
+            return
         folder.chmod(0o700)  # What lies here is run by the next start.
         tempfile.TemporaryFile(dir=folder).close()  # Says more than the permissions do.
         tidy(folder)
@@ -59,6 +61,14 @@ def cache_folder(environ: MutableMapping[str, str] = os.environ) -> Path:
     root = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     kind = hashlib.sha256(_processor().encode()).hexdigest()[:12]
     return Path(root) / "mmgenre" / f"compiled-{kind}"
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether a folder is this user's, and so is a link to it.
+
+    Whoever owns it could put programs there that this user would run: $XDG_CACHE_HOME may be /tmp.
+    """
+    return {folder.lstat().st_uid, folder.stat().st_uid} == {os.geteuid()}
 
 
 def tidy(folder: Path, max_bytes: int = _MAX_BYTES) -> None:

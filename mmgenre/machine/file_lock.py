@@ -1,12 +1,17 @@
 """Locks on files, which the kernel lets go of when the process ends, however it ends."""
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+
+_FIRST: Final = "process "
+"""What the content begins with."""
 
 _log = logging.getLogger(__name__)
 
@@ -23,9 +28,9 @@ def held(path: Path) -> Iterator[None]:
 
     Raises:
       InUseError: another process holds it.
-      OSError: the file cannot be written.
+      OSError: the file cannot be written, is a link, or was not written by this function.
     """
-    with path.open("a+", encoding="utf-8") as file:
+    with open(path, "a+", encoding="utf-8", opener=_open_no_link) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -38,7 +43,14 @@ def held(path: Path) -> Iterator[None]:
                 error.strerror,
                 path.parent,
             )
+        file.seek(0)
+        if file.read(len(_FIRST)) not in ("", _FIRST):
+            raise OSError(errno.EEXIST, "it is no lock but another file", str(path))
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.write(f"{_FIRST}{os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         yield
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)

@@ -10,8 +10,10 @@ import glob
 import io
 import json
 import os
+import re
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -32,6 +34,9 @@ class _S3Path(gpath.PosixGPath):
 
 
 _TEMPORARY: Final = ".tmp"
+_OWN_TEMPORARY: Final = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)
+"""Names that `_temporary` gives: only they are taken for what a killed process left."""
+
 _LONGEST_NAME: Final = 40
 _LOCKED_WITHIN_S: Final = 1.0
 """A folder that is being made is locked by then."""
@@ -120,8 +125,8 @@ def atomic_folder(folder: epath.PathLike, *, renew: bool = False) -> Iterator[ep
                 until_done.enter_context(_locked(temporary))
             yield temporary
             if renew:
-                shutil.rmtree(folder, ignore_errors=True)
-            temporary.replace(folder)
+                _remove(folder)
+            os.replace(temporary, folder)  # `epath` refuses an empty folder.
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -130,9 +135,19 @@ def _remove_abandoned(folder: epath.Path) -> None:
     """Removes what killed processes left of a folder that they were making."""
     for leftover in folder.parent.glob(f".{glob.escape(_shortened(folder))}.????????{_TEMPORARY}"):
         with contextlib.suppress(OSError):
-            if time.time() - os.stat(leftover).st_mtime > _LOCKED_WITHIN_S:
+            if not _OWN_TEMPORARY.fullmatch(leftover.name):
+                continue
+            if time.time() - os.lstat(leftover).st_mtime > _LOCKED_WITHIN_S:
                 with _locked(leftover):  # Else another process is making it now.
-                    leftover.rmtree()
+                    shutil.rmtree(leftover)
+
+
+def _remove(folder: epath.Path) -> None:
+    """Removes a folder, or a link of its name, but not what that points at."""
+    if os.path.islink(folder):
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -141,9 +156,9 @@ def _locked(folder: epath.Path) -> Iterator[None]:
 
     Raises:
       BlockingIOError: another process holds it.
-      OSError: it is no folder, or the file system has no locks.
+      OSError: it is no folder, or a link to one, or the file system has no locks.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -152,7 +167,7 @@ def _locked(folder: epath.Path) -> Iterator[None]:
 
 
 def sweep(folder: epath.PathLike, older_than_s: float = 0.0) -> None:
-    """Deletes the temporary files that killed processes left in a folder.
+    """Deletes the temporary files that killed processes left in a folder; of links, no more.
 
     Args:
       folder: where to look.
@@ -162,10 +177,13 @@ def sweep(folder: epath.PathLike, older_than_s: float = 0.0) -> None:
         return
     for leftover in epath.Path(folder).glob(f".*{_TEMPORARY}"):
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - os.stat(leftover).st_mtime < older_than_s:
+            status = os.lstat(leftover)
+            if not _OWN_TEMPORARY.fullmatch(leftover.name):
                 continue
-            if leftover.is_dir():
-                leftover.rmtree()
+            if time.time() - status.st_mtime < older_than_s:
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                shutil.rmtree(leftover)
             else:
                 leftover.unlink()
 
@@ -177,7 +195,7 @@ def require_new(path: epath.PathLike, otherwise: str = "choose another --out") -
       path: its name.
       otherwise: what to do instead of removing what is there.
     """
-    if epath.Path(path).exists():
+    if epath.Path(path).exists() or (not is_remote(path) and os.path.lexists(path)):
         raise UserError(f"{path} exists; remove it or {otherwise}")
 
 

@@ -70,6 +70,8 @@ def predict_csv(
         raise UserError(f"{csv_file} has no column poster to look up in {posters}")
     predictor = GenrePredictor.load(run)
     partial = out.with_name(out.name + ".partial")
+    if partial.is_symlink():
+        raise UserError(f"{partial} is a symbolic link; remove it or choose another --out")
     signature = _signature(predictor, csv_file, posters, addresses)
     load = functools.partial(_load_poster, folder=posters, addresses=addresses)
     try:

@@ -48,7 +48,7 @@ def set_damaged_aside(directory: epath.Path, like: State) -> None:
             aside,
         )
         aside.parent.mkdir(parents=True, exist_ok=True)
-        if aside.exists():
+        if aside.exists():  # Nor is it a link: see `mmgenre.runs.lock`.
             aside.rmtree()
         (directory / str(step)).rename(aside)
 

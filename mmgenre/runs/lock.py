@@ -9,7 +9,7 @@ from typing import Final
 from etils import epath
 
 from mmgenre.errors import UserError
-from mmgenre.machine import file_lock, files, folder_kinds
+from mmgenre.machine import file_lock, files, folder_kinds, special_files
 from mmgenre.machine.folder_kinds import FolderKind
 
 LOCK_FILE: Final = "lock"
@@ -26,13 +26,15 @@ def held(workdir: epath.Path, kind: FolderKind = folder_kinds.RUN) -> Iterator[N
       kind: what is written into it.
 
     Raises:
-      UserError: another process holds it, the folder is of another kind, or cannot be written.
+      UserError: another process holds it, the folder is of another kind, has links in it, or
+        cannot be written.
     """
     if files.is_remote(workdir) and not os.fspath(workdir).startswith("gs://"):
         raise UserError(
             f"cannot write the run directory {workdir}: Orbax writes checkpoints to file systems "
             "and gs:// only; choose a --workdir there (the data set may stay where it is)"
         )
+    special_files.refuse_in(workdir, "--workdir")
     folder_kinds.require(workdir, kind, "--workdir")
     if files.is_remote(workdir):
         yield

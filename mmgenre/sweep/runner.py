@@ -13,7 +13,7 @@ from etils import epath
 from mmgenre.config import Config
 from mmgenre.dataset.prepared import open_dataset
 from mmgenre.errors import Interrupted, RunError, UserError
-from mmgenre.machine import environment, files, folder_kinds
+from mmgenre.machine import environment, files, folder_kinds, special_files
 from mmgenre.runs import lock
 from mmgenre.runs.directory import RunDirectory
 from mmgenre.sweep import child, results
@@ -193,9 +193,10 @@ class _EpochWatch:
 
 
 def _check_folders(plan: Plan) -> None:
-    """Raises UserError where the data set cannot be opened, or a folder holds another run."""
+    """Raises UserError where the data set or a folder, with another run or links, cannot be used."""
     folder = plan.points[0].config.data.dir
     info = open_dataset(folder).info if folder else None  # None: the demo corpus.
+    special_files.refuse_in(plan.folder, "--workdir")
     folder_kinds.require(plan.folder, folder_kinds.SWEEP, "--workdir")
     for point in plan.points:
         run_directory = plan.run_directory(point)
