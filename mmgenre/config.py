@@ -17,6 +17,7 @@ from mmgenre.config_values import (
     NOT_NEGATIVE,
     RATE,
     SHARE,
+    Bounds,
     between,
     build,
     check,
@@ -46,6 +47,7 @@ SelectionMetric = Literal[
 
 _SIZE: Final = between(1, 65_536)
 _SIZES: Final = lists(_SIZE, 1, 64)
+_STDDEV: Final = Bounds("above 0 and at most 100", lambda x: 0 < x <= 100)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,12 @@ class ModelConfig:
         between(1, 10_000_000),
     )
     embedding_size: int = setting(128, "Features of a word.", _SIZE)
+    embedding_stddev: float = setting(
+        0.05,
+        "Standard deviation of the embedding's random initial values. A thousand movies teach a "
+        "wider one (0.5) faster.",
+        _STDDEV,
+    )
     cnn_filters: tuple[int, ...] = setting(
         (32, 64, 128, 128),
         "Filters of each 3x3 convolution; each is followed by ReLU and 2x2 max pooling.",

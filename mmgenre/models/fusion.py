@@ -155,6 +155,7 @@ def build(config: ModelConfig) -> FusionModel:
     overview_lstm = OverviewLSTM(
         vocabulary_size=config.vocabulary_size,
         embedding_size=config.embedding_size,
+        embedding_stddev=config.embedding_stddev,
         units=config.lstm_units,
         dropout_rate=config.lstm_dropout,
         features=config.overview_features,

@@ -25,6 +25,7 @@ class OverviewLSTM(nn.Module):
       attention_heads: weighted means of the words, with pooling "attention".
       word_dropout_rate: of whole words.
       embedding_dropout_rate: of features of the embedding, the same in all words of a movie.
+      embedding_stddev: of the embedding's random initial values.
     """
 
     vocabulary_size: int
@@ -38,13 +39,14 @@ class OverviewLSTM(nn.Module):
     attention_heads: int = 8
     word_dropout_rate: float = 0.0
     embedding_dropout_rate: float = 0.0
+    embedding_stddev: float = 0.05
 
     def setup(self) -> None:
         """Names the parts, so that `embed` and `from_embeddings` can be called alone."""
         self.embedding = nn.Embed(
             self.vocabulary_size,
             self.embedding_size,
-            embedding_init=nn.initializers.normal(stddev=0.05),
+            embedding_init=nn.initializers.normal(stddev=self.embedding_stddev),
         )
         self.lstm = LSTMStack(self.units, self.dropout_rate, self.lstm_kernel)
         self.dropout = RowDropout(self.dropout_rate)

@@ -7,6 +7,7 @@ from typing import Final
 from mmgenre.evaluation import baselines, operating_points, tables
 from mmgenre.evaluation.results import Evaluation, NotFitted
 from mmgenre.evaluation.tables import Columns, Compared
+from mmgenre.evaluation.verdict import Verdict, against_best_baseline
 from mmgenre.report import figures_overall
 from mmgenre.report.run_data import RunData
 from mmgenre.report.style import Figure
@@ -54,6 +55,12 @@ def columns(data: RunData) -> Columns:
     """Returns the evaluations of the model and of its baselines, under names for readers."""
     found = data.evaluation.baselines
     return {data.name: _of_model(data)} | {_NAMES.get(k, k): v for k, v in found.items()}
+
+
+def verdict(data: RunData, name: str) -> Verdict | None:
+    """Returns how a run, under this name, stands beside its best baseline; None if it has none."""
+    baselines = {k: v for k, v in columns(data).items() if k != data.name}
+    return against_best_baseline(name, _of_model(data), baselines)
 
 
 def _of_model(data: RunData) -> Evaluation:

@@ -48,6 +48,7 @@ def test_the_page_says_all(reported_run):
     }  # fmt: skip
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
     assert str(reported_run.parent) not in page
+    assert re.search(r"is (ahead of|level with|behind) .+ in micro F1 \(\d", page)
 
 
 def test_a_report_needs_the_run_directory_alone(reported_run, tmp_path):
