@@ -193,7 +193,7 @@ class _EpochWatch:
 
 
 def _check_folders(plan: Plan) -> None:
-    """Raises UserError where the data set or a folder, with another run or links, cannot be used."""
+    """Raises UserError where the data set or a folder cannot be used, as with another run in it."""
     folder = plan.points[0].config.data.dir
     info = open_dataset(folder).info if folder else None  # None: the demo corpus.
     special_files.refuse_in(plan.folder, "--workdir")
