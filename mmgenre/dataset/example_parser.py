@@ -11,6 +11,7 @@ from typing import Any, Final
 # Before the import, as `banners.silence` for commands: no banner of the processor.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+import numpy as np
 import tensorflow as tf
 
 from mmgenre import schema
@@ -19,7 +20,7 @@ from mmgenre import schema
 with contextlib.suppress(RuntimeError):  # Already initialised by somebody else's code.
     tf.config.set_visible_devices([], "GPU")
 
-_STORED: Final[dict[str, Any]] = {
+STORED: Final[dict[str, Any]] = {
     schema.POSTER: tf.io.FixedLenFeature([], tf.string),
     schema.HAS_POSTER: tf.io.FixedLenFeature([], tf.int64),
     schema.TOKENS: tf.io.RaggedFeature(tf.int64),
@@ -28,6 +29,8 @@ _STORED: Final[dict[str, Any]] = {
     schema.TITLE: tf.io.FixedLenFeature([], tf.string),
     schema.OVERVIEW: tf.io.FixedLenFeature([], tf.string),
 }
+"""What `tf.io.parse_example` wants to know of each feature."""
+
 _DTYPES: Final = {schema.HAS_POSTER: tf.bool, schema.LABELS: tf.uint8}
 
 
@@ -45,8 +48,22 @@ def parse(
       By name, with n in front, the shapes and dtypes that `schema` gives; texts as <string>[n] of
       UTF-8, tokens as <int32>[n, num_tokens] padded with `schema.PAD_ID`.
     """
-    parsed = tf.io.parse_example(examples, {name: _STORED[name] for name in features})
+    parsed = tf.io.parse_example(examples, {name: STORED[name] for name in features})
     return {name: _decoded(name, values, num_tokens) for name, values in parsed.items()}
+
+
+def placeholder() -> bytes:
+    """Returns an Example of no movie that `parse` can read."""
+    feature = tf.train.Feature
+    empty = feature(bytes_list=tf.train.BytesList(value=[b""]))
+    poster = tf.train.BytesList(value=[bytes(int(np.prod(schema.POSTER_SHAPE)))])
+    values = {
+        schema.POSTER: feature(bytes_list=poster),
+        schema.HAS_POSTER: feature(int64_list=tf.train.Int64List(value=[0])),
+        schema.LABELS: feature(int64_list=tf.train.Int64List(value=[0] * schema.NUM_GENRES)),
+        **dict.fromkeys((schema.ID, schema.TITLE, schema.OVERVIEW), empty),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString()
 
 
 def _decoded(name: str, values: Any, num_tokens: tf.Tensor | int) -> tf.Tensor:

@@ -8,7 +8,6 @@ decides what is in a batch, so both give the same batches. (For the third mode, 
 This module imports TensorFlow; nothing that prediction needs may import it.
 """
 
-import contextlib
 from collections.abc import Iterator
 from typing import Final
 
@@ -45,7 +44,7 @@ class MovieSource:
         """
         self._dataset, self._split = dataset, split
         self._index = dataset.index(split)
-        self._shards = ShardReader(dataset.shard_paths(split), self._index)
+        self._shards = ShardReader(dataset, split)
         self._max_tokens = config.max_tokens
         self._error: UserError | None = None
         self._resident: _Features | None = None
@@ -82,8 +81,10 @@ class MovieSource:
         )
         dataset = dataset.map(batch_of, num_parallel_calls=_MADE_AT_ONCE, deterministic=True)
         dataset = dataset.prefetch(_MADE_AHEAD).with_options(_without_autotuning())
-        with self._explained():
-            yield from dataset.as_numpy_iterator()
+        for batch in dataset.as_numpy_iterator():
+            if self._error is not None:  # Known before the batch of the record is there.
+                raise self._error
+            yield batch
 
     def read_arrays(self) -> dict[str, np.ndarray]:
         """Reads the whole split, in the order of the records.
@@ -111,27 +112,20 @@ class MovieSource:
         return features
 
     def _read_op(self, movies: tf.Tensor) -> tf.Tensor:
-        """Returns the serialised Examples <string>[n] of the movies <int64>[n]."""
+        """Returns the serialised Examples <string>[n] of the movies <int64>[n].
+
+        What is raised here, TensorFlow would print with a traceback, and wrap: so it is kept.
+        """
 
         def read(movies: np.ndarray) -> np.ndarray:
             try:
                 return np.array(self._shards.read(movies), object)
             except UserError as error:
                 self._error = error
-                raise
+                return np.array([example_parser.placeholder()] * len(movies), object)
 
         records = tf.numpy_function(read, [movies], tf.string, stateful=False)
         return tf.ensure_shape(records, movies.shape)
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """TensorFlow wraps what its threads raise in a traceback: raises the error itself."""
-        try:
-            yield
-        except tf.errors.OpError:
-            if self._error is not None:
-                raise self._error from None
-            raise
 
 
 def _without_autotuning() -> tf.data.Options:

@@ -46,7 +46,7 @@ def read_split(
       UserError: there is no such split, or a shard is missing or damaged.
     """
     index = dataset.index(split)
-    shards = ShardReader(dataset.shard_paths(split), index)
+    shards = ShardReader(dataset, split)
     wanted = np.arange(len(index)) if movies is None else movies
     length = int(index.num_tokens[wanted].max(initial=0)) if max_tokens is None else max_tokens
     arrays = {name: _empty(name, len(wanted), length) for name in features}

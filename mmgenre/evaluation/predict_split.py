@@ -96,6 +96,11 @@ def predict_views(
             f"{dataset.path} was prepared with another tokenizer than {run.path} was trained with; "
             f"prepare it with --tokenizer {run.tokenizer_file}"
         )
+    if dataset.info.vocabulary_size > config.model.vocabulary_size:
+        raise UserError(
+            f"{dataset.path} says that its tokenizer has {dataset.info.vocabulary_size:,} words, "
+            f"more than the {config.model.vocabulary_size:,} of {run.path}; prepare it again"
+        )
     source = MovieSource(dataset, split, config.data)
     model = fusion.build(config.model)
     params, step = load_best_params(run, model)
