@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import tomllib
 
 import pytest
 import yaml
@@ -90,9 +91,41 @@ def test_the_image_copies_what_there_is():
     lines = (LAUNCH / "Dockerfile").read_text().splitlines()
     for line in lines:
         if line.startswith("COPY"):
-            for source in line.split()[1:-1]:
-                assert (ROOT / source).exists() or source in ("README.md", "constraints.txt"), line
+            for source in line.replace("${CUDA}", "12").split()[1:-1]:
+                assert (ROOT / source).exists(), line
     assert any(line.startswith("USER ") and "root" not in line for line in lines)
+
+
+@pytest.mark.parametrize("cuda", ["12", "13"])
+def test_cuda_is_pinned_to_the_jax_that_was_tested(cuda):
+    """The fused LSTM's backend is deprecated from JAX 0.11 on."""
+    pins = dict(
+        line.split("==")
+        for file in ("constraints.txt", f"launch/constraints-cuda{cuda}.txt")
+        for line in (ROOT / file).read_text().splitlines()
+        if "==" in line
+    )
+    assert pins["jax"] == pins[f"jax-cuda{cuda}-plugin"] == pins[f"jax-cuda{cuda}-pjrt"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert extras["optional-dependencies"][f"cuda{cuda}"] == [f"jax[cuda{cuda}]<0.11"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cuda", ["12", "13"])
+def test_pip_resolves_the_readme_line(cuda):
+    """For a new environment; nothing is installed. Needs a package index."""
+    process = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "-q"),
+            *("-c", "constraints.txt", "-c", f"launch/constraints-cuda{cuda}.txt"),
+            *("-e", f".[cuda{cuda}]"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
 
 
 def test_skypilot_recovers_on_spot_instances():
