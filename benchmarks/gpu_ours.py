@@ -121,7 +121,7 @@ def kernel_error(case: Case, model: ModelConfig) -> float:
         return (outputs * weights).sum()
 
     gradient = jax.jit(jax.value_and_grad(total), static_argnums=1)
-    methods: tuple[Method, Method] = ("plain", method_of(case.lstm))
+    methods: tuple[Method, Method] = ("plain", method_of(case.lstm, model.lstm_units, case.dtype))
     expected, actual = (jax.tree.leaves(gradient(layer, method)) for method in methods)
     pairs = [(np.asarray(a), np.asarray(e)) for a, e in zip(actual, expected, strict=True)]
     return max(float(np.abs(a - e).max() / np.abs(e).max()) for a, e in pairs)

@@ -34,6 +34,7 @@ _RENAMED: Final = {"embedding_learning_rate": "embedding_learning_rate_factor"}
 
 ComputeDtype = Literal["float32", "bfloat16"]
 LstmKernel = Literal["auto", "scan", "cudnn", "pallas"]
+ProductPrecision = Literal["default", "high", "highest"]
 SelectionMetric = Literal[
     "average_precision/macro",
     "average_precision/micro",
@@ -59,10 +60,11 @@ class DataConfig:
         "Folder of a prepared data set; empty for the built-in demo corpus.",
         may_change=True,  # Its fingerprint tells whether it is the same data.
     )
-    mode: Literal["stream", "host", "resident"] = setting(
-        "stream",
+    mode: Literal["auto", "stream", "host", "resident"] = setting(
+        "auto",
         '"stream" reads the records of each batch from the shards, "host" keeps them in memory, '
-        '"resident" keeps the train split on every device. All give the same batches.',
+        '"resident" keeps the train split on every device; "auto" is "resident" on GPUs that have '
+        'the memory, else "stream". All give the same batches.',
         may_change=True,
     )
     max_tokens: int = setting(128, "An overview is cut after so many tokens.", _SIZE)
@@ -127,6 +129,11 @@ class ModelConfig:
         "float32",
         "Of convolutions, LSTMs and dense layers; parameters, their gradients' sums, logits and "
         "loss are float32 in any case.",
+    )
+    product_precision: ProductPrecision = setting(
+        "default",
+        "Of float32 products on GPUs: by default TensorFloat-32 where the GPU has it; "
+        '"highest" is float32. The logits\' product is float32 in any case.',
     )
     lstm_kernel: LstmKernel = setting(
         "auto",
@@ -245,7 +252,8 @@ class Config:
     steps_per_dispatch: int = setting(
         1,
         'At most so many steps are started at once, where data.mode is "resident"; rows and '
-        "checkpoints come at the same steps whatever it is.",
+        'checkpoints come at the same steps whatever it is. Where "auto" becomes "resident", 1 '
+        "stands for 16.",
         between(1, 1_000_000),
         may_change=True,
     )
@@ -255,10 +263,10 @@ class Config:
     def __post_init__(self) -> None:
         check(self)
         require(
-            self.steps_per_dispatch == 1 or self.data.mode == "resident",
+            self.steps_per_dispatch == 1 or self.data.mode in ("auto", "resident"),
             "steps_per_dispatch",
             self.steps_per_dispatch,
-            '1 unless config.data.mode is "resident"',
+            '1 unless config.data.mode is "resident" or "auto"',
         )
         require(
             bool(self.name) and not set(self.name) & set("/\\\0") and self.name not in (".", ".."),

@@ -2,8 +2,9 @@
 
 Two sources, chosen by `config.data.mode`: "stream" reads each batch's records from the shards,
 "host" parses all of them once and keeps the decoded posters in memory (13 kB a movie). The plan
-decides what is in a batch, so both give the same batches. (For the third mode, "resident", see
-`mmgenre.training.resident_feed`; a source that is asked for batches streams them then.)
+decides what is in a batch, so both give the same batches. (For "resident" see
+`mmgenre.training.resident_feed`, for "auto" `mmgenre.training.input_mode`; a source that is asked
+for batches streams them then.)
 
 This module imports TensorFlow; nothing that prediction needs may import it.
 """

@@ -9,7 +9,7 @@ import jax
 
 from mmgenre import schema
 from mmgenre.distributed.device_mapping import AXIS
-from mmgenre.models.fusion import Batch, FusionModel
+from mmgenre.models.fusion import Batch, FusionModel, products_of
 from mmgenre.models.predict_step import predict_step
 from mmgenre.models.views import view_logits
 
@@ -24,5 +24,6 @@ def eval_views_step(
     params: Any, batch: Batch, *, model: FusionModel
 ) -> tuple[jax.Array, jax.Array]:
     """As `eval_step`, but the logits are `views.view_logits` <float32>[global batch, 3, 18]."""
-    rows = view_logits(model, params, batch), batch[schema.LABELS]
+    with products_of(model):
+        rows = view_logits(model, params, batch), batch[schema.LABELS]
     return jax.lax.all_gather(rows, AXIS, tiled=True)

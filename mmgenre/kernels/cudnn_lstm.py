@@ -1,7 +1,7 @@
 """An LSTM layer by cuDNN, for NVIDIA GPUs: what PyTorch and Keras call there.
 
 `jax.experimental.rnn` takes float32 alone, so with bfloat16 the layer is computed in float32 (its
-products in TensorFloat-32, unless `jax_default_matmul_precision` says otherwise) and rounded after.
+products in TensorFloat-32, unless `config.model.product_precision` is "highest") and rounded after.
 """
 
 import jax
@@ -33,6 +33,15 @@ def layer(
         x_BxTxE, zeros, zeros, weights, lengths, features, units, 1, 0.0, False
     )
     return h_BxTxH.swapaxes(0, 1).astype(x_TxBxE.dtype)
+
+
+def is_there() -> bool:
+    """Whether this JAX was installed with its plugin for CUDA, which calls cuDNN."""
+    try:
+        from jaxlib import gpu_rnn
+    except ImportError:
+        return False
+    return hasattr(gpu_rnn, "compute_rnn_workspace_reserve_space_sizes")
 
 
 def pack(input_kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array) -> jax.Array:

@@ -76,9 +76,9 @@ def _plain_layer(
         # Rounded here, not before the scan, so that their gradients are summed in float32.
         return jnp.dot(a, parameter.astype(dtype), preferred_element_type=jnp.float32)
 
-    def cell(state: _State, x_BxE: jax.Array) -> tuple[_State, jax.Array]:
+    def cell(state: _State, z_BxG: jax.Array) -> tuple[_State, jax.Array]:
         h, c = state
-        z_BxG = dot(x_BxE, input_kernel) + dot(h, recurrent_kernel) + bias
+        z_BxG = z_BxG + dot(h, recurrent_kernel)
         i, f, g, o = jnp.split(z_BxG, 4, axis=-1)
         c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
         h = (jax.nn.sigmoid(o) * jnp.tanh(c)).astype(dtype)
@@ -86,7 +86,8 @@ def _plain_layer(
 
     shape = (x_TxBxE.shape[1], recurrent_kernel.shape[0])
     zeros = jnp.zeros(shape, dtype), jnp.zeros(shape, jnp.float32)
-    return lax.scan(cell, zeros, x_TxBxE)[1]
+    # The product of all inputs needs no state: one product, and one for its kernel's gradient.
+    return lax.scan(cell, zeros, dot(x_TxBxE, input_kernel) + bias)[1]
 
 
 def _fused_gates_layer(x_TxBxE: jax.Array, *parameters: jax.Array) -> jax.Array:

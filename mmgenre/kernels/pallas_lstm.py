@@ -22,6 +22,8 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plgpu
 
+from mmgenre.machine import gpu
+
 BLOCK: Final = 16
 """Movies of a program: the least that a matrix unit takes, since a step's latency is what counts,
 and small blocks spread a batch over the most processors."""
@@ -34,9 +36,36 @@ _Arrays = tuple[jax.Array, ...]
 _Ref = Any  # Pallas' references to memory: what is public of them has no types.
 
 
-def supports(units: int) -> bool:
-    """Whether a layer of so many units can be computed: blocks are powers of two on a GPU."""
-    return 16 <= units <= 128 and units & (units - 1) == 0
+_LEAST_CAPABILITY: Final = (8, 0)
+"""What Pallas' Triton backend takes."""
+
+_TILES: Final = 5
+"""Of a block's movies, in float32: what Triton 3.6.0 puts into shared memory beside the weights, at
+most (docs/gpu.md has what it took for 64 units)."""
+
+
+def shared_bytes(units: int, dtype: Any, block: int = BLOCK) -> int:
+    """Returns the bytes of shared memory that a layer's kernels need, from above.
+
+    The recurrent weights, which stay there: 256 KiB for 128 units in float32.
+    """
+    return 4 * units * units * jnp.dtype(dtype).itemsize + _TILES * 4 * block * units
+
+
+def supports(units: int, dtype: Any, capability: tuple[int, int]) -> bool:
+    """Whether a card can compute a layer: blocks are powers of two, and the weights must fit.
+
+    Args:
+      units: of the layer.
+      dtype: of its inputs.
+      capability: of the card; see `mmgenre.machine.gpu`.
+    """
+    return (
+        capability >= _LEAST_CAPABILITY
+        and 16 <= units <= 128
+        and units & (units - 1) == 0
+        and shared_bytes(units, dtype) <= gpu.shared_memory(capability)
+    )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))

@@ -1,5 +1,6 @@
 """The whole model: the features of both branches, fused into a logit for each genre."""
 
+import contextlib
 from typing import Any, Final
 
 import flax.linen as nn
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 
 from mmgenre import schema
 from mmgenre.config import ModelConfig
+from mmgenre.kernels import dense, plain_kernels
 from mmgenre.models.dropout import RowDropout
 from mmgenre.models.ngram_logits import NGramLogits
 from mmgenre.models.overview_lstm import OverviewLSTM
@@ -34,12 +36,14 @@ class FusionModel(nn.Module):
       overview_lstm: the overview's branch; None where it is cut off.
       head: fuses their features.
       ngram_logits: logits of words and pairs that are added to the head's; None for none.
+      product_precision: see `ModelConfig`.
     """
 
     poster_cnn: PosterCNN | None
     overview_lstm: OverviewLSTM | None
     head: "DenseHead | SumHead"
     ngram_logits: NGramLogits | None = None
+    product_precision: str = "default"
 
     def __call__(self, batch: Batch, *, deterministic: bool) -> jax.Array:
         """Returns the logits <float32>[batch, 18].
@@ -91,12 +95,18 @@ class DenseHead(nn.Module):
         """Returns logits <float32>[batch, 18] of features <float32>[batch, n], and no terms."""
         x = jnp.concatenate(features, axis=-1)
         for units in self.units:
-            dense = nn.Dense(units, dtype=self.dtype, kernel_init=nn.initializers.glorot_uniform())
-            x = nn.relu(dense(x))
+            layer = nn.Dense(
+                units,
+                dtype=self.dtype,
+                kernel_init=nn.initializers.glorot_uniform(),
+                **dense.options(self.dtype),
+            )
+            x = nn.relu(layer(x)).astype(self.dtype)
             x = RowDropout(self.dropout_rate)(x, rows, deterministic=deterministic)
         logits = nn.Dense(
             schema.NUM_GENRES,
             dtype=jnp.float32,
+            precision="highest",  # On a GPU float32, not TensorFloat-32.
             kernel_init=nn.initializers.glorot_uniform(),
             name="logits",
         )
@@ -121,7 +131,7 @@ class SumHead(nn.Module):
         """Names the parts."""
         initial = nn.initializers.normal(stddev=0.01)
         self.terms = [
-            nn.Dense(schema.NUM_GENRES, kernel_init=initial, use_bias=False)
+            nn.Dense(schema.NUM_GENRES, kernel_init=initial, use_bias=False, precision="highest")
             for _ in range(self.num_branches)
         ]
         self.dropout = RowDropout(self.dropout_rate)
@@ -181,12 +191,24 @@ def build(config: ModelConfig) -> FusionModel:
         overview_lstm=overview_lstm if config.use_overview else None,
         head=head,
         ngram_logits=ngram_logits if config.ngram_buckets else None,
+        product_precision=config.product_precision,
     )
+
+
+def products_of(model: FusionModel) -> contextlib.AbstractContextManager[Any]:
+    """Traces what is within with the products' precision that a model is to be computed in.
+
+    Gradients included: whoever differentiates a model does so within.
+    """
+    if model.product_precision == "default":
+        return contextlib.nullcontext()
+    return jax.default_matmul_precision(model.product_precision)
 
 
 def init_params(model: FusionModel, key: jax.Array) -> Any:
     """Returns a model's parameters, drawn from a PRNG key."""
-    return model.init(key, example_batch(), deterministic=True)["params"]
+    with plain_kernels.kernels():  # Its logits are not computed.
+        return model.init(key, example_batch(), deterministic=True)["params"]
 
 
 def example_batch(batch_size: int = 1, num_tokens: int = 1) -> Batch:

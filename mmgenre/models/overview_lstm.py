@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mmgenre.kernels import lstm, lstm_choice
+from mmgenre.kernels import dense, lstm, lstm_choice
 from mmgenre.models.dropout import RowDropout, dropout_mask
 
 
@@ -54,7 +54,10 @@ class OverviewLSTM(nn.Module):
         self.word_dropout = RowDropout(self.word_dropout_rate)
         self.embedding_dropout = RowDropout(self.embedding_dropout_rate)
         self.dense = nn.Dense(
-            self.features, dtype=self.dtype, kernel_init=nn.initializers.glorot_uniform()
+            self.features,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.glorot_uniform(),
+            **dense.options(self.dtype),
         )
 
     def __call__(
@@ -68,14 +71,22 @@ class OverviewLSTM(nn.Module):
           rows: <int32>[batch], places in the global batch, for dropout.
           deterministic: True turns dropout off.
         """
-        return self.from_embeddings(self.embed(tokens), lengths, rows, deterministic=deterministic)
+        embeddings = self.embed(tokens, lengths)
+        return self.from_embeddings(embeddings, lengths, rows, deterministic=deterministic)
 
-    def embed(self, tokens: jax.Array) -> jax.Array:
+    def embed(self, tokens: jax.Array, lengths: jax.Array | None = None) -> jax.Array:
         """Returns the words' embeddings <float32>[batch, time, embedding_size].
 
-        Rounding to `dtype` comes after, so that their gradients are summed in float32.
+        Rounding to `dtype` comes after, so that their gradients are summed in float32. With
+        `lengths`, padding is embedded as zeros and has no gradient: its zeros would all be added
+        to one row of the table, which on a GPU they wait in line for.
         """
-        return self.embedding(tokens)
+        if lengths is None:
+            return self.embedding(tokens)
+        is_word = jnp.arange(tokens.shape[1]) < lengths[:, None]
+        no_row = jnp.where(is_word, tokens, self.vocabulary_size)
+        table = self.embedding.embedding
+        return table.at[no_row].get(mode="fill", fill_value=0)
 
     def from_embeddings(
         self, embeddings: jax.Array, lengths: jax.Array, rows: jax.Array, *, deterministic: bool
@@ -96,7 +107,8 @@ class OverviewLSTM(nn.Module):
             outputs_BxTxH = self.lstm(embeddings, rows, deterministic=deterministic)
             words_BxTxW = jnp.concatenate([embeddings, outputs_BxTxH], axis=-1)
             pooled_BxP = self.attention(words_BxTxW, lengths)
-        return nn.relu(self.dense(self.dropout(pooled_BxP, rows, deterministic=deterministic)))
+        features = self.dense(self.dropout(pooled_BxP, rows, deterministic=deterministic))
+        return nn.relu(features).astype(self.dtype)
 
 
 class AttentionPooling(nn.Module):
@@ -177,7 +189,7 @@ class LSTMStack(nn.Module):
                 shape = (x.shape[1], units)
                 key = self.make_rng("dropout")
                 masks[index] = dropout_mask(key, rows, shape, self.dropout_rate, jnp.float32)
-        method = lstm_choice.method_of(self.kernel)
+        method = lstm_choice.method_of(self.kernel, self.units, x.dtype)
         return lstm.lstm_stack(x, layers, masks, method=method)
 
 

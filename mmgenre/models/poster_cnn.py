@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mmgenre.kernels import conv
+from mmgenre.kernels import conv, dense
 from mmgenre.models.dropout import RowDropout, hash_bits
 
 
@@ -51,13 +51,14 @@ class PosterCNN(nn.Module):
         x = x.reshape((x.shape[0], -1))
         # Dropout before or after flattening is the same function.
         x = RowDropout(self.dropout_rate)(x, rows, deterministic=deterministic)
-        dense = nn.Dense(
+        layer = nn.Dense(
             self.features,
             dtype=self.dtype,
             kernel_init=nn.initializers.glorot_uniform(),
             name="dense",
+            **dense.options(self.dtype),
         )
-        return nn.relu(dense(x))
+        return nn.relu(layer(x)).astype(self.dtype)
 
 
 def normalize_posters(posters: jax.Array) -> jax.Array:

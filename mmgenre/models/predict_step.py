@@ -4,10 +4,11 @@ from typing import Any
 
 import jax
 
-from mmgenre.models.fusion import Batch, FusionModel
+from mmgenre.models.fusion import Batch, FusionModel, products_of
 
 
 def predict_step(params: Any, batch: Batch, *, model: FusionModel) -> jax.Array:
     """Returns the logits <float32>[batch, 18] of this device's rows, without dropout."""
-    logits: Any = model.apply({"params": params}, batch, deterministic=True)
+    with products_of(model):
+        logits: Any = model.apply({"params": params}, batch, deterministic=True)
     return logits

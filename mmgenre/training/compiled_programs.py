@@ -21,6 +21,7 @@ from mmgenre.evaluation import eval_steps
 from mmgenre.kernels.lstm_choice import require_kernel
 from mmgenre.models import fusion
 from mmgenre.models.fusion import ParamPath
+from mmgenre.training import input_mode
 from mmgenre.training.learner import Learner
 from mmgenre.training.state import TrainState
 
@@ -30,6 +31,7 @@ class Programs:
 
     Attributes:
       steps_per_epoch: batches of an epoch.
+      config: of the training, with a `data.mode` other than "auto".
       learner: the network, the optimizer and the step, not compiled.
       eval_step: as of `device_mapping.jit_eval_step`.
     """
@@ -41,6 +43,7 @@ class Programs:
           UserError: settings, data and devices do not fit together.
         """
         device_mapping.check_batch_size(config.batch_size)
+        config = input_mode.settled(config, dataset)
         require_kernel(config.model)
         if dataset.info.vocabulary_size > config.model.vocabulary_size:
             raise UserError(
@@ -58,7 +61,7 @@ class Programs:
         self.eval_step = device_mapping.jit_eval_step(
             functools.partial(eval_steps.eval_step, model=self.learner.model)
         )
-        self._config = config
+        self.config = config
         self._mapped = device_mapping.pmap_train_step(self.learner.train_step)
         self._ahead: list[concurrent.futures.Future[None]] = []
 
@@ -71,7 +74,7 @@ class Programs:
             return
         threads = concurrent.futures.ThreadPoolExecutor(2, "compiler")
         self._ahead = [threads.submit(self.learner.compile_initial_state)]
-        if self._config.data.mode != "resident":
+        if self.config.data.mode != "resident":
             self._ahead.append(threads.submit(self._compile_first_step))
         threads.shutdown(wait=False)
 
@@ -93,6 +96,6 @@ class Programs:
         return self._mapped(state, batch, vote)
 
     def _compile_first_step(self) -> None:
-        length = int(epoch_plan(self._config, self._num_tokens, 0).lengths[0])
-        batch = functools.partial(fusion.example_batch, self._config.batch_size, length)
+        length = int(epoch_plan(self.config, self._num_tokens, 0).lengths[0])
+        batch = functools.partial(fusion.example_batch, self.config.batch_size, length)
         self._mapped.compile(self.learner.state_shapes, jax.eval_shape(batch))

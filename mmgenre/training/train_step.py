@@ -11,7 +11,7 @@ import optax
 
 from mmgenre import schema
 from mmgenre.distributed.device_mapping import AXIS
-from mmgenre.models.fusion import Batch, FusionModel
+from mmgenre.models.fusion import Batch, FusionModel, products_of
 from mmgenre.training import losses
 from mmgenre.training.state import TrainState
 
@@ -60,7 +60,8 @@ def train_step(
         # Divided by the global count, the devices' shares add up to the mean of the global batch.
         return loss_sum / jnp.maximum(num_labels, 1), logits
 
-    (_, logits), grads = jax.value_and_grad(loss_share, has_aux=True)(state.params)
+    with products_of(model):
+        (_, logits), grads = jax.value_and_grad(loss_share, has_aux=True)(state.params)
     grads = jax.lax.psum(grads, AXIS)
     sums = jax.lax.psum(losses.batch_counts(logits, batch), AXIS)
     sums["grad_norm"] = optax.tree.norm(grads)

@@ -27,7 +27,7 @@ from mmgenre.runs import sessions
 from mmgenre.runs.checkpoints import RunCheckpoints
 from mmgenre.runs.damaged_checkpoints import set_damaged_aside
 from mmgenre.runs.directory import RunDirectory
-from mmgenre.training import feeds, initial_values, metric_writers
+from mmgenre.training import feeds, initial_values, metric_writers, start_line
 from mmgenre.training.compiled_programs import Programs
 from mmgenre.training.dispatch import StepsUnderWay, dispatch_ends
 from mmgenre.training.log import NonFiniteLoss, TrainingLog
@@ -79,6 +79,7 @@ class Trainer:
     ):
         """Opens the splits; see `train_and_evaluate`."""
         programs = programs or Programs(config, dataset)
+        config = programs.config
         self.config, self.run = config, run
         self.train_source = MovieSource(dataset, schema.TRAIN, config.data)
         validation = feeds.validation_data(config.data)
@@ -86,6 +87,7 @@ class Trainer:
         self.steps_per_epoch = programs.steps_per_epoch
         self._dataset, self._programs = dataset, programs
         self._feed = feeds.open_feed(config, self.train_source, programs)
+        _log.info("%s", start_line.describe(config))
 
     def train(self) -> None:
         """Trains until the epochs are done or validation has stopped improving."""

@@ -13,6 +13,7 @@ from mmgenre.config import ModelConfig
 from mmgenre.errors import UserError
 from mmgenre.kernels import cudnn_lstm, lstm_choice, pallas_lstm, plain_kernels
 from mmgenre.kernels.lstm import lstm_stack
+from mmgenre.machine import gpu
 from mmgenre.models import fusion
 from tests.kernels.test_lstm import make_inputs, make_layers
 
@@ -122,26 +123,56 @@ def test_cudnn_is_given_the_same_layer():
 
 
 def test_without_a_gpu_its_kernels_are_not_used_and_not_trained_with():
-    assert [lstm_choice.method_of(k) for k in ("auto", "scan", "cudnn", "pallas")] == [
+    assert [method_of(k) for k in KERNELS] == [
         "auto",
         "plain",
         "auto",
         "auto",
     ]
     with plain_kernels.kernels():
-        assert lstm_choice.method_of("scan") == "auto"
+        assert method_of("scan") == "auto"
     lstm_choice.require_kernel(ModelConfig(lstm_kernel="scan"))
     lstm_choice.require_kernel(ModelConfig(lstm_kernel="pallas", use_overview=False))
-    with pytest.raises(UserError, match="'pallas', which needs a GPU, but JAX finds only 'cpu'"):
+    with pytest.raises(
+        UserError, match="'pallas', which needs an NVIDIA GPU, but JAX finds only 'cpu'"
+    ):
         lstm_choice.require_kernel(ModelConfig(lstm_kernel="pallas"))
-    assert list(map(pallas_lstm.supports, (8, 16, 48, 64, 128, 256))) == [
-        False,
-        True,
-        False,
-        True,
-        True,
-        False,
-    ]
+
+
+KERNELS = ("auto", "scan", "cudnn", "pallas")
+A100, A10, L4, H100, B200, T4 = (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (7, 5)
+
+
+def method_of(kernel: str, units: int = 64, dtype: str = "float32") -> str:
+    return lstm_choice.method_of(kernel, (units,), dtype)
+
+
+@pytest.mark.parametrize(
+    ("units", "dtype", "cards"),
+    [
+        *((units, "bfloat16", ()) for units in (8, 48, 256)),
+        (16, "float32", (A100, A10, L4, H100, B200)),
+        (64, "bfloat16", (A100, A10, L4, H100, B200)),
+        (64, "float32", (A100, A10, L4, H100, B200)),
+        (128, "bfloat16", (H100, B200)),
+        (128, "float32", ()),  # Its weights alone take 256 KiB.
+    ],
+)
+def test_a_layer_must_fit_into_the_shared_memory_of_the_card(units, dtype, cards):
+    for card in (A100, A10, L4, H100, B200, T4):
+        assert pallas_lstm.supports(units, dtype, card) == (card in cards), card
+
+
+def test_what_auto_is_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(gpu, "compute_capability", lambda: L4)
+    assert [method_of(k) for k in KERNELS] == ["pallas", "plain", "pallas", "pallas"]
+    assert method_of("auto", 128) == "plain"  # Without cuDNN, and the fused kernel does not fit.
+    monkeypatch.setattr(cudnn_lstm, "is_there", lambda: True)
+    assert [method_of(k) for k in KERNELS] == ["cudnn", "plain", "cudnn", "pallas"]
+    assert method_of("pallas", 128) == "cudnn"  # A model that was trained on a larger card.
+    message = "for 128 in float32 303104 bytes of shared memory; .* 8.9, gives 101376"
+    with pytest.raises(UserError, match=message):
+        lstm_choice.require_kernel(ModelConfig(lstm_kernel="pallas", lstm_units=(64, 128)))
 
 
 def test_a_model_can_be_told_its_kernel(monkeypatch):
@@ -167,7 +198,7 @@ def test_a_model_can_be_told_its_kernel(monkeypatch):
         return interpreted(*arguments)
 
     monkeypatch.setattr(pallas_lstm, "layer", layer)
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(gpu, "compute_capability", lambda: H100)
     other = fusion.build(dataclasses.replace(config, lstm_kernel="pallas"))
     np.testing.assert_allclose(logits(other), expected, atol=1e-6)
     assert launched == [(6, 3, 8), (6, 3, 16)]

@@ -2,10 +2,11 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mmgenre.models.overview_lstm import AttentionPooling
+from mmgenre.models.overview_lstm import AttentionPooling, OverviewLSTM
 
 
 def test_attention_is_a_weighted_mean_of_words_only():
@@ -21,3 +22,21 @@ def test_attention_is_a_weighted_mean_of_words_only():
     np.testing.assert_allclose(pooled[0], expected, rtol=1e-5)
     changed = pooling.apply({"params": params}, words.at[0, 2:].set(9), jnp.array([2, 5]))
     np.testing.assert_array_equal(pooled, changed)
+
+
+def test_padding_is_embedded_as_zeros_that_no_row_learns_from():
+    """The only word of an empty overview is the padding token: it counts, as in the plain table."""
+    branch = OverviewLSTM(6, 4, units=(3,), dropout_rate=0, features=2)
+    tokens, lengths = jnp.array([[2, 0, 5, 0, 0], [0, 0, 0, 0, 0]]), jnp.array([3, 1])
+    rows = jnp.arange(2)
+    params = branch.init(jax.random.key(0), tokens, lengths, rows, deterministic=True)
+
+    def embedded(params, lengths=None):
+        return branch.apply(params, tokens, lengths, method=OverviewLSTM.embed)
+
+    is_word = (np.arange(5) < lengths[:, None])[..., None]
+    expected = np.where(is_word, embedded(params), 0)
+    np.testing.assert_array_equal(embedded(params, lengths), expected)
+    gradient = jax.grad(lambda params: embedded(params, lengths).sum())(params)
+    counts = gradient["params"]["embedding"]["embedding"][:, 0]
+    np.testing.assert_array_equal(counts, [2, 0, 1, 0, 0, 1])

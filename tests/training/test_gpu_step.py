@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 from mmgenre import schema
 from mmgenre.config import Config, ModelConfig
 from mmgenre.distributed import device_mapping
+from mmgenre.machine import gpu
 from mmgenre.models import fusion
 from mmgenre.training.learner import Learner
 
@@ -51,6 +52,7 @@ def modules() -> dict[str, str]:
     model = ModelConfig(compute_dtype="bfloat16")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax, "default_backend", lambda: "gpu")
+        patch.setattr(gpu, "compute_capability", lambda: (9, 0))
         return {
             kernel: lowered(dataclasses.replace(model, lstm_kernel=kernel))
             for kernel in ("scan", "pallas")
@@ -64,6 +66,37 @@ def test_a_sequence_is_one_launch_with_pallas(modules):
 
 def test_the_gradient_of_pooling_is_not_the_slow_one_of_xla(modules):
     assert "select_and_scatter" not in modules["pallas"]
+
+
+def products(module: str) -> list[str]:
+    """The lines of all matrix products."""
+    return re.findall(r"stablehlo\.dot_general .*", module)
+
+
+@pytest.mark.parametrize(
+    "shape", ["2048x512", "530x512", "512x256", "18x256", "64x18", "128x256", "64x256"]
+)
+def test_gradients_of_parameters_leave_their_product_in_float32(modules, shape):
+    """A product whose result has a kernel's shape is its gradient, summed over the batch."""
+    lines = [line for line in products(modules["pallas"]) if f"-> tensor<{shape}x" in line]
+    assert lines
+    assert all(f"-> tensor<{shape}xf32>" in line for line in lines)
+
+
+def test_products_of_logits_are_of_the_highest_precision(modules):
+    lines = products(modules["pallas"])
+    of_float32 = [line for line in lines if "xf32>, tensor" in line]
+    assert len(of_float32) == 3  # Forward, and the gradients of both factors.
+    assert [line for line in lines if "[HIGHEST, HIGHEST]" in line] == of_float32
+
+
+def test_the_precision_of_all_products_is_a_setting():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "default_backend", lambda: "gpu")
+        module = lowered(ModelConfig(product_precision="highest", lstm_kernel="scan"))
+    lines = [*products(module), *re.findall(r"stablehlo\.convolution.*", module)]
+    assert len(lines) > 20
+    assert [line for line in lines if "HIGHEST" not in line] == []
 
 
 def test_all_products_but_those_of_the_logits_are_of_bfloat16(modules):
