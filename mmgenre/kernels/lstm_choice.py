@@ -60,14 +60,13 @@ def require_kernel(config: ModelConfig) -> None:
 
     if config.lstm_kernel == "cudnn" and not cudnn_lstm.is_there():
         raise UserError(f'{name}, but this JAX was installed without it; set it to "auto"')
-    if config.lstm_kernel == "pallas":
-        dtype = config.compute_dtype
-        for units in config.lstm_units:
-            if not pallas_lstm.supports(units, dtype, capability):
-                raise UserError(
-                    f"{name}, which takes 16, 32, 64 or 128 units, and for {units} in {dtype} "
-                    f"{pallas_lstm.shared_bytes(units, dtype)} bytes of shared memory; this GPU, "
-                    f"of compute capability {capability[0]}.{capability[1]}, gives {gpu.shared_memory(capability)}. Set it to "
-                    '"auto" or "cudnn", or change config.model.lstm_units or '
-                    "config.model.compute_dtype"
-                )
+    dtype, card = config.compute_dtype, ".".join(map(str, capability))
+    for units in config.lstm_units if config.lstm_kernel == "pallas" else ():
+        if not pallas_lstm.supports(units, dtype, capability):
+            raise UserError(
+                f"{name}, which takes 16, 32, 64 or 128 units, and for {units} in {dtype} "
+                f"{pallas_lstm.shared_bytes(units, dtype)} bytes of shared memory; this GPU, of "
+                f"compute capability {card}, gives {gpu.shared_memory(capability)}. Set it to "
+                '"auto" or "cudnn", or change config.model.lstm_units or '
+                "config.model.compute_dtype"
+            )
