@@ -2,7 +2,7 @@
 
     python -m mmgenre.main --config configs/model1.py [--config.data.dir=<prepared data set>]
         [--workdir <folder>] [--config.<setting>=<value> ...]
-        [--coordinator <host>:<port> --num_processes <N> --process_id <i>]
+        [--coordinator <host>:<port> --num_processes <N> --process_id <i> [--local_rank <j>]]
 
 Without a data set it builds and uses the demo corpus. Run again with the same workdir, it goes on
 from the latest checkpoint. It trains on all devices; on several machines, run the same command on
@@ -54,6 +54,13 @@ _NUM_PROCESSES = flags.DEFINE_integer(
 _PROCESS_ID = flags.DEFINE_integer(
     "process_id", None, "this process, from 0 to num_processes - 1", lower_bound=0
 )
+_LOCAL_RANK = flags.DEFINE_integer(
+    "local_rank",
+    None,
+    "this process among those on its host, from 0: it takes the GPU of that number; known under "
+    "Slurm and Open MPI",
+    lower_bound=0,
+)
 flags.DEFINE_bool("help", False, "show this help", short_name="h", allow_override=True)
 
 _log = logging.getLogger(__name__)
@@ -81,7 +88,11 @@ def parse_command_line(argv: list[str]) -> tuple[Config, str, Membership | None]
         )
     config = Config.from_config_dict(_CONFIG.value)
     membership = Membership.detect(
-        _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value, os.environ
+        _COORDINATOR.value,
+        _NUM_PROCESSES.value,
+        _PROCESS_ID.value,
+        os.environ,
+        _LOCAL_RANK.value,
     )
     return config, _WORKDIR.value or f"runs/{config.name}", membership
 

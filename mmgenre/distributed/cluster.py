@@ -20,6 +20,7 @@ from typing import Any, Final, NoReturn, Self
 import jax
 import numpy as np
 
+from mmgenre.distributed import gpu_share
 from mmgenre.distributed.handshake import Invitation, is_loopback
 from mmgenre.distributed.peer_watch import PeerWatch
 from mmgenre.distributed.process_place import FINDS_COORDINATOR, Membership
@@ -56,12 +57,15 @@ class Cluster:
         # JAX's service for preemption would take SIGTERM away from `mmgenre.machine.signals`.
         jax.config.update("jax_enable_preemption_service", False)
         known = member.coordinator is not None and member.cluster not in FINDS_COORDINATOR
+        seen = gpu_share.visible(os.environ)
+        ids = gpu_share.device_ids(member.local_rank, seen, os.environ)
         try:
             with _time_limit(member):
                 jax.distributed.initialize(
                     member.coordinator,
                     member.num_processes,
                     member.process_id,
+                    local_device_ids=ids or None,
                     coordinator_bind_address=_bind_address(member.coordinator),
                     cluster_detection_method="deactivate" if known else None,
                     initialization_timeout=2 * CONNECT_TIMEOUT_S,
@@ -70,6 +74,7 @@ class Cluster:
                 )
         except Exception as error:
             raise RunError(f"{_cannot_join(member)}: {first_line(error)}") from error
+        _refuse_shared_gpus(gpu_share.claim(ids, seen, os.environ))
         devices.start()
         self._watch_peers()
         _log.info(
@@ -115,6 +120,26 @@ class Cluster:
             os._exit(code)
         self._peers.leave()
         jax.distributed.shutdown()
+
+
+def _refuse_shared_gpus(claim: gpu_share.Claim) -> None:
+    """Raises UserError, on all processes, where two of them would take the same GPU.
+
+    Before JAX starts its devices, which takes most of their memory.
+    """
+    state, folder = _state(), "mmgenre/gpus"
+    client = state.client
+    client.key_value_set(f"{folder}/{state.process_id}", json.dumps(dataclasses.astuple(claim)))
+    if state.process_id == 0:
+        claims = [
+            gpu_share.Claim(*json.loads(client.blocking_key_value_get(f"{folder}/{i}", _A_DAY_MS)))
+            for i in range(state.num_processes)
+        ]
+        client.key_value_set(f"{folder}/shared", gpu_share.shared(claims) or "-")
+    shared = client.blocking_key_value_get(f"{folder}/shared", _A_DAY_MS)
+    if shared != "-":
+        client.wait_at_barrier(f"{folder}/read", timeout_in_ms=10_000)
+        raise UserError(shared)
 
 
 def _invitation(peers: PeerWatch, host: str, num_processes: int) -> tuple[Any, ...] | None:

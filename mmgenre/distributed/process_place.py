@@ -46,12 +46,15 @@ class Membership:
       num_processes: of the run; None where JAX finds it out.
       process_id: of this process; None where JAX finds it out.
       cluster: what was detected: "slurm", "ompi", "k8s"; empty for none.
+      local_rank: of this process among those on its host, by which it takes a GPU; None where
+        nothing says it.
     """
 
     coordinator: str | None
     num_processes: int | None
     process_id: int | None
     cluster: str = ""
+    local_rank: int | None = None
 
     @classmethod
     def detect(
@@ -60,6 +63,7 @@ class Membership:
         num_processes: int | None,
         process_id: int | None,
         environ: Mapping[str, str],
+        local_rank: int | None = None,
     ) -> Self | None:
         """Completes what the flags say by what the environment says.
 
@@ -99,7 +103,9 @@ class Membership:
                 f"{num_processes - 1}: one less than --num_processes (or {found.count}), "
                 f"{num_processes}, at most"
             )
-        return cls(coordinator, num_processes, process_id, found.cluster)
+        if local_rank is None and found.local_index:
+            local_rank = _number(environ, found.local_index, least=0)
+        return cls(coordinator, num_processes, process_id, found.cluster, local_rank)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,16 +115,18 @@ class _Found:
     cluster: str
     count: str
     index: str
+    local_index: str = ""
 
 
 def _detect_cluster(environ: Mapping[str, str]) -> _Found:
     if "SLURM_STEP_NODELIST" in environ and "SLURM_PROCID" in environ:  # Only within `srun`.
         count = "SLURM_NTASKS" if "SLURM_NTASKS" in environ else "SLURM_STEP_NUM_TASKS"
-        return _Found("slurm", count, "SLURM_PROCID")
+        return _Found("slurm", count, "SLURM_PROCID", "SLURM_LOCALID")
     if "OMPI_COMM_WORLD_SIZE" in environ or "OMPI_COMM_WORLD_RANK" in environ:
         # Open MPI 5 no longer says where its first process runs: then --coordinator is needed.
         cluster = "ompi" if "OMPI_MCA_orte_hnp_uri" in environ else ""
-        return _Found(cluster, "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK")
+        local = "OMPI_COMM_WORLD_LOCAL_RANK"
+        return _Found(cluster, "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", local)
     if "JOB_COMPLETION_INDEX" in environ:  # A pod of an indexed Job.
         return _Found("k8s", "JAX_NUM_PROCESSES", "JOB_COMPLETION_INDEX")
     return _Found("", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")

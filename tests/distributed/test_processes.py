@@ -44,16 +44,16 @@ def without(environ: dict[str, str], name: str) -> dict[str, str]:
         (NONE, {}, None),
         (("a:1", 2, 1), {}, Membership("a:1", 2, 1)),
         ((None, 1, 0), {}, None),
-        (NONE, SLURM, Membership(None, 8, 3, "slurm")),
+        (NONE, SLURM, Membership(None, 8, 3, "slurm", 1)),
         (NONE, {**SLURM, "SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, None),
         (NONE, {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "8"}, None),  # In the batch script itself.
-        (NONE, {**SLURM, "SLURM_STEP_NODELIST": "gpu-1.local"}, Membership(None, 8, 3, "slurm")),
+        (NONE, {**SLURM, "SLURM_STEP_NODELIST": "gpu-1.local"}, Membership(None, 8, 3, "slurm", 1)),
         (NONE, without(SLURM, "SLURM_NTASKS") | {"SLURM_STEP_NUM_TASKS": "1"}, None),
-        (("a:1", 9, None), {**SLURM, "SLURM_NTASKS": "x"}, Membership("a:1", 9, 3, "slurm")),
+        (("a:1", 9, None), {**SLURM, "SLURM_NTASKS": "x"}, Membership("a:1", 9, 3, "slurm", 1)),
         (("[::1]:1", 2, 1), {}, Membership("[::1]:1", 2, 1)),
         (NONE, {"JAX_NUM_PROCESSES": "", "JAX_PROCESS_ID": " "}, None),
-        (NONE, OMPI4, Membership(None, 4, 2, "ompi")),
-        (("a:1", None, None), OMPI, Membership("a:1", 4, 2)),  # Open MPI 5.
+        (NONE, OMPI4, Membership(None, 4, 2, "ompi", 0)),
+        (("a:1", None, None), OMPI, Membership("a:1", 4, 2, "", 0)),  # Open MPI 5.
         (NONE, POD, Membership("job-0.job:12321", 2, 1, "k8s")),
         (NONE, {**POD, "JAX_NUM_PROCESSES": "1"}, None),  # Pods that train alone.
     ],
