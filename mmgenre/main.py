@@ -25,6 +25,7 @@ from ml_collections import config_flags
 
 from mmgenre.config import Config
 from mmgenre.config_file import ConfigFileParser, explain
+from mmgenre.distributed import process_place
 from mmgenre.distributed.process_place import Membership
 from mmgenre.errors import UserError
 from mmgenre.machine import compilation_cache, cpu, signals
@@ -61,6 +62,12 @@ _LOCAL_RANK = flags.DEFINE_integer(
     "Slurm and Open MPI",
     lower_bound=0,
 )
+_JOIN_TIMEOUT = flags.DEFINE_integer(
+    "join_timeout",
+    process_place.JOIN_TIMEOUT_S,
+    "seconds that processes wait for each other at the start",
+    lower_bound=1,
+)
 flags.DEFINE_bool("help", False, "show this help", short_name="h", allow_override=True)
 
 _log = logging.getLogger(__name__)
@@ -94,6 +101,8 @@ def parse_command_line(argv: list[str]) -> tuple[Config, str, Membership | None]
         os.environ,
         _LOCAL_RANK.value,
     )
+    if membership is not None:
+        membership = dataclasses.replace(membership, join_timeout_s=_JOIN_TIMEOUT.value)
     return config, _WORKDIR.value or f"runs/{config.name}", membership
 
 

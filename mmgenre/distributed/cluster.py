@@ -24,13 +24,10 @@ from mmgenre.distributed import gpu_share
 from mmgenre.distributed.handshake import Invitation, is_loopback
 from mmgenre.distributed.peer_watch import PeerWatch
 from mmgenre.distributed.process_place import FINDS_COORDINATOR, Membership
-from mmgenre.errors import Interrupted, RunError, UserError, first_line, report
+from mmgenre.errors import Interrupted, PeerLost, RunError, UserError, first_line, report
 from mmgenre.machine import devices
 
 _log = logging.getLogger(__name__)
-
-CONNECT_TIMEOUT_S: Final = 300
-"""How long processes wait for each other at the start."""
 
 _HEARTBEAT_TIMEOUT_S: Final = 45
 """JAX's own watch, behind `PeerWatch`: ends a process whose threads no longer run."""
@@ -68,7 +65,7 @@ class Cluster:
                     local_device_ids=ids or None,
                     coordinator_bind_address=_bind_address(member.coordinator),
                     cluster_detection_method="deactivate" if known else None,
-                    initialization_timeout=2 * CONNECT_TIMEOUT_S,
+                    initialization_timeout=2 * member.join_timeout_s,
                     heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT_S,
                     shutdown_timeout_seconds=_SHUTDOWN_TIMEOUT_S,
                 )
@@ -170,15 +167,16 @@ def _time_limit(member: Membership) -> Iterator[None]:
     """Ends the process where what is within takes too long: JAX would abort it, with a trace."""
 
     def give_up() -> NoReturn:
-        error = RunError(
-            f"{_cannot_join(member)}: not all were there after {CONNECT_TIMEOUT_S} s. Start all of "
-            "them, with the same coordinator, whose port must be open between the machines"
+        error = PeerLost(
+            f"{_cannot_join(member)}: not all were there after {member.join_timeout_s} s. Start "
+            "all of them, with the same coordinator, whose port must be open between the machines "
+            "(--join_timeout waits longer)"
         )
         code = report(error)
         sys.stderr.flush()
         os._exit(code)
 
-    timer = threading.Timer(CONNECT_TIMEOUT_S, give_up)
+    timer = threading.Timer(member.join_timeout_s, give_up)
     timer.daemon = True
     timer.start()
     try:

@@ -22,6 +22,7 @@ from typing import Final, NoReturn
 
 from mmgenre.distributed import handshake
 from mmgenre.distributed.handshake import ALIVE, Invitation, Lines
+from mmgenre.errors import LOST_CODE
 
 PING_S: Final = 5.0
 SILENCE_S: Final = 30.0
@@ -157,7 +158,7 @@ class PeerWatch:
                 "command: they resume from the latest checkpoint"
             )
             print(message, file=sys.stderr, flush=True)
-        os._exit(1)
+        os._exit(LOST_CODE)
 
 
 def _hang_up(connection: socket.socket) -> None:

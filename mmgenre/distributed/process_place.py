@@ -11,6 +11,8 @@ from typing import Final, Self
 
 from mmgenre.errors import UserError
 
+JOIN_TIMEOUT_S: Final = 300
+
 FINDS_COORDINATOR: Final = ("slurm", "ompi")
 """The clusters of which JAX finds out everything by itself."""
 
@@ -48,6 +50,7 @@ class Membership:
       cluster: what was detected: "slurm", "ompi", "k8s"; empty for none.
       local_rank: of this process among those on its host, by which it takes a GPU; None where
         nothing says it.
+      join_timeout_s: so long it waits at the start until all processes are there.
     """
 
     coordinator: str | None
@@ -55,6 +58,7 @@ class Membership:
     process_id: int | None
     cluster: str = ""
     local_rank: int | None = None
+    join_timeout_s: int = JOIN_TIMEOUT_S
 
     @classmethod
     def detect(

@@ -8,6 +8,7 @@ import tomllib
 import pytest
 import yaml
 
+from mmgenre.errors import LOST_CODE
 from tests.commands import ROOT, environment
 from tests.scale_helpers import TINY, checkpoint_steps, ended, finish, rows, wait_for_step
 
@@ -60,21 +61,115 @@ def test_local_passes_a_mistake_on(tmp_path):
     assert "is not a prepared data set" in output
 
 
-@pytest.mark.parametrize("version", [f"1.{minor}.0" for minor in range(26, 38)])
+VERSIONS = [f"1.{minor}.0" for minor in range(26, 38)]
+
+
+def documents(file: str) -> list[dict]:
+    return list(yaml.safe_load_all((LAUNCH / file).read_text()))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_kubernetes_fits_the_schemas_of_the_api(version):
     validate = pytest.importorskip("kubernetes_validate")
-    documents = list(yaml.safe_load_all((LAUNCH / "kubernetes.yaml").read_text()))
-    assert [document["kind"] for document in documents] == [
-        "Service",
-        "PersistentVolumeClaim",
-        "Job",
-    ]
-    for document in documents:
+    found = documents("kubernetes.yaml")
+    assert [document["kind"] for document in found] == ["Service", "PersistentVolumeClaim", "Job"]
+    for document in found:
         validate.validate(document, version, strict=True)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_jobset_has_a_job_that_fits_the_schemas_of_the_api(version):
+    validate = pytest.importorskip("kubernetes_validate")
+    claim, jobset = documents("kubernetes-jobset.yaml")
+    validate.validate(claim, version, strict=True)
+    (replicated,) = jobset["spec"]["replicatedJobs"]
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "train"}}
+    validate.validate({**job, **replicated["template"]}, version, strict=True)
+
+
+def closed(required: str, **properties: dict) -> dict:
+    """The JSON schema of an object that has these properties and no others."""
+    names = required.split()
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": names,
+        "additionalProperties": False,
+    }
+
+
+NAME = {"type": "string", "pattern": "^[a-z]([a-z0-9-]*[a-z0-9])?$"}
+COUNT, YES = {"type": "integer", "minimum": 0}, {"type": "boolean"}
+ACTIONS = ["FailJobSet", "RestartJobSet", "RestartJobSetAndIgnoreMaxRestarts"]
+JOBSET = closed(
+    "apiVersion kind metadata spec",
+    apiVersion={"const": "jobset.x-k8s.io/v1alpha2"},
+    kind={"const": "JobSet"},
+    metadata=closed("name", name=NAME),
+    spec=closed(
+        "replicatedJobs",
+        network=closed("", enableDNSHostnames=YES, subdomain=NAME, publishNotReadyAddresses=YES),
+        failurePolicy=closed(
+            "",
+            maxRestarts=COUNT,
+            restartStrategy={"enum": ["Recreate", "BlockingRecreate"]},
+            rules={
+                "type": "array",
+                "items": closed(
+                    "name action",
+                    name={"type": "string", "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"},
+                    action={"enum": ACTIONS},
+                    onJobFailureReasons={"type": "array", "items": {"type": "string"}},
+                ),
+            },
+        ),
+        replicatedJobs={
+            "type": "array",
+            "minItems": 1,
+            "items": closed("name template", name=NAME, replicas=COUNT, template={}),
+        },
+    ),
+)
+"""The part of JobSet v1alpha2 that the manifest uses; the Job's template is checked as a Job."""
+
+
+def test_jobset_fits_its_schema():
+    jsonschema = pytest.importorskip("jsonschema")
+    _, jobset = documents("kubernetes-jobset.yaml")
+    jsonschema.validate(jobset, JOBSET)
+    jobset["spec"]["failurePolicy"]["maxRestart"] = 3
+    with pytest.raises(jsonschema.ValidationError, match="maxRestart"):
+        jsonschema.validate(jobset, JOBSET)
+
+
+def test_both_manifests_start_the_same_pods():
+    """But for their names; and a lost pod's survivors count against no limit."""
+    *_, job = documents("kubernetes.yaml")
+    _, jobset = documents("kubernetes-jobset.yaml")
+    (replicated,) = jobset["spec"]["replicatedJobs"]
+    other = replicated["template"]["spec"]
+    assert job["spec"]["podFailurePolicy"] == other["podFailurePolicy"]
+    ignored = [
+        rule["onExitCodes"]["values"]
+        for rule in other["podFailurePolicy"]["rules"]
+        if rule["action"] == "Ignore" and "onExitCodes" in rule
+    ]
+    assert ignored == [[LOST_CODE, 128 + signal.SIGTERM]]
+    pods = [spec["template"]["spec"] for spec in (job["spec"], other)]
+    hosts = []
+    for pod in pods:
+        (container,) = pod["containers"]
+        env = {entry["name"]: entry["value"] for entry in container["env"]}
+        host, _, port = env.pop("JAX_COORDINATOR_ADDRESS").partition(":")
+        hosts.append((host, pod.pop("subdomain", "mmgenre")))
+        container["env"] = (env, port)
+    assert pods[0] == pods[1]
+    assert hosts[1] == ("mmgenre-train-0-0.mmgenre", jobset["metadata"]["name"])
+    assert other["completions"] == other["parallelism"] == int(env["JAX_NUM_PROCESSES"])
+
+
 def test_kubernetes_pods_find_each_other():
-    service, claim, job = yaml.safe_load_all((LAUNCH / "kubernetes.yaml").read_text())
+    service, claim, job = documents("kubernetes.yaml")
     spec, pod = job["spec"], job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     env = {entry["name"]: entry["value"] for entry in container["env"]}

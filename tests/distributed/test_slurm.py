@@ -71,6 +71,22 @@ def test_preempted_jobs_resume_and_finish(slurm, tiny_dataset, tmp_path):
     assert steps == sorted(set(steps))
 
 
+def test_a_task_has_the_cores_that_the_script_asks_for(slurm, tmp_path):
+    """Since Slurm 22.05 srun does not inherit --cpus-per-task, but by a variable of its own.
+
+    What it binds to is not seen here, where no plugin binds.
+    """
+    output, program = tmp_path / "out.txt", tmp_path / "python"
+    program.write_text('#!/bin/sh\necho "task $SLURM_PROCID: $SRUN_CPUS_PER_TASK"\n')
+    program.chmod(0o755)
+    command(
+        {**slurm, "PYTHON": str(program)},
+        *("sbatch", "--wait", "--nodes=1", "--ntasks-per-node=2", "--gpus-per-node=0"),
+        *("--cpus-per-task=2", f"--output={output}", ROOT / "launch" / "slurm.sbatch"),
+    )
+    assert {"task 0: 2", "task 1: 2"} <= set(output.read_text().splitlines())
+
+
 def command(env: dict[str, str], *arguments: object) -> str:
     process = subprocess.run(
         list(map(str, arguments)), env=env, capture_output=True, text=True, check=False, cwd=ROOT

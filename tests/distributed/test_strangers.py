@@ -75,7 +75,7 @@ def test_a_lost_process_is_noticed_among_strangers():
         processes[2].kill()
         for process in processes[:2]:
             _, errors = process.communicate(timeout=20)
-            assert process.returncode == 1
+            assert process.returncode == 75
             assert errors.startswith("error: process 2 on "), errors
     for connection in silent:
         connection.close()
