@@ -21,3 +21,7 @@ if sys.argv[:1] == ["-m"]:  # What `python -m` has there until it has found the 
     for _signum in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(_signum) != signal.SIG_IGN:
             signal.signal(_signum, _end_at_once)
+    # Some libraries read their variables when they are imported.
+    from mmgenre.machine import callers_environment
+
+    callers_environment.disregard()

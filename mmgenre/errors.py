@@ -9,6 +9,7 @@ import errno
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import Final
 
 LOST_CODE: Final = 75
@@ -58,8 +59,21 @@ def report(error: Exception) -> int:
         return _fail(str(error), 1)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _fail(f"{error}; free some space and run the same command again", 1)
+    if _is_about_jax_settings(error):
+        return _fail(f"a setting of JAX in the environment is malformed: {error}; unset it", 2)
     traceback.print_exception(error)
     return 1
+
+
+def _is_about_jax_settings(error: Exception) -> bool:
+    """JAX reads its variables while it is imported, and its message names the one."""
+    frames = traceback.extract_tb(error.__traceback__)
+    names = {Path(frame.filename).parts[-3:] for frame in frames}
+    return (
+        isinstance(error, ValueError)
+        and ("jax", "_src", "config.py") in names
+        and any(frame.line.startswith("import jax") for frame in frames if frame.line)
+    )
 
 
 def _fail(message: str, code: int) -> int:

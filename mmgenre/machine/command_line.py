@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from mmgenre.errors import UserError, report
-from mmgenre.machine import banners, signals
+from mmgenre.machine import banners, callers_environment, signals
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -46,6 +46,7 @@ def run_command(command: Callable[[], int | None], kept: str = "") -> NoReturn:
 
 def _exit_code(command: Callable[[], int | None]) -> int:
     try:
+        callers_environment.use_utf8()
         code = command() or 0
         sys.stdout.flush()
     except Exception as error:
