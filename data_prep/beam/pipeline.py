@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 from etils import epath
 
 from data_prep.options import PrepareConfig
-from data_prep.posters import decode, fetch, http_client, poster_folder
+from data_prep.posters import decode, fetch, http_client, own_loop, poster_folder
 from data_prep.posters.decode import Decoded
 from data_prep.posters.http_client import FetchConfig
 from data_prep.posters.poster_source import NO_PATH
@@ -75,7 +75,7 @@ def decode_part(number: int, workspace: str, config: PrepareConfig) -> None:
     if part is not None and part.key == key and not _gave_up(part):
         return
     if fetch.is_address(config.posters):
-        results = asyncio.run(_fetch(poster_paths, fetch.server_config(config)))
+        results = _fetch_all(poster_paths, fetch.server_config(config))
     elif config.posters is not None:
         results = _read(chosen, poster_folder.Folder(config.posters, config.width))
     else:
@@ -93,6 +93,13 @@ def _read(chosen: list[Movie], source: poster_folder.Folder) -> list[bytes | str
         path, reason = source.locate(movie)
         results.append(decode.decode_file(path) if path else reason)
     return results
+
+
+def _fetch_all(poster_paths: list[str], server: FetchConfig) -> list[bytes | str]:
+    def fetch_in(run: own_loop.Run[list[bytes | str]]) -> list[bytes | str]:
+        return run(_fetch(poster_paths, server))
+
+    return own_loop.call(fetch_in)
 
 
 async def _fetch(poster_paths: list[str], server: FetchConfig) -> list[bytes | str]:

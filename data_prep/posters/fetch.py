@@ -6,13 +6,14 @@ Memory: the answers under way. What is stored is never asked for again, nor is a
 import asyncio
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import ClassVar, Final
 
 from etils import epath
 
 from data_prep.options import PrepareConfig
-from data_prep.posters import http_client, poster_folder
+from data_prep.posters import http_client, own_loop, poster_folder
 from data_prep.posters.http_client import FetchConfig
 from data_prep.posters.manifest import Manifest
 from data_prep.posters.poster_source import NO_PATH, NOT_FOUND, Locate
@@ -87,6 +88,9 @@ class Fetch(Stage[Fetched]):
 
     def run(self, workspace: Workspace, progress: Progress) -> Fetched:
         """Raises UserError where the server is out of reach, or the disk refuses."""
+        return Fetched(own_loop.call(functools.partial(self._fetch, workspace, progress)))
+
+    def _fetch(self, workspace: Workspace, progress: Progress, run: own_loop.Run[int]) -> int:
         with (
             self.server.open_manifest(workspace.path) as manifest,
             MovieFile(workspace.path) as movies,
@@ -95,8 +99,7 @@ class Fetch(Stage[Fetched]):
             manifest.forget_failures(temporary_only=not self.ask_again)
             with Storing(manifest) as storing:
                 unknown = _unknown(movies, manifest, storing, bar.update)
-                requests = asyncio.run(_fetch(unknown, storing, self.server.config, bar.update))
-        return Fetched(requests)
+                return run(_fetch(unknown, storing, self.server.config, bar.update))
 
 
 def _unknown(
