@@ -74,9 +74,15 @@ def build_wheel(folder: Path) -> Path:
     for name in filter(None, files):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, tree / name, follow_symlinks=False)
-    subprocess.run([venv / "bin/python", "-m", "build", "--outdir", folder, tree], check=True)
+    build = [venv / "bin/python", "-m", "build", "--outdir", folder, tree]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
     (wheel,) = folder.glob("*.whl")
     return wheel
+
+
+def version_of(python: str) -> str:
+    """Returns what a Python calls itself, such as Python 3.12.1."""
+    return run([python, "--version"], ROOT)[1].strip()
 
 
 def install(python: str, versions: str, wheel: Path, folder: Path) -> tuple[Path, str]:
@@ -198,8 +204,8 @@ def try_all(args: argparse.Namespace, folder: Path) -> Iterator[Result]:
     first: Path | None = None
     for python in args.pythons:
         for versions in args.versions:
-            name = f"{Path(python).name}, {versions}"
-            home = folder / name.replace(", ", "-")
+            name = f"{version_of(python)}, {versions}"
+            home = folder / name.replace(" ", "-").replace(",", "")
             home.mkdir()
             started = time.monotonic()
             own, problem = install(python, versions, wheel, home)
