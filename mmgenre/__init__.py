@@ -4,9 +4,27 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import MutableMapping
 from types import FrameType
 
 __version__ = "0.1.0"
+
+_FOR_OTHERS = (
+    "MPLBACKEND",  # A notebook's. Figures go into files here; another backend may not be installed.
+    "SOURCE_DATE_EPOCH",  # A build system's. NumPy reads it as a number when SciPy is imported.
+    # Another program's choice of types and of what may be copied where: models here have their own.
+    "JAX_DEFAULT_DTYPE_BITS",
+    "JAX_ENABLE_X64",
+    "JAX_NUMPY_DTYPE_PROMOTION",
+    "JAX_TRANSFER_GUARD",
+    "JAX_TRANSFER_GUARD_DEVICE_TO_DEVICE",
+    "JAX_TRANSFER_GUARD_DEVICE_TO_HOST",
+    "JAX_TRANSFER_GUARD_HOST_TO_DEVICE",
+)
+"""Variables that a notebook's kernel, a build system or another program has set for itself.
+
+Each command that is started there inherits them. Libraries obey them, or end in a traceback.
+"""
 
 
 def _end_at_once(signum: int, frame: FrameType | None) -> None:
@@ -16,12 +34,17 @@ def _end_at_once(signum: int, frame: FrameType | None) -> None:
     os._exit(128 + signum)
 
 
+def _disregard_what_is_for_others(environ: MutableMapping[str, str]) -> None:
+    # Those of progress bars, too, which may be malformed.
+    for name in [name for name in environ if name in _FOR_OTHERS or name.startswith("TQDM_")]:
+        del environ[name]
+    # TensorFlow imports Keras with the backend that is named here or in ~/.keras; nothing uses it.
+    environ["KERAS_BACKEND"] = "tensorflow"
+
+
 if sys.argv[:1] == ["-m"]:  # What `python -m` has there until it has found the command to run.
     # Importing takes a command a second, until `mmgenre.machine.signals` takes over.
     for _signum in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(_signum) != signal.SIG_IGN:
             signal.signal(_signum, _end_at_once)
-    # Some libraries read their variables when they are imported.
-    from mmgenre.machine import callers_environment
-
-    callers_environment.disregard()
+    _disregard_what_is_for_others(os.environ)  # Libraries read it when they are imported.

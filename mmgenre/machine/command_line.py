@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from mmgenre.errors import UserError, report
-from mmgenre.machine import banners, callers_environment, signals
+from mmgenre.machine import banners, signals
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -46,7 +46,7 @@ def run_command(command: Callable[[], int | None], kept: str = "") -> NoReturn:
 
 def _exit_code(command: Callable[[], int | None]) -> int:
     try:
-        callers_environment.use_utf8()
+        _use_utf8()
         code = command() or 0
         sys.stdout.flush()
     except Exception as error:
@@ -55,6 +55,26 @@ def _exit_code(command: Callable[[], int | None]) -> int:
             return 0
         return report(error)
     return code
+
+
+def _use_utf8() -> None:
+    """Lets file names be UTF-8 whatever the locale: starts the command anew where they are not.
+
+    TensorFlow and Orbax take names as UTF-8 alone. Python has a mode for that, to be chosen before
+    it starts, which a caller may have turned off. What is printed stays in the locale's encoding.
+
+    Raises:
+      UserError: an argument, or the name of the current folder, is no UTF-8.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        printed = f"{sys.stdout.encoding}:{sys.stdout.errors}" if sys.stdout else ""
+        environ = {"PYTHONIOENCODING": printed, **os.environ, "PYTHONUTF8": "1"}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)
+    for text in (*sys.argv[1:], os.environ.get("PWD", "")):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"the name {text!r} is not written in UTF-8; rename it") from None
 
 
 def _nobody_reads() -> bool:
