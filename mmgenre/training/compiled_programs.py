@@ -21,7 +21,7 @@ from mmgenre.evaluation import eval_steps
 from mmgenre.kernels.lstm_choice import require_kernel
 from mmgenre.models import fusion
 from mmgenre.models.fusion import ParamPath
-from mmgenre.training import input_mode
+from mmgenre.training import cooccurrence, input_mode, word_vectors
 from mmgenre.training.learner import Learner
 from mmgenre.training.state import TrainState
 
@@ -69,7 +69,13 @@ class Programs:
         """Begins to compile, in threads, what a new run needs up to its first step.
 
         Whoever uses it waits for it. Does nothing where several processes train together.
+
+        Raises:
+          UserError: the file of word vectors, which is only read later, is none.
         """
+        model = self.config.model
+        if model.use_overview and model.word_vectors not in ("", cooccurrence.NAME):
+            word_vectors.check_form(model.word_vectors, model.embedding_size)
         if jax.process_count() > 1:
             return
         threads = concurrent.futures.ThreadPoolExecutor(2, "compiler")

@@ -8,16 +8,14 @@ import logging
 from collections.abc import Mapping
 
 import numpy as np
-from etils import epath
 
 from mmgenre import schema
 from mmgenre.config import Config
 from mmgenre.dataset.prepared import PreparedDataset
 from mmgenre.dataset.read_split import read_split
-from mmgenre.errors import UserError
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 from mmgenre.models import fusion, ngram_logits
-from mmgenre.training import cooccurrence
+from mmgenre.training import cooccurrence, word_vectors
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +49,7 @@ def from_data(config: Config, dataset: PreparedDataset) -> dict[fusion.ParamPath
             vectors = {number: row for number, row in enumerate(rows) if row.any()}
         else:
             words = OverviewTokenizer.load(dataset.tokenizer_path).words
-            vectors = read_word_vectors(model.word_vectors, words, model.embedding_size)
+            vectors = word_vectors.read(model.word_vectors, words, model.embedding_size)
         _log.info("word vectors (%s): %d words have one", model.word_vectors, len(vectors))
         if vectors:
             given[fusion.EMBEDDING] = embedding_of(
@@ -65,54 +63,6 @@ def genre_log_odds(dataset: PreparedDataset) -> np.ndarray:
     train = dataset.split(schema.TRAIN)
     counts = np.asarray(train.genre_counts, np.float64)
     return np.log((counts + 0.5) / (train.num_movies - counts + 0.5)).astype(np.float32)
-
-
-def read_word_vectors(
-    path: epath.PathLike, words: tuple[str, ...], size: int
-) -> dict[int, np.ndarray]:
-    """Reads the vectors of known words from a file in word2vec's or GloVe's text format.
-
-    A line is a word and its values, with blanks between; word2vec's first line, which counts words
-    and values, is skipped.
-
-    Args:
-      path: the file.
-      words: the word of each id.
-      size: values that a vector must have.
-
-    Returns:
-      <float32>[size] by word id.
-
-    Raises:
-      UserError: no such file, a line of another length or with no number, or no known word at all.
-    """
-    ids = {word: number for number, word in enumerate(words)}
-    vectors: dict[int, np.ndarray] = {}
-    try:
-        with epath.Path(path).open("r", encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                word, *values = line.rstrip().split(" ")
-                if number == 1 and len(values) == 1:
-                    continue
-                if word not in ids:
-                    continue
-                if len(values) != size:
-                    raise UserError(
-                        f"{path}, line {number}: {len(values)} values, but "
-                        f"config.model.embedding_size is {size}; set it to the size of the vectors"
-                    )
-                vectors[ids[word]] = np.asarray(values, np.float32)
-    except OSError as error:
-        raise UserError(
-            f"config.model.word_vectors: {path} cannot be read ({error.strerror or error})"
-        ) from error
-    except ValueError as error:  # Not a number, or not text.
-        raise UserError(
-            f"config.model.word_vectors: {path} is no text file of word vectors ({error})"
-        ) from error
-    if not vectors:
-        raise UserError(f"config.model.word_vectors: {path} has none of the tokenizer's words")
-    return vectors
 
 
 def embedding_of(

@@ -10,8 +10,9 @@ from flax.traverse_util import flatten_dict
 from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.models import fusion
-from mmgenre.training import initial_values
+from mmgenre.training import initial_values, word_vectors
 from mmgenre.training.learner import Learner
+from tests.commands import run_module
 from tests.small_model2 import small_model
 
 
@@ -52,9 +53,9 @@ def test_a_model_starts_from_the_company_of_its_words(tiny_dataset, tiny_config)
 
 def test_word_vectors_are_found_by_word(tmp_path):
     path = tmp_path / "vectors.txt"
-    path.write_text("3 2\nship 1 2\nunseen 5 5\nsea -3 0.5\n")
+    path.write_text("5 2\n. . . 7 7\nship 1 2\nunseen 5 5\nship 1 at 3 4\nsea -3 0.5\n")
     words = ("[PAD]", "[UNK]", "sea", "ship")
-    vectors = initial_values.read_word_vectors(path, words, 2)
+    vectors = word_vectors.read(path, words, 2)
     assert {n: v.tolist() for n, v in vectors.items()} == {3: [1, 2], 2: [-3, 0.5]}
     embedding = initial_values.embedding_of(vectors, 5, 2, seed=0)
     assert embedding.shape == (5, 2)
@@ -68,6 +69,12 @@ def test_word_vectors_are_found_by_word(tmp_path):
         (b"ship 1 2 3\n", "line 1: 3 values, but config.model.embedding_size is 2"),
         (b"ship 1 x\n", "no text file of word vectors"),
         (b"\xff\xfe\x00\x01", "no text file of word vectors"),
+        (b"ship 1 nan\n", "a value is not finite"),
+        (b". . . 1 2 3\nship 1 2 3\n", "line 2: 3 values, but config.model.embedding_size is 2"),
+        (b"", "it has no lines"),
+        (b"3 2\n", "it has no lines"),
+        (b"prose\n", "line 1 has no values"),
+        (b"unseen 1 2\n" * 1000 + b"ship 1\n", "line 1001: 1 values instead of 2"),
         (b"unseen 1 2\n", "none of the tokenizer's words"),
         (None, "cannot be read"),
     ],
@@ -77,4 +84,14 @@ def test_a_bad_file_of_vectors(content, message, tmp_path):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=message):
-        initial_values.read_word_vectors(path, ("[PAD]", "[UNK]", "sea", "ship"), 2)
+        word_vectors.read(path, ("[PAD]", "[UNK]", "sea", "ship"), 2)
+
+
+def test_a_bad_file_is_refused_before_anything_is_compiled(tiny_dataset, tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("ship 1 2 3\n")
+    dataset, workdir = f"--config.data.dir={tiny_dataset.path}", f"--workdir={tmp_path / 'run'}"
+    vectors = f"--config.model.word_vectors={path}"
+    process = run_module("mmgenre.main", "--config=model2:trial", dataset, workdir, vectors)
+    assert process.returncode == 2
+    assert "line 1: 3 values, but config.model.embedding_size is" in process.stderr
