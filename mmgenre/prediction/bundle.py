@@ -1,6 +1,6 @@
 """An exported model as a folder: what is in it, and how to open one. No TensorFlow, no Orbax.
 
-bundle.json       version, genres, thresholds, checksums of the other files
+bundle.json       version, genres, thresholds, JAX's versions, checksums of the other files
 model.stablehlo   the model, its parameters in it
 tokenizer.json  thresholds.json  MODEL_CARD.md  example.py
 """
@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from mmgenre import schema
-from mmgenre.errors import UserError
+from mmgenre.errors import UserError, first_line
 from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 from mmgenre.machine.json_files import read_json
@@ -45,21 +45,24 @@ class Bundle:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Opens a bundle, checking all of it.
+        """Opens a bundle, checking all of it, and has the model answer once.
 
         Raises:
-          UserError: `folder` is no bundle, a file is missing or damaged, or it is of another format
-            than this program reads.
+          UserError: `folder` is no bundle, a file is missing or damaged, it is of another format
+            than this program reads, or the JAX that is installed cannot run the model.
         """
         from jax import export
 
         manifest = read_manifest(folder)
         try:
             exported = export.deserialize(bytearray((folder / MODEL).read_bytes()))
+            # Reading is lazy: what this JAX does not know shows when it runs.
+            blank = np.zeros((1, *schema.POSTER_SHAPE), np.uint8)
+            words = np.zeros((1, int(manifest["max_tokens"])), np.int32)
+            exported.call(blank, words, np.ones(1, np.int32)).block_until_ready()
         except Exception as error:  # The library raises what its reader meets.
             raise UserError(
-                f"{folder / MODEL} was written by a version of JAX that this one cannot read: "
-                f"{(str(error).splitlines() or [''])[0]}"
+                _not_for_this_jax(folder / MODEL, manifest.get("jax"), error)
             ) from error
         return cls(
             exported=exported,
@@ -77,6 +80,24 @@ class Bundle:
             words[row, : len(ids)] = ids
             lengths[row] = max(1, len(ids))
         return np.asarray(self.exported.call(posters, words, lengths))
+
+
+def _not_for_this_jax(model: Path, versions: object, error: Exception) -> str:
+    """What to say of a model that is whole, as its checksum tells, and does not run."""
+    import jax
+
+    wrote = "JAX wrote it"
+    if isinstance(versions, dict):
+        wrote = "JAX {written_by} wrote it; {oldest_tried} to {newest_tried} were tried".format(
+            **{
+                key: str(versions.get(key))
+                for key in ("written_by", "oldest_tried", "newest_tried")
+            }
+        )
+    return (
+        f"{model} is whole, but JAX {jax.__version__} cannot run it: {first_line(error)}. "
+        f"{wrote}. Install one that can, or export the run again with this one"
+    )
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -98,6 +119,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     if genres != schema.GENRES:
         raise UserError(f"the bundle {folder} is for other genres than this program's")
+    if MODEL not in files:
+        raise UserError(f"the bundle {folder} is incomplete: {MODEL} is not listed in {MANIFEST}")
     for name, digest in files.items():
         file = folder / Path(name).name
         if not file.is_file():

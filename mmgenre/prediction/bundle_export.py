@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 PLATFORMS: Final = ("cpu", "cuda")
 
+_TRIED: Final = {"0.10.2": ("0.8.3", "0.12.0.1")}
+"""The oldest and the newest JAX that ran a bundle, by the JAX that wrote it; 0.7.2 did not."""
+
 
 def export_run(run: str, out: Path) -> None:
     """Writes the bundle of a run's best checkpoint into a new folder, whole or not at all.
@@ -54,11 +57,20 @@ def _write(folder: Path, run: str, predictor: "GenrePredictor") -> None:
         "thresholds": predictor.rule.thresholds,
         "max_tokens": predictor.bucket_lengths[-1],
         "platforms": PLATFORMS,
+        "jax": jax_versions(),
         "files": {path.name: bundle.file_digest(path) for path in sorted(folder.iterdir())},
     }
     (folder / bundle.MANIFEST).write_text(
         json.dumps(manifest, indent=1, allow_nan=False) + "\n", "utf-8"
     )
+
+
+def jax_versions() -> dict[str, str]:
+    """Returns the JAX that writes bundles here, and the oldest and newest that they ran on."""
+    import jax
+
+    oldest, newest = _TRIED.get(jax.__version__, (jax.__version__, jax.__version__))
+    return {"written_by": jax.__version__, "oldest_tried": oldest, "newest_tried": newest}
 
 
 def serialize_model(predictor: "GenrePredictor") -> bytes:
@@ -123,6 +135,7 @@ def model_card(run: str, predictor: "GenrePredictor") -> str:
         name=predictor.name,
         step=predictor.step,
         max_tokens=predictor.bucket_lengths[-1],
+        jax_versions=jax_versions(),
         num_parameters=sum(x.size for x in jax.tree.leaves(predictor.params)),
         dataset=dataset,
         foreign=record is not None and record.fingerprint != dataset.fingerprint,

@@ -12,7 +12,6 @@ try:
         sys.exit(f"error: {damaged[0]} is damaged; get the bundle again")
 except (OSError, ValueError, KeyError) as error:
     sys.exit(f"error: the bundle is damaged; get it again ({error!r})")
-model = jax.export.deserialize(bytearray((HERE / "model.stablehlo").read_bytes()))
 tokenizer = tokenizers.Tokenizer.from_file(str(HERE / "tokenizer.json"))
 poster_file, overview = (*sys.argv[1:], "", "")[:2]  # "" for a poster or an overview not there
 poster = np.zeros((1, 64, 64, 3), np.uint8)
@@ -37,6 +36,14 @@ if poster_file:
     poster[0] = ImageOps.exif_transpose(image)
 ids = tokenizer.encode(overview, add_special_tokens=False).ids[: bundle["max_tokens"]]
 tokens = np.array([ids + [0] * (bundle["max_tokens"] - len(ids))], np.int32)
-found = np.asarray(model.call(poster, tokens, np.array([max(1, len(ids))], np.int32)))[0]
+try:
+    model = jax.export.deserialize(bytearray((HERE / "model.stablehlo").read_bytes()))
+    found = np.asarray(model.call(poster, tokens, np.array([max(1, len(ids))], np.int32)))[0]
+except Exception as error:
+    why = (str(error).strip() or type(error).__name__).splitlines()[0]
+    versions = "{written_by} wrote it, {oldest_tried} to {newest_tried} ran it".format(
+        **bundle["jax"]
+    )
+    sys.exit(f"error: JAX {jax.__version__} cannot run the model ({why}); {versions}")
 rows = zip(bundle["genres"], found.tolist(), bundle["thresholds"], strict=True)
 print(json.dumps({g: {"probability": p, "predicted": p >= t} for g, p, t in rows}, indent=1))
