@@ -17,6 +17,11 @@ from data_prep.posters.http_client import Answer
 from mmgenre.errors import UserError
 
 _DATABASE: Final = "manifest.sqlite"
+_TABLE: Final = (
+    "CREATE TABLE posters (path TEXT PRIMARY KEY, status TEXT NOT NULL,"
+    " width TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID"
+)
+_IF_MISSING: Final = "TABLE IF NOT EXISTS"
 _TEMPORARY: Final = "incoming"
 _UNSTORABLE: Final = frozenset(
     (
@@ -58,12 +63,11 @@ class Manifest:
         with self._database_errors_named(), contextlib.ExitStack() as opened:
             self._connection = sqlite3.connect(folder / _DATABASE)
             opened.callback(self._connection.close)
+            self._require_own_schema()
             self._connection.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
                 # The default, 1,000 pages, would wait for the disk at every few hundred posters.
-                "PRAGMA wal_autocheckpoint=20000;"
-                "CREATE TABLE IF NOT EXISTS posters (path TEXT PRIMARY KEY, status TEXT NOT NULL,"
-                " width TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;"
+                f"PRAGMA wal_autocheckpoint=20000; {_TABLE.replace('TABLE', _IF_MISSING, 1)};"
             )
             opened.pop_all()  # The manifest closes it.
 
@@ -90,6 +94,8 @@ class Manifest:
         unrecorded = set(found)
         for poster_path, status, width, size in rows:
             unrecorded.discard(poster_path)
+            if not isinstance(status, str) or (not status and width not in self.widths):
+                continue  # Of a table that is not as it was written.
             path = self._path(width, poster_path)
             if status:
                 found[poster_path] = "", status
@@ -148,6 +154,13 @@ class Manifest:
         except FileNotFoundError:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             os.replace(temporary, path)
+
+    def _require_own_schema(self) -> None:
+        """Raises where there is another table, or a view or trigger that would run with ours."""
+        self._connection.execute("PRAGMA trusted_schema=OFF")
+        query = "SELECT sql FROM sqlite_master LIMIT 2"
+        if self._connection.execute(query).fetchall() not in ([], [(_TABLE,)]):
+            raise sqlite3.DatabaseError("it has not the table that was made")
 
     @contextlib.contextmanager
     def _database_errors_named(self) -> Iterator[None]:

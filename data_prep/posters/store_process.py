@@ -128,16 +128,16 @@ def _store_all(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business.
     parents_end.close()
     views = [memoryview(area) for area in areas]
-    own = Manifest(manifest.folder, manifest.widths)  # SQLite's connections are not to be shared.
-    with own, contextlib.suppress(EOFError, BrokenPipeError):
-        while True:
-            area, facts = answers.recv()
-            try:
-                own.store(_answers(views[area], facts))
-            except (OSError, sqlite3.Error, UserError) as error:
-                receipts.send(str(error) or type(error).__name__)
-                return
-            receipts.send("")
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        try:
+            # SQLite's connections are not to be shared.
+            with Manifest(manifest.folder, manifest.widths) as own:
+                while True:
+                    area, facts = answers.recv()
+                    own.store(_answers(views[area], facts))
+                    receipts.send("")
+        except (OSError, sqlite3.Error, UserError) as error:
+            receipts.send(str(error) or type(error).__name__)
 
 
 def _answers(area: memoryview, facts: list[_Fact]) -> list[tuple[str, Answer]]:
