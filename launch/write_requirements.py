@@ -20,8 +20,9 @@ BUILD: Final = "setuptools>=77"
 """What `pip install --no-build-isolation .` needs, as in `pyproject.toml`."""
 
 HEAD: Final = f"""\
-# The CPU install with the extras {EXTRAS}, for Python 3.11 on Linux x86-64: the versions of constraints.txt, each file by
-# its hash. Made by `python launch/write_requirements.py`. How to use it: SECURITY.md.
+# The CPU install with the extras {EXTRAS}, for Python 3.11 on Linux x86-64: the versions of
+# constraints.txt, each file by its hash. Made by `python launch/write_requirements.py`.
+# How to use it: SECURITY.md.
 """
 
 
