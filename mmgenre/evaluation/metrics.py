@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmgenre import schema
+from mmgenre.evaluation import ranking
 from mmgenre.evaluation.results import (
     AllAverages,
     Averages,
@@ -58,7 +59,7 @@ def evaluate_probabilities(
     thresholds = np.broadcast_to(np.asarray(thresholds, np.float64), labels.shape[1:])
     predictions = probabilities >= thresholds
     decisions = evaluate_decisions(labels, predictions)
-    rankings = [rank_genre(labels[:, g], probabilities[:, g]) for g in range(labels.shape[1])]
+    rankings = rank_genres(labels, probabilities)
     roc_auc, average_precision = _average_rankings(labels, probabilities, rankings)
     return Scores(
         **vars(decisions),
@@ -70,25 +71,28 @@ def evaluate_probabilities(
             labels=float(labels.sum(1).mean()), predictions=float(predictions.sum(1).mean())
         ),
         per_genre={
-            genre: _evaluate_genre(labels[:, g], predictions[:, g], float(thresholds[g]), ranking)
-            for g, (genre, ranking) in enumerate(zip(schema.GENRES, rankings, strict=True))
+            genre: _evaluate_genre(labels[:, g], predictions[:, g], float(thresholds[g]), ranks)
+            for g, (genre, ranks) in enumerate(zip(schema.GENRES, rankings, strict=True))
         },
     )
 
 
 def evaluate_decisions(labels: np.ndarray, predictions: np.ndarray) -> DecisionScores:
     """Computes what depends on the thresholds alone, of <bool>[movies, 18] each."""
-    from sklearn.metrics import precision_recall_fscore_support
-
-    by_average = {
-        average: precision_recall_fscore_support(
-            labels, predictions, average=average, zero_division=0
-        )
-        for average in ("micro", "macro", "weighted", "samples")
-    }
+    hits, predicted, actual = labels & predictions, predictions, labels
+    by_genre = _ratios(hits.sum(axis=0), predicted.sum(axis=0), actual.sum(axis=0))
+    by_movie = _ratios(hits.sum(axis=1), predicted.sum(axis=1), actual.sum(axis=1))
+    pooled = _ratios(hits.sum(), predicted.sum(), actual.sum())
+    support = actual.sum(axis=0)
+    weights = support / max(support.sum(), 1)
     precision, recall, f1 = (
-        AllAverages(**{average: float(values[i]) for average, values in by_average.items()})
-        for i in range(3)
+        AllAverages(
+            micro=float(micro),
+            macro=float(genres.mean()),
+            weighted=float(genres @ weights),
+            samples=float(movies.mean()),
+        )
+        for micro, genres, movies in zip(pooled, by_genre, by_movie, strict=True)
     )
     return DecisionScores(
         accuracy=float((predictions == labels).mean()),
@@ -99,6 +103,17 @@ def evaluate_decisions(labels: np.ndarray, predictions: np.ndarray) -> DecisionS
     )
 
 
+def _ratios(
+    hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Precision, recall and F1 of counts; 0 where there is nothing to divide by."""
+    return (
+        hits / np.maximum(predicted, 1),
+        hits / np.maximum(actual, 1),
+        2 * hits / np.maximum(predicted + actual, 1),
+    )
+
+
 def rank_genre(labels: np.ndarray, probabilities: np.ndarray) -> Ranking:
     """Ranks the movies by the probability of one genre.
 
@@ -106,28 +121,33 @@ def rank_genre(labels: np.ndarray, probabilities: np.ndarray) -> Ranking:
       labels: <bool>[movies].
       probabilities: <float>[movies], or logits: only their order counts.
     """
-    from sklearn.metrics import average_precision_score, roc_auc_score
+    return rank_genres(labels[:, None], probabilities[:, None])[0]
 
-    if labels.all() or not labels.any():
-        return Ranking(None, None)
-    return Ranking(
-        float(roc_auc_score(labels, probabilities)),
-        float(average_precision_score(labels, probabilities)),
-    )
+
+def rank_genres(labels: np.ndarray, probabilities: np.ndarray) -> list[Ranking]:
+    """Ranks the movies by each genre's probability; see `rank_genre`.
+
+    Args:
+      labels: <bool>[movies, genres].
+      probabilities: <float>[movies, genres].
+    """
+    roc_auc, precision = ranking.rank(labels, probabilities)
+    return [
+        Ranking(None, None) if np.isnan(area) else Ranking(float(area), float(mean))
+        for area, mean in zip(roc_auc, precision, strict=True)
+    ]
 
 
 def _average_rankings(
     labels: np.ndarray, probabilities: np.ndarray, rankings: list[Ranking]
 ) -> tuple[Averages, AllAverages]:
-    from sklearn.metrics import average_precision_score
-
     pooled = rank_genre(labels.ravel(), probabilities.ravel())
     ranked = [g for g, ranking in enumerate(rankings) if ranking.roc_auc is not None]
     support = labels.sum(axis=0)[ranked]
     aucs, precisions = (np.asarray([rankings[g][i] for g in ranked]) for i in range(2))
     movies = labels.any(axis=1)
     samples = (
-        float(average_precision_score(labels[movies], probabilities[movies], average="samples"))
+        float(ranking.rank(labels[movies].T, probabilities[movies].T)[1].mean())
         if movies.any()
         else None
     )
