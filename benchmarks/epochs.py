@@ -26,8 +26,9 @@ def run_dispatches(feed: "Feed", state: "TrainState", dispatches: Iterable["Disp
     import jax
 
     from mmgenre.training.dispatch import StepsUnderWay
+    from mmgenre.training.save_times import SaveTimes
 
-    steps = StepsUnderWay(feed, state, lambda step, sums: None)
+    steps = StepsUnderWay(feed, state, lambda step, sums: None, SaveTimes(Config()))
     for dispatch in dispatches:
         steps.start(dispatch)
     steps.finish()

@@ -68,7 +68,8 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, list[float]]:
     programs = Programs(config, dataset)
     state = programs.initial_state({})
     train_source = MovieSource(dataset, schema.TRAIN, config.data)
-    source = MovieSource(dataset, args.split, feeds.validation_data(config.data))
+    config = programs.config
+    source = MovieSource(dataset, args.split, config.data)
     feed = feeds.open_feed(config, train_source, programs)
     plan = epoch_plan(config, train_source.num_tokens, 0)
     views_step = compiled_views(fusion.build(config.model))

@@ -244,9 +244,17 @@ class Config:
     )
     checkpoint_every_steps: int = setting(
         0,
-        "Steps between two checkpoints within an epoch; 0 for none. The end of an epoch always "
-        "has one.",
+        "Steps between two checkpoints within an epoch; 0 for none. The end of an epoch has one "
+        "besides, unless checkpoint_every_seconds is set.",
         between(0, 1_000_000_000),
+        may_change=True,
+    )
+    checkpoint_every_seconds: float = setting(
+        0.0,
+        "Seconds between two checkpoints, within an epoch or at its end; the best epoch and the "
+        "end of the training have one in any case. 0 saves at the end of each epoch, which "
+        "short epochs spend much of their time with.",
+        NOT_NEGATIVE,
         may_change=True,
     )
     steps_per_dispatch: int = setting(

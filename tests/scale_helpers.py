@@ -35,7 +35,13 @@ TINY = (
 )
 """Flags of the smallest model that still has every part."""
 
-TIMINGS = {"train/movies_per_second", "train/input_wait_share", "validation/seconds"}
+TIMINGS = {
+    "train/movies_per_second",
+    "train/input_wait_share",
+    "validation/seconds",
+    "epoch/seconds",
+    "epoch/outside_steps_share",
+}
 """What of a row of metrics differs from run to run."""
 
 

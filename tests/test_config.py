@@ -125,6 +125,7 @@ def test_a_run_goes_on_with_what_changes_no_result_only():
         "patience",
         "log_every_steps",
         "checkpoint_every_steps",
+        "checkpoint_every_seconds",
         "steps_per_dispatch",
         "data.dir",
         "data.mode",

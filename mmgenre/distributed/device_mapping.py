@@ -116,12 +116,20 @@ def jit_eval_step(eval_step: Callable[[Any, Batch], Any]) -> Callable[..., Any]:
         eval_step, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P(), check_vma=False
     )
     compiled = jax.jit(mapped)
-    rows = NamedSharding(mesh, P(AXIS))
 
-    def step(params: Any, batch: Mapping[str, np.ndarray]) -> Any:
-        return compiled(params, jax.make_array_from_process_local_data(rows, dict(batch)))
+    def step(params: Any, batch: Mapping[str, np.ndarray] | Mapping[str, jax.Array]) -> Any:
+        return compiled(params, put_split(batch))
 
     return step
+
+
+def put_split(batch: Mapping[str, np.ndarray] | Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """Returns a global batch on all devices, of this process' rows of it; what lies there stays."""
+    rows = NamedSharding(_mesh(), P(AXIS))
+    return {
+        name: x if isinstance(x, jax.Array) else jax.make_array_from_process_local_data(rows, x)
+        for name, x in batch.items()
+    }
 
 
 def jit_replicated(function: Callable[..., Any]) -> Any:

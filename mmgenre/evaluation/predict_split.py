@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -39,7 +39,11 @@ class SplitPredictions:
 
 
 def predict_split(
-    eval_step: Callable[..., Any], params: Any, source: MovieSource, config: Config
+    eval_step: Callable[..., Any],
+    params: Any,
+    source: MovieSource,
+    config: Config,
+    kept: list[dict[str, jax.Array]] | None = None,
 ) -> SplitPredictions:
     """Runs a model over every movie of a split, each exactly once, on all devices.
 
@@ -48,6 +52,8 @@ def predict_split(
       params: the model's parameters, on all devices.
       source: the movies.
       config: its batch size is rounded up to a multiple of the devices.
+      kept: the batches on the devices, of an earlier call with the same source and config; where it
+        is empty they are put into it. None: they are made anew.
     """
     batch_size = -(-config.batch_size // jax.device_count()) * jax.device_count()
     plan = plan_evaluation(
@@ -65,7 +71,12 @@ def predict_split(
         logits[movies[real]], labels[movies[real]] = (np.asarray(x)[real] for x in results)
 
     pending = None
-    batches = source.batches(plan, rows=device_mapping.local_rows(batch_size))
+    batches: Iterable[Any] = kept or source.batches(
+        plan, rows=device_mapping.local_rows(batch_size)
+    )
+    if kept == []:
+        kept += map(device_mapping.put_split, batches)
+        batches = kept
     for movies, batch in zip(plan.movies, batches, strict=True):
         results = eval_step(params, batch)
         if pending is not None:  # One step late: the host prepares while the device computes.

@@ -15,6 +15,7 @@ from mmgenre.config import Config
 from mmgenre.dataset.batch_plan import BatchPlan
 from mmgenre.distributed import device_mapping
 from mmgenre.machine import signals
+from mmgenre.training.save_times import SAVE_DUE, SaveTimes
 from mmgenre.training.state import TrainState
 
 
@@ -76,6 +77,7 @@ class StepsUnderWay:
       step: the number of that step.
       signum: a signal that some process had got before a step that is finished; 0 for none. The
         same on all processes, since they have finished the same steps.
+      is_save_due: whether a checkpoint was due before such a step; the same on all processes.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class StepsUnderWay:
         feed: Feed,
         state: TrainState,
         done: Callable[[int, dict[str, np.ndarray]], None],
+        save_times: SaveTimes,
     ):
         """Starts from `state`.
 
@@ -90,9 +93,11 @@ class StepsUnderWay:
           feed: starts the steps.
           state: it is donated to the first step.
           done: is told of each finished step its number and its sums, in order.
+          save_times: says when a checkpoint is due.
         """
         self.state, self.step, self.signum = state, int(state.step), 0
-        self._feed, self._done = feed, done
+        self.is_save_due = False
+        self._feed, self._done, self._save_times = feed, done, save_times
         self._pending: collections.deque[tuple[int, int, dict[str, jax.Array]]] = (
             collections.deque()
         )
@@ -101,7 +106,8 @@ class StepsUnderWay:
         """Starts the steps of a dispatch, then finishes those of the one before."""
         if not self._feed.has_run(dispatch):
             self.finish()  # Compiling takes seconds; rows that are due do not wait for it.
-        self.state, sums = self._feed.run(self.state, dispatch, signals.requested())
+        vote = signals.requested() + self._save_times.vote()
+        self.state, sums = self._feed.run(self.state, dispatch, vote)
         self._pending.append((self.step, dispatch.num_steps, sums))
         self.step += dispatch.num_steps
         self.finish(but=1)
@@ -111,6 +117,8 @@ class StepsUnderWay:
         while len(self._pending) > but:
             before, num_steps, sums = self._pending.popleft()
             values = {name: np.atleast_1d(value) for name, value in jax.device_get(sums).items()}
-            self.signum = int(values.pop(device_mapping.VOTE)[0]) or self.signum
+            is_save_due, signum = divmod(int(values.pop(device_mapping.VOTE)[0]), SAVE_DUE)
+            self.signum = signum or self.signum
+            self.is_save_due |= bool(is_save_due)
             for i in range(num_steps):
                 self._done(before + 1 + i, {name: value[i] for name, value in values.items()})

@@ -1,13 +1,12 @@
 """The feeds of training steps: batches from the host, or record numbers of resident movies."""
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from mmgenre import schema
-from mmgenre.config import Config, DataConfig
+from mmgenre.config import Config
 from mmgenre.dataset.batch_plan import BatchPlan
 from mmgenre.dataset.pipeline import MovieSource
 from mmgenre.distributed import device_mapping
@@ -60,8 +59,3 @@ def open_feed(config: Config, source: MovieSource, programs: Programs) -> Feed:
         bucket_lengths=config.data.bucket_lengths,
         steps_per_dispatch=config.steps_per_dispatch,
     )
-
-
-def validation_data(data: DataConfig) -> DataConfig:
-    """Returns how to read a split that is predicted after each epoch: never on the devices."""
-    return dataclasses.replace(data, mode="host") if data.mode == "resident" else data

@@ -31,6 +31,7 @@ from mmgenre.training import feeds, initial_values, metric_writers, start_line
 from mmgenre.training.compiled_programs import Programs
 from mmgenre.training.dispatch import StepsUnderWay, dispatch_ends
 from mmgenre.training.log import NonFiniteLoss, TrainingLog
+from mmgenre.training.save_times import SAVE_DUE, EpochClock, SaveTimes
 from mmgenre.training.state import TrainState
 
 _log = logging.getLogger(__name__)
@@ -82,11 +83,16 @@ class Trainer:
         config = programs.config
         self.config, self.run = config, run
         self.train_source = MovieSource(dataset, schema.TRAIN, config.data)
-        validation = feeds.validation_data(config.data)
-        self.validation_source = MovieSource(dataset, schema.VALIDATION, validation)
+        self.validation_source = MovieSource(dataset, schema.VALIDATION, config.data)
+        # Small beside the train split, and the same batches after each epoch.
+        self._validation_batches: list[dict[str, jax.Array]] | None = (
+            [] if config.data.mode == "resident" else None
+        )
         self.steps_per_epoch = programs.steps_per_epoch
         self._dataset, self._programs = dataset, programs
         self._feed = feeds.open_feed(config, self.train_source, programs)
+        self._save_times, self._clock = SaveTimes(config), EpochClock()
+        self._unsaved: float | None = None  # The score of the last epoch, where it was not saved.
         _log.info("%s", start_line.describe(config))
 
     def train(self) -> None:
@@ -105,11 +111,38 @@ class Trainer:
                 state = self._train_epoch(state, epoch, checkpoints, writer, partial)
                 partial, step = None, (epoch + 1) * self.steps_per_epoch
                 score = self._validate(state, step, writer)
-                writer.flush()  # Before the checkpoint: no checkpoint without the rows before it.
-                checkpoints.save(step, state.as_dict(), score)
-                if signum := cluster.largest(signals.requested()):
-                    checkpoints.wait()
-                    raise signals.saved(signum, step)
+                self._end_epoch(state, step, score, checkpoints, writer)
+            self._save_last(state, step, checkpoints)
+        _log.info("%.0f%% of the time was spent outside steps", 100 * self._clock.outside_share)
+
+    def _end_epoch(
+        self,
+        state: TrainState,
+        step: int,
+        score: float,
+        checkpoints: RunCheckpoints,
+        writer: MetricWriter,
+    ) -> None:
+        """Saves where it is due, and ends the training where a signal asks for it."""
+        writer.flush()  # Before the checkpoint: no checkpoint without the rows before it.
+        vote = signals.requested() + self._save_times.vote()
+        is_due, signum = divmod(cluster.largest(vote), SAVE_DUE)
+        best = checkpoints.best()
+        is_best = best is None or score > best[1]
+        if is_due or signum or is_best or not self._save_times.is_set:
+            checkpoints.save(step, state.as_dict(), score)
+            self._save_times.saved()
+            self._unsaved = None
+        else:
+            self._unsaved = score
+        if signum:
+            checkpoints.wait()
+            raise signals.saved(signum, step)
+
+    def _save_last(self, state: TrainState, step: int, checkpoints: RunCheckpoints) -> None:
+        """Saves the end of the training, so that the same command has nothing to do."""
+        if self._unsaved is not None:
+            checkpoints.save(step, state.as_dict(), self._unsaved)
 
     def _restore_or_create(self, checkpoints: RunCheckpoints, like: Any) -> tuple[TrainState, Any]:
         """Returns the state to go on from, and what the log had summed up by then."""
@@ -141,21 +174,23 @@ class Trainer:
             last_step=last_step,
             partial=partial,
         )
-        with self._progress_bar(epoch, start) as bar:
+        with self._progress_bar(epoch, start) as bar, self._clock.steps():
 
             def done(step: int, sums: dict[str, np.ndarray]) -> None:
                 log.add(step, sums)
                 bar.update(config.batch_size)
 
-            steps = StepsUnderWay(self._feed, state, done)
+            steps = StepsUnderWay(self._feed, state, done, self._save_times)
             ends = dispatch_ends(config, first_step, start, self.steps_per_epoch)
             try:
                 for dispatch in log.timed(self._feed.dispatches(plan, start, ends)):
                     steps.start(dispatch)
-                    if steps.step < last_step and (steps.signum or self._saves_at(steps.step)):
+                    if steps.step < last_step and self._saves_now(steps):
                         steps.finish()
                         writer.flush()
                         checkpoints.save(steps.step, steps.state.as_dict(), extra=log.partial())
+                        self._save_times.saved()
+                        steps.is_save_due = False
                         if steps.signum:
                             checkpoints.wait()
                             raise signals.saved(steps.signum, steps.step)
@@ -165,9 +200,10 @@ class Trainer:
                 raise self._non_finite(error, movies) from error
         return steps.state
 
-    def _saves_at(self, step: int) -> bool:
+    def _saves_now(self, steps: StepsUnderWay) -> bool:
         every = self.config.checkpoint_every_steps
-        return bool(every) and step % every == 0
+        is_at_step = bool(every) and steps.step % every == 0
+        return bool(steps.signum) or steps.is_save_due or is_at_step
 
     def _progress_bar(self, epoch: int, start: int) -> tqdm:
         """Returns a bar of an epoch's movies that begins at batch `start`."""
@@ -213,11 +249,13 @@ class Trainer:
             device_mapping.globalize_pmap_output(state.params),
             self.validation_source,
             self.config,
+            self._validation_batches,
         )
         # Computed once, so that all processes choose and stop alike to the last bit.
         scalars = cluster.on_first_process(lambda: validation_scalars(predictions))
         selected = scalars.get(f"validation/{self.config.selection_metric}", -np.inf)
         scalars["validation/seconds"] = time.perf_counter() - start
+        scalars |= self._clock.end_epoch()
         writer.write_scalars(step, scalars)
         return -selected if self.config.selection_metric == "loss" else selected
 
