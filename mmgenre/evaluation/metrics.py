@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmgenre import schema
-from mmgenre.evaluation import ranking
+from mmgenre.evaluation import curves
 from mmgenre.evaluation.results import (
     AllAverages,
     Averages,
@@ -131,7 +131,7 @@ def rank_genres(labels: np.ndarray, probabilities: np.ndarray) -> list[Ranking]:
       labels: <bool>[movies, genres].
       probabilities: <float>[movies, genres].
     """
-    roc_auc, precision = ranking.rank(labels, probabilities)
+    roc_auc, precision = curves.rank(labels, probabilities)
     return [
         Ranking(None, None) if np.isnan(area) else Ranking(float(area), float(mean))
         for area, mean in zip(roc_auc, precision, strict=True)
@@ -147,7 +147,7 @@ def _average_rankings(
     aucs, precisions = (np.asarray([rankings[g][i] for g in ranked]) for i in range(2))
     movies = labels.any(axis=1)
     samples = (
-        float(ranking.rank(labels[movies].T, probabilities[movies].T)[1].mean())
+        float(curves.rank(labels[movies].T, probabilities[movies].T)[1].mean())
         if movies.any()
         else None
     )

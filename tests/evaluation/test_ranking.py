@@ -8,7 +8,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from mmgenre.evaluation import metrics, ranking
+from mmgenre.evaluation import curves, metrics
 
 
 @pytest.fixture(params=[0, 1, 2])
@@ -22,7 +22,7 @@ def movies(request) -> tuple[np.ndarray, np.ndarray]:
 
 def test_each_column(movies):
     labels, scores = movies
-    areas, precisions = ranking.rank(labels, scores)
+    areas, precisions = curves.rank(labels, scores)
     for column in range(18):
         one, other = labels[:, column], scores[:, column]
         assert areas[column] == pytest.approx(roc_auc_score(one, other), abs=1e-12)
@@ -32,7 +32,7 @@ def test_each_column(movies):
 
 def test_what_cannot_be_ranked():
     labels = np.array([[False, True, False], [False, True, True]])
-    areas, precisions = ranking.rank(labels, np.array([[0.1, 0.2, 0.5], [0.3, 0.4, 0.5]]))
+    areas, precisions = curves.rank(labels, np.array([[0.1, 0.2, 0.5], [0.3, 0.4, 0.5]]))
     np.testing.assert_array_equal(areas, [np.nan, np.nan, 0.5])
     np.testing.assert_array_equal(precisions, [np.nan, 1, 0.5])
 
