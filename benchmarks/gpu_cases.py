@@ -22,6 +22,7 @@ def our_cases(kernel: str, batches: list[int]) -> list[Case]:
         dataclasses.replace(first, variant=f"{kernel}, one step a dispatch", steps_per_dispatch=1),
         dataclasses.replace(first, variant=f"{kernel}, from the host", mode="host"),
         dataclasses.replace(first, dtype="float32"),
+        dataclasses.replace(first, variant=f"{kernel}, with validation", is_whole=True),
     ]
 
 
@@ -35,6 +36,7 @@ def torch_cases(batches: list[int]) -> list[Case]:
     first = cases[1]
     return [
         *cases,
+        dataclasses.replace(first, variant="compiled, CUDA graphs"),
         dataclasses.replace(first, variant="eager"),
         dataclasses.replace(first, dtype="float32"),
     ]

@@ -34,6 +34,7 @@ class Case:
       mode: "resident", or "host": batches are gathered there and sent.
       lstm: `ModelConfig.lstm_kernel`.
       steps_per_dispatch: see `Config`.
+      is_whole: whether an epoch has its validation: predicted, and ranked on the host.
     """
 
     framework: str
@@ -44,6 +45,7 @@ class Case:
     mode: str = "resident"
     lstm: str = "auto"
     steps_per_dispatch: int = 1
+    is_whole: bool = False
 
 
 def make_movies(
@@ -74,7 +76,15 @@ def serve(run_epochs: dict[str, Callable[[], float]], answer: Callable[[Any], No
             ready[name] = {"first_seconds": run_epoch()}
             run_epoch()
         except Exception as error:  # Such as a kernel that this machine cannot compile.
-            ready[name] = {"error": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
+            ready[name] = {"error": _short(error)}
+        print(f"{name}: ready", file=sys.stderr, flush=True)
     answer(ready)
     for line in sys.stdin:
-        answer(run_epochs[line.strip()]())
+        try:
+            answer(run_epochs[line.strip()]())
+        except Exception as error:
+            answer({"error": _short(error)})
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -50,6 +50,8 @@ def summarize(workers: "list[Worker]", model: ModelConfig, plans: dict[str, Any]
 def print_table(results: dict[str, Any]) -> None:
     """Prints the rows."""
     for report in results["workers"]:
+        if "versions" not in report:
+            continue  # It died at its start; its rows say so.
         print(", ".join(f"{k} {v}" for k, v in report["versions"].items()))
         if "kernel_error" in report:
             print(f"  its kernel differs from the scan by {report['kernel_error']} of the largest")

@@ -64,7 +64,10 @@ def epoch_runner(
     model = Model(config).to(device, memory_format=torch.channels_last)
     fused = device == "cuda"
     adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=fused)
-    compiled = torch.compile(model) if "compiled" in case.variant else model
+    has_graphs = "CUDA graphs" in case.variant
+    compiled: Any = model
+    if "compiled" in case.variant:
+        compiled = torch.compile(model, mode="reduce-overhead" if has_graphs else None)
     movies = torch.as_tensor(np.asarray(plan[0]), device=device)
     lengths = [int(length) for length in plan[1]]
 
@@ -74,6 +77,8 @@ def epoch_runner(
         num_tokens = data["num_tokens"][chosen].clamp(1, length)
         labels = data["labels"][chosen].float()
         adam.zero_grad(set_to_none=True)
+        if has_graphs:
+            torch.compiler.cudagraph_mark_step_begin()
         with torch.autocast(device, torch.bfloat16, enabled=case.dtype == "bfloat16"):
             logits = compiled(posters, tokens, num_tokens)
         loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels)

@@ -3,10 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.gpu_cases import name_of, our_cases, torch_cases
-from benchmarks.gpu_data import make_movies
+from benchmarks.gpu_data import make_movies, serve
+from benchmarks.gpu_table import print_table, summarize
+from benchmarks.gpu_worker import Worker
+from mmgenre.config import ModelConfig
+from mmgenre.dataset.batch_plan import BatchPlan
 from tests.commands import run_module
 
 
@@ -33,7 +38,7 @@ def test_a_trial_on_the_cpu(tmp_path):
 @pytest.mark.slow
 def test_a_trial_of_all_cases(tmp_path):
     rows = run_trial("mmgenre", tmp_path / "out.json")
-    assert len(rows) == 5
+    assert len(rows) == 6
     assert {row["mode"] for row in rows} == {"resident", "host"}
     assert {row["dtype"] for row in rows} == {"float32", "bfloat16"}
 
@@ -48,3 +53,27 @@ def test_lengths_are_those_of_real_overviews():
     movies = make_movies(2000, vocabulary_size=50, max_tokens=128)
     assert abs(movies["num_tokens"].clip(max=128).mean() - 58.5) < 2  # As of 8,913 real ones.
     assert ((movies["tokens"] > 0).sum(axis=1) == movies["num_tokens"].clip(max=128)).all()
+
+
+def test_a_process_that_dies_leaves_the_others_alone(tmp_path, capsys):
+    cases = our_cases("cudnn", [256])
+    worker = Worker("gpu_ours", "/bin/false", cases, tmp_path, {"platform": "gpu"})
+    worker.measure()
+    worker.close()
+    plan = BatchPlan(np.zeros((2, 256), np.int64), np.array([64, 64]))
+    plans = {f"256 {tokens}": plan for tokens in ("full", "real")}
+    results = summarize([worker], ModelConfig(), plans)
+    print_table(results)
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("failed: the process ended with code 1" in line for line in lines) == len(cases)
+
+
+def test_a_case_that_fails_later_is_answered(monkeypatch):
+    seconds = iter([1.0, 2.0])  # The first one, and to warm up; then none.
+    answers = []
+    monkeypatch.setattr("sys.stdin", ["case\n", "other\n"])
+    serve({"case": lambda: next(seconds), "other": lambda: 3.0}, answers.append)
+    ready, failed, other = answers
+    assert ready == {"case": {"first_seconds": 1.0}, "other": {"first_seconds": 3.0}}
+    assert failed["error"].startswith("StopIteration")
+    assert other == 3.0

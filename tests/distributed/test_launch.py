@@ -227,6 +227,7 @@ def test_skypilot_recovers_on_spot_instances():
     task = yaml.safe_load((LAUNCH / "skypilot.yaml").read_text())
     assert task["resources"]["use_spot"]
     assert task["resources"]["job_recovery"]["max_restarts_on_errors"] > 0
-    subprocess.run(
-        ["bash", "-n"], input=task["run"], text=True, check=True, stdout=subprocess.DEVNULL
-    )
+    for script in (task["setup"], task["run"]):
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    minimum = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert f"--python {minimum.removeprefix('>=')} " in task["setup"]
