@@ -125,9 +125,9 @@ def _default_page(paths: list[Path]) -> Path:
 
 
 def _write(page: Path, folder: Path, html: str, figures: Mapping[str, Figure]) -> None:
-    """Writes the figures, then the page, each whole or not at all."""
+    """Writes the figures and the page, whole or not at all."""
     page.parent.mkdir(parents=True, exist_ok=True)
     with files.atomic_folder(folder, renew=True) as staged:
         for figure in figures.values():
             (staged / f"{figure.name}.png").write_bytes(figure.png)
-    files.write_text(page, html)
+        files.write_text(page, html)  # Within: no folder is left without its page.
