@@ -13,6 +13,7 @@ from mmgenre.machine.command_line import ArgumentParser
 REQUIREMENTS: Final = ("overview", "poster", "both", "any")
 WIDTHS: Final = ("w92", "w154", "w185", "w342", "w500", "w780", "original")
 DEFAULT_VOCABULARY_SIZE: Final = 20_000
+DEFAULT_MIN_GENRE_MOVIES: Final = 50
 RUNNERS: Final = ("DirectRunner", "DataflowRunner", "FlinkRunner", "SparkRunner")
 
 
@@ -30,6 +31,9 @@ class PrepareConfig:
       require: what a movie must have to be kept: "overview", "poster", "both", or "any" of the two.
       columns: which column holds what, such as "overview=plot,genres=Genre"; None finds the usual
         names.
+      genres: the list of genres: None for the specification's 18, "auto" for every name that at
+        least `min_genre_movies` movies of the catalogue have, or a file with a name a line.
+      min_genre_movies: see `genres`.
       width: of the posters.
       fallback_widths: to try where a poster is not to be had at `width`; None tries all others.
       seed: of the split.
@@ -53,6 +57,8 @@ class PrepareConfig:
     name: str | None = None
     require: str = "overview"
     columns: str | None = None
+    genres: epath.PathLike | None = None
+    min_genre_movies: int = DEFAULT_MIN_GENRE_MOVIES
     width: str = "w154"
     fallback_widths: tuple[str, ...] | None = None
     seed: int = 0
@@ -111,6 +117,7 @@ def check(config: PrepareConfig) -> None:
         ("concurrency", 1),
         ("tries", 1),
         ("seed", 0),
+        ("min_genre_movies", 1),
     ):
         value = getattr(config, name)
         if value is not None and value < least:
@@ -162,6 +169,19 @@ def _parser() -> ArgumentParser:
         "--columns",
         metavar="ROLE=NAME,...",
         help="columns that have no usual name, such as overview=plot,genres=Genre",
+    )
+    add(
+        "--genres",
+        metavar="auto|FILE",
+        help="the list of genres: auto, for every name that --min-genre-movies movies have, or a "
+        "file with a name a line and aliases behind '=' (default: the 18 of the specification)",
+    )
+    add(
+        "--min-genre-movies",
+        type=int,
+        default=DEFAULT_MIN_GENRE_MOVIES,
+        metavar="N",
+        help=f"that a genre of --genres auto must have (default: {DEFAULT_MIN_GENRE_MOVIES})",
     )
     add(
         "--posters",

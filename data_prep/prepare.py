@@ -49,7 +49,15 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
     name = config.name or (out if files.is_remote(out) else out.resolve()).name
     with Workspace(_work_folder(config, out), progress) as workspace:
         do = workspace.do
-        movies = do(Read(config.metadata, config.require, parse_columns(config.columns)))
+        movies = do(
+            Read(
+                config.metadata,
+                config.require,
+                parse_columns(config.columns),
+                config.genres,
+                config.min_genre_movies,
+            )
+        )
         if stage_choice.needs_fetching(config):
             do(stage_choice.fetch(config))
         posters = do(stage_choice.decode(config, processes))
@@ -59,7 +67,8 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
         inputs = combined(movies, posters, splits)
         tokenizer = do(Tokenise(inputs, config.vocabulary_size, config.tokenizer))
         inputs = combined(movies, posters, splits, tokenizer)
-        plan = ShardPlan(out, inputs, config.max_tokens, config.num_shards)
+        num_genres = len(movies.genres)
+        plan = ShardPlan(out, inputs, config.max_tokens, config.num_shards, num_genres)
         do(stage_choice.write(config, plan, processes))
         report = do(Index(out, name, plan.key(), movies, posters, splits, processes))
     progress.result(audit.table(report))

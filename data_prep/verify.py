@@ -66,7 +66,7 @@ def verify(path: epath.PathLike, processes: int | None = None, progress: str = "
     problems += _check_files(dataset)
     tokenizer = str(dataset.tokenizer_path) if tokenizer_ok else ""
     tasks = [
-        VerifyTask(str(shard), tokenizer, size)
+        VerifyTask(str(shard), tokenizer, size, len(info.genres))
         for split, split_info in info.splits.items()
         for shard, size in zip(dataset.shard_paths(split), split_info.shard_sizes, strict=True)
     ]
@@ -121,7 +121,7 @@ def _check_counts(dataset: PreparedDataset, reports: dict[str, list[ShardReport]
         if found.genre_counts != expected.genre_counts:
             yield f"{split}: the genres' counts are not those of dataset.json"
         yield from _check_index(dataset, split, shard_facts.record_index(shards))
-    if shard_facts.fingerprint(facts) != dataset.info.fingerprint:
+    if shard_facts.fingerprint(facts, dataset.info.genres) != dataset.info.fingerprint:
         yield "the records' contents do not have the fingerprint of dataset.json"
 
 

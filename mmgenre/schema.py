@@ -6,8 +6,6 @@ that preparation, training, prediction and tests can all afford it.
 
 from typing import Final
 
-import numpy as np
-
 GENRES: Final[tuple[str, ...]] = (
     "Action",
     "Adventure",
@@ -28,10 +26,9 @@ GENRES: Final[tuple[str, ...]] = (
     "War",
     "Western",
 )
-"""The genres, in the order of the model's output units."""
+"""The specification's genres, in the order of the output units; a data set may have others."""
 
 NUM_GENRES: Final = len(GENRES)
-GENRE_INDEX: Final[dict[str, int]] = {genre: index for index, genre in enumerate(GENRES)}
 
 POSTER_SIZE: Final = 64
 """Height and width of a poster as the model sees it, in pixels."""
@@ -47,7 +44,7 @@ SPLITS: Final = (TRAIN, VALIDATION, TEST)
 POSTER: Final = "poster"  # <uint8>[64, 64, 3], RGB; zeros where there is no poster.
 HAS_POSTER: Final = "has_poster"  # <bool>[]
 TOKENS: Final = "tokens"  # <int32>[num_tokens], ids of `mmgenre.inputs.tokenizer`; may be empty.
-LABELS: Final = "labels"  # <uint8>[18], 1 where the movie has the genre.
+LABELS: Final = "labels"  # <uint8>[genres], 1 where the movie has the genre.
 ID: Final = "id"  # <string>[], the movie's id in the metadata.
 TITLE: Final = "title"  # <string>[]
 OVERVIEW: Final = "overview"  # <string>[], the text that `tokens` were made from.
@@ -63,8 +60,3 @@ PAD_ID: Final = 0
 
 UNKNOWN_ID: Final = 1
 """The token of every word outside the vocabulary."""
-
-
-def decode_genres(labels: np.ndarray) -> list[str]:
-    """Returns the genres of the non-zero entries of `labels` [18], in the order of `GENRES`."""
-    return [GENRES[index] for index in np.flatnonzero(labels)]

@@ -19,20 +19,32 @@ class MoviesBuilder(tfds.core.GeneratorBasedBuilder):
       split: name of the split.
       workspace: folder of the stages' results, within reach of all workers.
       max_tokens: where token sequences are cut.
+      num_genres: of the data set.
       data_dir: under which TFDS writes.
     """
 
     name = "mmgenre"
     VERSION = tfds.core.Version("1.0.0")
 
-    def __init__(self, *, split: str, workspace: str, max_tokens: int, data_dir: epath.PathLike):
+    def __init__(
+        self,
+        *,
+        split: str,
+        workspace: str,
+        max_tokens: int,
+        num_genres: int,
+        data_dir: epath.PathLike,
+    ):
         self._split = split
         self._workspace = workspace
         self._max_tokens = max_tokens
+        self._num_genres = num_genres
         super().__init__(data_dir=data_dir)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(builder=self, features=tfds_metadata.features())
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds_metadata.features(self._num_genres)
+        )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         del dl_manager  # Everything is in the workspace.
@@ -45,5 +57,8 @@ class MoviesBuilder(tfds.core.GeneratorBasedBuilder):
         return (
             f"Parts of {self._split}" >> beam.Create(range(num_parts))
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.FlatMap(part_records, self._workspace, self._split, self._max_tokens)
+            | "Read"
+            >> beam.FlatMap(
+                part_records, self._workspace, self._split, self._max_tokens, self._num_genres
+            )
         )

@@ -172,6 +172,7 @@ class BeamWrite(Stage[dict[str, int]]):
             split=name,
             workspace=str(workspace.path),
             max_tokens=self.plan.max_tokens,
+            num_genres=self.plan.num_genres,
         )
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(

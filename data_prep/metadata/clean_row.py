@@ -29,6 +29,7 @@ DROPPED_GENRES: Final = ("TV Movie", "Foreign")
 MAX_TITLE: Final = 1_000
 MAX_ID: Final = 200
 _QUOTED: Final = 80  # Characters of a cell that is quoted.
+_MOST_UNLISTED: Final = 10_000  # Different names that are counted.
 
 SPLIT_NAMES: Final[dict[str, str]] = {
     **dict.fromkeys(("train", "training", "tr"), schema.TRAIN),
@@ -89,7 +90,12 @@ def _are_most(found: list[bool]) -> bool:
 
 
 def movie_from_row(
-    row: Mapping[str, Any], number: int, habits: Habits, genres: GenreList, notes: dict[str, int]
+    row: Mapping[str, Any],
+    number: int,
+    habits: Habits,
+    genres: GenreList,
+    notes: dict[str, int],
+    unlisted: dict[str, int],
 ) -> Movie:
     """Reads one row.
 
@@ -99,6 +105,7 @@ def movie_from_row(
       habits: of the catalogue.
       genres: the list of genres.
       notes: counts of things that were mended or left out, added to.
+      unlisted: rows by each name of a genre that is on no list, added to.
 
     Raises:
       Dropped: the row is no movie, or has no genre on the list.
@@ -107,7 +114,7 @@ def movie_from_row(
     adult = text_of(row.get(ADULT)).strip().casefold()
     if habits.adult_is_yes_or_no and adult not in _ADULT | _MISSING:
         raise Dropped("shifted columns: 'adult' is neither True nor False")
-    labels = parse_genres(row.get(GENRES), genres, notes)
+    labels = parse_genres(row.get(GENRES), genres, notes, unlisted)
     imdb_id = text_of(row.get(IMDB_ID)).strip()
     title, original = (overview_text.mend(text_of(row.get(r))) for r in (TITLE, ORIGINAL_TITLE))
     return Movie(
@@ -155,7 +162,9 @@ def text_of(cell: Any) -> str:
     return str(cell)
 
 
-def parse_genres(cell: Any, genres: GenreList, notes: dict[str, int]) -> tuple[int, ...]:
+def parse_genres(
+    cell: Any, genres: GenreList, notes: dict[str, int], unlisted: dict[str, int]
+) -> tuple[int, ...]:
     """Reads a cell of genres to places on the list, ascending.
 
     Raises:
@@ -167,11 +176,15 @@ def parse_genres(cell: Any, genres: GenreList, notes: dict[str, int]) -> tuple[i
         raise Dropped("the genres are not a list", text_of(cell)) from error
     labels = set()
     unknown = ""
-    for name in names:
+    for name in dict.fromkeys(names):
         place = genres.place(name)
         if place is not None:
             labels.add(place)
-        elif name.strip().casefold() not in _DROPPED_GENRES:
+            continue
+        name = overview_text.mend(name)[:_QUOTED]
+        if name in unlisted or len(unlisted) < _MOST_UNLISTED:
+            unlisted[name] = unlisted.get(name, 0) + 1
+        if not (genres.is_default and name.casefold() in _DROPPED_GENRES):
             unknown = unknown or name
     if labels:
         if unknown:
@@ -179,6 +192,8 @@ def parse_genres(cell: Any, genres: GenreList, notes: dict[str, int]) -> tuple[i
         return tuple(sorted(labels))
     if not names:
         raise Dropped("no genre")
+    if not genres.is_default:
+        raise Dropped("no genre of the list", unknown)
     if unknown:
         raise Dropped("unknown genres only (production companies, say)", unknown)
     raise Dropped("no genre but " + " or ".join(DROPPED_GENRES))

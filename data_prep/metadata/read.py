@@ -12,17 +12,20 @@ from typing import Any, ClassVar, Final
 from etils import epath
 
 from data_prep.metadata import clean_row
+from data_prep.metadata.choose_genres import AUTO, choose_genres
 from data_prep.metadata.clean_row import Dropped, Habits
+from data_prep.options import DEFAULT_MIN_GENRE_MOVIES
 from data_prep.workspace import movie_file
 from data_prep.workspace.progress import Progress
 from data_prep.workspace.stages import Stage, Workspace, digest, file_digest
 from mmgenre.catalogue.columns import POSTER, SPLIT, Columns, find_columns, require_columns
 from mmgenre.catalogue.damaged_row import DamagedRow
-from mmgenre.catalogue.genre_list import GenreList, default_genres
+from mmgenre.catalogue.genre_list import GenreList, read_genres
 from mmgenre.catalogue.table import Table, open_table
 from mmgenre.errors import UserError
 
-_VERSION: Final = 2
+_VERSION: Final = 3
+_MOST_NAMED: Final = 100  # Names of genres that are on no list, in the audit.
 _FIRST: Final = 1_000  # Rows from which a catalogue's habits are learned.
 
 
@@ -36,8 +39,11 @@ class ReadOutcome:
       dropped: rows by reason; rows = kept + the sum of these.
       notes: things mended or left out in rows that may have been kept.
       quoted: by reason, a cell that shows it.
+      unlisted: rows by each name of a genre that is on no list, the most common 100.
       form: how the catalogue is written, and which column was taken for what: a line each.
       has_split: whether it brings a split of its own.
+      genres: the names on the list, in the order of the labels.
+      genres_text: the list as a file, with its aliases.
       digest: of the movie file.
     """
 
@@ -46,8 +52,11 @@ class ReadOutcome:
     dropped: dict[str, int]
     notes: dict[str, int]
     quoted: dict[str, str]
+    unlisted: dict[str, int]
     form: list[str]
     has_split: bool
+    genres: tuple[str, ...]
+    genres_text: str
     digest: str
 
 
@@ -60,11 +69,15 @@ class Read(Stage[ReadOutcome]):
       require: "overview" and "both" drop rows without an overview, "poster" and "both" rows
         without a poster's path, "any" rows that have neither.
       columns: the column's name by role, where it is not one of the usual ones.
+      genres: the list of genres; see `choose_genres`.
+      min_genre_movies: that a genre of `--genres auto` must have.
     """
 
     metadata: epath.PathLike
     require: str
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    genres: epath.PathLike | None = None
+    min_genre_movies: int = DEFAULT_MIN_GENRE_MOVIES
     name: ClassVar[str] = "read"
     outcome_type: ClassVar[type[ReadOutcome]] = ReadOutcome
 
@@ -74,7 +87,13 @@ class Read(Stage[ReadOutcome]):
             raise UserError(
                 f"there is no file {self.metadata}; give movies_metadata.csv with --metadata"
             )
-        return digest(self.name, _VERSION, _digest(self.metadata), self.require, dict(self.columns))
+        genres: str | int | None = None
+        if self.genres is not None:
+            is_auto = str(self.genres) == AUTO
+            genres = self.min_genre_movies if is_auto else read_genres(self.genres).text()
+        return digest(
+            self.name, _VERSION, _digest(self.metadata), self.require, dict(self.columns), genres
+        )
 
     def run(self, workspace: Workspace, progress: Progress) -> ReadOutcome:
         """Streams the rows.
@@ -83,11 +102,14 @@ class Read(Stage[ReadOutcome]):
           UserError: the file cannot be read, is no catalogue, lacks a column, or holds no movie.
         """
         metadata = str(self.metadata)
+        genres = choose_genres(self.genres, self.min_genre_movies, self.metadata, self.columns)
+        if not genres.is_default:
+            progress.note(f"{self.name}: {len(genres.names)} genres: {_listed(genres.names)}")
         with open_table(self.metadata) as table:
             columns = find_columns(table.columns, self.columns, metadata)
             require_columns(columns, metadata)
             progress.note(f"{self.name}: {metadata} is {table.form}; {columns.describe()}")
-            return _read(table, columns, metadata, workspace, self.require, progress)
+            return _read(table, columns, metadata, workspace, self.require, genres, progress)
 
 
 def _digest(metadata: epath.PathLike) -> str:
@@ -110,13 +132,14 @@ def _read(
     name: str,
     workspace: Workspace,
     require: str,
+    genres: GenreList,
     progress: Progress,
 ) -> ReadOutcome:
     count = 0
     dropped: dict[str, int] = {}
     quoted: dict[str, str] = {}
     notes: dict[str, int] = {}
-    genres = default_genres()
+    unlisted: dict[str, int] = {}
     with (
         movie_file.open_writer(workspace.path) as writer,
         progress.bar(Read.name, None, "rows") as bar,
@@ -127,7 +150,7 @@ def _read(
         for count, row in enumerate(itertools.chain(first, rows), start=1):
             bar.update()
             try:
-                writer.write(_movie(row, count, habits, genres, require, notes))
+                writer.write(_movie(row, count, habits, genres, require, notes, unlisted))
             except Dropped as reason:
                 dropped[str(reason)] = dropped.get(str(reason), 0) + 1
                 if reason.cell:
@@ -146,10 +169,18 @@ def _read(
         dropped=dict(sorted(dropped.items())),
         notes=dict(sorted(notes.items())),
         quoted=dict(sorted(quoted.items())),
+        unlisted=dict(sorted(unlisted.items(), key=lambda item: -item[1])[:_MOST_NAMED]),
         form=[table.form, *table.notes, columns.describe()],
         has_split=SPLIT in columns.of_role,
+        genres=genres.names,
+        genres_text=genres.text(),
         digest=file_digest(workspace.path / movie_file.MOVIES_FILE),
     )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - 30} more" if len(names) > 30 else ""
+    return ", ".join(names[:30]) + more
 
 
 def _rows_by_role(table: Table, columns: Columns) -> Iterator[dict[str, Any] | DamagedRow]:
@@ -165,10 +196,11 @@ def _movie(
     genres: GenreList,
     require: str,
     notes: dict[str, int],
+    unlisted: dict[str, int],
 ) -> movie_file.Movie:
     if isinstance(row, DamagedRow):
         raise Dropped(row.reason)
-    movie = clean_row.movie_from_row(row, number, habits, genres, notes)
+    movie = clean_row.movie_from_row(row, number, habits, genres, notes, unlisted)
     if require in ("overview", "both") and not movie.overview:
         raise Dropped("no overview")
     if POSTER in row and require in ("poster", "both") and not movie.poster_path:

@@ -1,6 +1,6 @@
 """Audit of what was kept, what was dropped and why: `audit.json`, and the table of it."""
 
-from typing import Any
+from typing import Any, Final
 
 from etils import epath
 from tabulate import tabulate
@@ -9,10 +9,12 @@ from data_prep.metadata.read import ReadOutcome
 from data_prep.splits import duplicates
 from data_prep.splits.split import SplitOutcome
 from data_prep.workspace import pixel_parts
-from mmgenre import schema
 from mmgenre.dataset import prepared
 from mmgenre.dataset.prepared import DatasetInfo
 from mmgenre.machine import files
+
+_SHOWN: Final = 40  # Genres in the table; the file has all.
+_SHOWN_UNLISTED: Final = 10
 
 
 def audit(
@@ -49,6 +51,7 @@ def audit(
             "dropped": dropped,
             "quoted": rows.quoted,
             "notes": rows.notes,
+            "unlisted_genres": rows.unlisted,
         },
         "posters": {
             "found": found,
@@ -67,14 +70,14 @@ def audit(
         },
         "genres": {
             genre: sum(split.genre_counts[place] for split in info.splits.values())
-            for place, genre in enumerate(schema.GENRES)
+            for place, genre in enumerate(info.genres)
         },
         "splits": {
             name: {
                 "movies": split.num_movies,
                 **presence[name],
                 "shards": len(split.shard_sizes),
-                "genres": dict(zip(schema.GENRES, split.genre_counts, strict=True)),
+                "genres": dict(zip(info.genres, split.genre_counts, strict=True)),
             }
             for name, split in info.splits.items()
         },
@@ -94,6 +97,10 @@ def table(report: dict[str, Any]) -> str:
         quoted = rows.get("quoted", {}).get(reason)
         lines.append((f"dropped: {reason}" + (f", such as {quoted!r}" if quoted else ""), count))
     lines += [(f"note: {note}", count) for note, count in rows["notes"].items()]
+    unlisted = list(rows.get("unlisted_genres", {}).items())
+    lines += [(f"on no list: {genre}", count) for genre, count in unlisted[:_SHOWN_UNLISTED]]
+    if len(unlisted) > _SHOWN_UNLISTED:
+        lines.append(("on no list: other names", sum(n for _, n in unlisted[_SHOWN_UNLISTED:])))
     lines += [("posters found", report["posters"]["found"])]
     lines += [(f"poster: {why}", count) for why, count in report["posters"]["without"].items()]
     copies = report["copies"]
@@ -102,6 +109,7 @@ def table(report: dict[str, Any]) -> str:
     leaks = copies.get("across_the_catalogues_splits", {})
     lines += [(f"leak: movies in two splits by {kind}", count) for kind, count in leaks.items()]
     splits = report["splits"]
+    most_common = sorted(report["genres"], key=lambda genre: -report["genres"][genre])[:_SHOWN]
     facts = ("movies", "posters", "overviews", "shards")
     body = [[fact, *(f"{split[fact]:,}" for split in splits.values())] for fact in facts]
     body += [
@@ -112,8 +120,10 @@ def table(report: dict[str, Any]) -> str:
                 for split in splits.values()
             ),
         ]
-        for genre in sorted(schema.GENRES, key=lambda genre: -report["genres"][genre])
+        for genre in most_common
     ]
+    if len(report["genres"]) > len(most_common):
+        body.append([f"and {len(report['genres']) - len(most_common):,} more genres"])
     align = ("left", *("right" for _ in splits))
     return (
         tabulate(lines, tablefmt="plain", intfmt=",")

@@ -1,6 +1,7 @@
 """Stage 7, index: reads the shards back and writes all that describes them."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
@@ -64,19 +65,21 @@ class Index(Stage[dict[str, Any]]):
     def run(self, workspace: Workspace, progress: Progress) -> dict[str, Any]:
         """Writes the file that makes the folder a data set as the last one."""
         facts = self._read_shards(progress)
+        genres = tuple(self.movies.genres)
         tokenizer = workspace.path / prepared.TOKENIZER_FILE
         files.write_bytes(self.out / prepared.TOKENIZER_FILE, tokenizer.read_bytes())
+        files.write_text(self.out / prepared.GENRES_FILE, self.movies.genres_text)
         indices = {split: shard_facts.record_index(shards) for split, shards in facts.items()}
         prepared.write_index(self.out, indices)
-        tfds_metadata.write(self.out, self.dataset_name, _lengths(facts))
+        tfds_metadata.write(self.out, self.dataset_name, _lengths(facts), len(genres))
         info = DatasetInfo(
             name=self.dataset_name,
             schema_version=prepared.SCHEMA_VERSION,
             tokenizer_sha256=tokenizer_digest(tokenizer),
             vocabulary_size=OverviewTokenizer.load(tokenizer).vocabulary_size,
-            genres=schema.GENRES,
+            genres=genres,
             splits={split: shard_facts.split_info(shards) for split, shards in facts.items()},
-            fingerprint=shard_facts.fingerprint(facts),
+            fingerprint=shard_facts.fingerprint(facts, genres),
         )
         corrupt = corrupt_posters(workspace, self.movies.kept)
         statuses = self.posters.statuses
@@ -91,11 +94,12 @@ class Index(Stage[dict[str, Any]]):
         """Returns the facts of each split's shards, in order; a split without movies is absent."""
         paths = {split: _shard_paths(self.out, split) for split in schema.SPLITS}
         all_paths = [path for split_paths in paths.values() for path in split_paths]
+        read_facts = functools.partial(shard_facts.read_facts, num_genres=len(self.movies.genres))
         processes = self.processes if sum(map(files.size, all_paths)) > _INLINE else 1
         facts: dict[str, list[ShardFacts]] = {}
         with (
             progress.bar(self.name, len(all_paths), "shards") as bar,
-            workers.ordered_map(shard_facts.read_facts, all_paths, processes) as results,
+            workers.ordered_map(read_facts, all_paths, processes) as results,
         ):
             for split, split_paths in paths.items():
                 for _ in split_paths:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FILE: Final = "genres.png"
+_MOST: Final = 60  # Genres that there is room for.
 _COLOURS: Final = {
     schema.TRAIN: "#3b6fb6",
     schema.VALIDATION: "#e0a030",
@@ -34,11 +35,12 @@ def _draw(report: dict[str, Any]) -> "Figure":
 
     splits = report["splits"]
     totals = {
-        genre: sum(split["genres"][genre] for split in splits.values()) for genre in schema.GENRES
+        genre: sum(split["genres"][genre] for split in splits.values())
+        for genre in report["genres"]
     }
-    genres = sorted(totals, key=lambda genre: totals[genre])
+    genres = sorted(totals, key=lambda genre: totals[genre])[-_MOST:]
     num_movies = sum(split["movies"] for split in splits.values())
-    figure = Figure(figsize=(8, 6), layout="constrained")
+    figure = Figure(figsize=(8, 0.6 + 0.3 * max(len(genres), 6)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     left = [0] * len(genres)

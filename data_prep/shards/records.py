@@ -3,7 +3,7 @@
     poster      bytes     one string of 12,288 bytes: the uint8 [64, 64, 3] pixels, row by row
     has_poster  int64     one 0 or 1
     tokens      int64     any number of ids, none for an empty overview
-    labels      int64     18 zeros and ones
+    labels      int64     a zero or a one for each genre of the data set (18 by default)
     id          bytes     one string, UTF-8
     title       bytes     one string, UTF-8, may be empty
     overview    bytes     one string, UTF-8, may be empty
@@ -41,7 +41,7 @@ class Record:
       id: the movie's id.
       title: or "".
       overview: or "".
-      labels: <uint8>[18].
+      labels: <uint8>[genres].
       tokens: <int32>[num_tokens].
       poster: the pixels, <uint8>[64, 64, 3] as bytes; None without a poster.
     """

@@ -43,11 +43,11 @@ class ShardFacts:
 class FactsCollector:
     """Adds up the records of a shard."""
 
-    def __init__(self) -> None:
+    def __init__(self, num_genres: int) -> None:
         self._offset: list[int] = []
         self._length: list[int] = []
         self._num_tokens: list[int] = []
-        self._genre_counts = np.zeros(schema.NUM_GENRES, np.int64)
+        self._genre_counts = np.zeros(num_genres, np.int64)
         self._posters = self._overviews = 0
         self._contents = hashlib.sha256()
 
@@ -84,9 +84,9 @@ class FactsCollector:
         )
 
 
-def read_facts(path: str) -> ShardFacts:
+def read_facts(path: str, num_genres: int) -> ShardFacts:
     """Reads a shard; raises DamagedRecord where it is damaged."""
-    collector = FactsCollector()
+    collector = FactsCollector(num_genres)
     with epath.Path(path).open("rb") as file:
         for offset, data in tfrecord.read(file):
             collector.add(offset, len(data), Example.FromString(data))
@@ -113,9 +113,14 @@ def split_info(shards: Sequence[ShardFacts]) -> SplitInfo:
     )
 
 
-def fingerprint(splits: Mapping[str, Sequence[ShardFacts]]) -> str:
-    """SHA-256 over the contents of all records of a data set, by split and in order."""
+def fingerprint(splits: Mapping[str, Sequence[ShardFacts]], genres: tuple[str, ...]) -> str:
+    """SHA-256 over the contents of all records of a data set, by split and in order.
+
+    And over the list of genres, where it is another than the specification's.
+    """
     digest = hashlib.sha256()
+    if genres != schema.GENRES:
+        digest.update("\n".join(genres).encode())
     for split, shards in splits.items():
         for shard in shards:
             digest.update(split.encode() + shard.contents)

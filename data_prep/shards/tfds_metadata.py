@@ -36,7 +36,7 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def features() -> Any:
+def features(num_genres: int) -> Any:
     """The `tfds.features.FeaturesDict` of a record; `data_prep.shards.records` encodes it."""
     tfds = import_tfds()
     return tfds.features.FeaturesDict(
@@ -46,7 +46,7 @@ def features() -> Any:
             ),
             schema.HAS_POSTER: tfds.features.Scalar(np.bool_),
             schema.TOKENS: tfds.features.Tensor(shape=(None,), dtype=np.int32),
-            schema.LABELS: tfds.features.Tensor(shape=(schema.NUM_GENRES,), dtype=np.uint8),
+            schema.LABELS: tfds.features.Tensor(shape=(num_genres,), dtype=np.uint8),
             schema.ID: tfds.features.Text(),
             schema.TITLE: tfds.features.Text(),
             schema.OVERVIEW: tfds.features.Text(),
@@ -54,13 +54,16 @@ def features() -> Any:
     )
 
 
-def write(out: epath.Path, name: str, lengths: dict[str, tuple[list[int], int]]) -> None:
+def write(
+    out: epath.Path, name: str, lengths: dict[str, tuple[list[int], int]], num_genres: int
+) -> None:
     """Writes what `tfds.builder_from_directory` reads: `dataset_info.json` and `features.json`.
 
     Args:
       out: the data set's folder.
       name: of the data set, for its description.
       lengths: by split: movies of each shard, and bytes of all Examples.
+      num_genres: of the data set.
     """
     tfds = import_tfds()
     for file in ("features.json", "dataset_info.json"):
@@ -70,7 +73,7 @@ def write(out: epath.Path, name: str, lengths: dict[str, tuple[list[int], int]])
     )
     tfds.folder_dataset.write_metadata(
         data_dir=out,
-        features=features(),
+        features=features(num_genres),
         split_infos=[
             tfds.core.SplitInfo(
                 name=split,

@@ -30,11 +30,13 @@ class VerifyTask:
       path: of the shard.
       tokenizer: path of the tokenizer; "" where it is damaged.
       size: bytes that the shard should have.
+      num_genres: of the data set.
     """
 
     path: str
     tokenizer: str
     size: int
+    num_genres: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +58,7 @@ def verify_shard(task: VerifyTask) -> ShardReport:
     """Reads and checks one shard; damage goes into the report, never raises."""
     path, size = epath.Path(task.path), 0
     problems: list[str] = []
-    collector, keys = FactsCollector(), _CopyKeys()
+    collector, keys = FactsCollector(task.num_genres), _CopyKeys()
     try:
         tokenizer = OverviewTokenizer.load(task.tokenizer) if task.tokenizer else None
         with path.open("rb") as file:
@@ -64,7 +66,7 @@ def verify_shard(task: VerifyTask) -> ShardReport:
                 example = None if damage else _parse(data)
                 found = [damage or "not an Example"]
                 if example is not None:
-                    found = list(_record_problems(example, tokenizer))
+                    found = list(_record_problems(example, tokenizer, task.num_genres))
                     start = offset + tfrecord.HEADER_BYTES
                     collector.add(start, len(data), example, is_sound=not found)
                     if not found:
@@ -85,7 +87,9 @@ def _parse(data: bytes) -> Any:
         return None
 
 
-def _record_problems(example: Any, tokenizer: OverviewTokenizer | None) -> Iterator[str]:
+def _record_problems(
+    example: Any, tokenizer: OverviewTokenizer | None, num_genres: int
+) -> Iterator[str]:
     feature = example.features.feature
     if set(feature) != set(schema.RECORD_FEATURES):
         yield f"its features are {', '.join(sorted(feature))}"
@@ -108,8 +112,8 @@ def _record_problems(example: Any, tokenizer: OverviewTokenizer | None) -> Itera
         yield f"has_poster is {has_poster}"
     if has_poster == [0] and any(poster):
         yield "has_poster is 0, but the poster is not black"
-    if len(labels) != schema.NUM_GENRES or not set(labels) <= {0, 1}:
-        yield "the labels are not 18 zeros and ones"
+    if len(labels) != num_genres or not set(labels) <= {0, 1}:
+        yield f"the labels are not {num_genres:,} zeros and ones"
     elif not any(labels):
         yield "it has no genre"
     try:

@@ -38,12 +38,14 @@ class WriteTask:
       path: of the shard.
       numbers: <int64>[num_movies], the movies, in order.
       max_tokens: where token sequences are cut.
+      num_genres: of the data set.
     """
 
     workspace: str
     path: str
     numbers: np.ndarray
     max_tokens: int
+    num_genres: int
 
     @property
     def file_name(self) -> str:
@@ -60,16 +62,20 @@ class ShardPlan:
       inputs: digest of movies, pixels, splits and the tokenizer.
       max_tokens: where token sequences are cut.
       num_shards: of each split; None decides by size.
+      num_genres: of the data set.
     """
 
     out: epath.Path
     inputs: str
     max_tokens: int
     num_shards: int | None
+    num_genres: int
 
     def key(self) -> str:
         """Changes whenever the shards do."""
-        return digest(NAME, _VERSION, self.inputs, self.max_tokens, self.num_shards)
+        return digest(
+            NAME, _VERSION, self.inputs, self.max_tokens, self.num_shards, self.num_genres
+        )
 
     def shards(self, workspace: epath.PathLike) -> list[WriteTask]:
         """The shards of all splits."""
@@ -82,7 +88,10 @@ class ShardPlan:
             shards = shard_order.shards(numbers, ids, name, asked)
             for shard, members in enumerate(shards):
                 path = self.out / prepared.shard_name(name, shard, len(shards))
-                tasks.append(WriteTask(str(workspace), str(path), members, self.max_tokens))
+                task = WriteTask(
+                    str(workspace), str(path), members, self.max_tokens, self.num_genres
+                )
+                tasks.append(task)
         return tasks
 
     def missing(self, workspace: epath.PathLike, sizes: Mapping[str, int]) -> list[WriteTask]:
@@ -147,7 +156,7 @@ def _is_written(task: WriteTask, sizes: Mapping[str, int]) -> bool:
 def write_shard(task: WriteTask) -> int:
     """Writes one shard, atomically; returns its size in bytes."""
     size = 0
-    records = iter_records(task.workspace, task.numbers.tolist(), task.max_tokens)
+    records = iter_records(task.workspace, task.numbers.tolist(), task.max_tokens, task.num_genres)
     with contextlib.closing(records), files.atomic_write(task.path) as file:
         for record in records:
             size += tfrecord.write(file, record.serialise())
@@ -155,7 +164,7 @@ def write_shard(task: WriteTask) -> int:
 
 
 def iter_records(
-    workspace: str, numbers: list[int], max_tokens: int
+    workspace: str, numbers: list[int], max_tokens: int, num_genres: int
 ) -> Generator[Record, None, None]:
     """Streams the records of the movies of these numbers, in this order."""
     path = epath.Path(workspace)
@@ -170,7 +179,7 @@ def iter_records(
                     id=str(movie.id),
                     title=movie.title,
                     overview=movie.overview,
-                    labels=labels_array(movie.labels, schema.NUM_GENRES),
+                    labels=labels_array(movie.labels, num_genres),
                     tokens=ids[:max_tokens],
                     poster=pixels[number],
                 )

@@ -24,7 +24,7 @@ class Movie:
       imdb_id: such as "tt0114709", or "".
       title: or "".
       overview: or "".
-      labels: indices of its genres in `schema.GENRES`, ascending; at least one.
+      labels: indices of its genres on the data set's list, ascending; at least one.
       poster_path: such as "/rhIRbceoE9lR4veEXuwCC2wARtG.jpg", or "".
       split: of a catalogue that brings its own, else "".
     """

@@ -12,6 +12,7 @@ from mmgenre.errors import UserError
 MIN_GENRES: Final = 2
 MAX_GENRES: Final = 1_000
 _MAX_NAME: Final = 100
+_MAX_BYTES: Final = 1 << 20  # Of a file.
 
 USUAL_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "Science Fiction": ("Sci-Fi", "SciFi", "Science-Fiction", "Sci Fi", "SF"),
@@ -41,10 +42,12 @@ class GenreList:
     Attributes:
       names: in the order of the labels.
       aliases: the place of a genre by each name that stands for it, in lower case.
+      own_aliases: by a genre's name, the further names that the list itself gives it.
     """
 
     names: tuple[str, ...]
     aliases: Mapping[str, int]
+    own_aliases: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, names: Iterable[str], aliases: Mapping[str, Iterable[str]] | None = None) -> Self:
@@ -61,8 +64,11 @@ class GenreList:
             )
         places: dict[str, int] = {}
         for place, name in enumerate(names):
-            if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
-                raise UserError(f"the list of genres has the name {name[:_MAX_NAME]!r}")
+            if not can_be_listed(name):
+                raise UserError(
+                    f"the list of genres has the name {name[:_MAX_NAME]!r}; a name has 1 to "
+                    f"{_MAX_NAME} characters, no '=', and begins with no '#'"
+                )
             if places.setdefault(plain(name), place) != place:
                 raise UserError(f"the list of genres has {name!r} twice")
         for name, others in (aliases or {}).items():
@@ -73,7 +79,21 @@ class GenreList:
             if plain(name) in places:
                 for other in others:
                     places.setdefault(plain(other), places[plain(name)])
-        return cls(names, places)
+        own = {name: tuple(others) for name, others in (aliases or {}).items() if others}
+        return cls(names, places, own)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is the specification's."""
+        return self.names == schema.GENRES
+
+    def text(self) -> str:
+        """The list as a file that `read_genres` reads."""
+        lines = [
+            f"{name} = {', '.join(self.own_aliases[name])}" if name in self.own_aliases else name
+            for name in self.names
+        ]
+        return "".join(f"{line}\n" for line in lines)
 
     def place(self, name: str) -> int | None:
         """Returns the place of the genre that a name stands for; None where it is on no list."""
@@ -81,6 +101,17 @@ class GenreList:
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and plain(name) in self.aliases
+
+
+def can_be_listed(name: str) -> bool:
+    """Whether a text can be a genre's name in a list, and in a file of one."""
+    return (
+        0 < len(name) <= _MAX_NAME
+        and name == name.strip()
+        and name.isprintable()
+        and "=" not in name
+        and not name.startswith("#")
+    )
 
 
 def plain(name: str) -> str:
@@ -104,18 +135,25 @@ def read_genres(path: epath.PathLike) -> GenreList:
       UserError: the file cannot be read, or the list is no such list.
     """
     try:
-        text = epath.Path(path).read_text("utf-8")
+        with epath.Path(path).open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise UserError(f"{path} is no list of genres: it has more than {_MAX_BYTES:,} bytes")
+        text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise UserError(f"cannot read the list of genres {path}: {reason}") from error
     aliases: dict[str, list[str]] = {}
     for line in text.removeprefix("\ufeff").splitlines():
-        if not line.strip() or line.startswith("#"):
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, _, others = line.partition("=")
-        if name.strip() in aliases:
-            raise UserError(f"{path}: {name.strip()!r} is there twice")
-        aliases[name.strip()] = [o.strip() for o in others.split(",") if o.strip()]
+        name = " ".join(name.split())
+        if name in aliases:
+            raise UserError(f"{path}: {name!r} is there twice")
+        if len(aliases) > MAX_GENRES:
+            raise UserError(f"{path} has more than {MAX_GENRES:,} lines; is it a list of genres?")
+        aliases[name] = [o.strip() for o in others.split(",") if o.strip()]
     try:
         return GenreList.of(aliases, aliases)
     except UserError as error:

@@ -20,22 +20,27 @@ from mmgenre import schema
 with contextlib.suppress(RuntimeError):  # Already initialised by somebody else's code.
     tf.config.set_visible_devices([], "GPU")
 
-STORED: Final[dict[str, Any]] = {
+_STORED: Final[dict[str, Any]] = {
     schema.POSTER: tf.io.FixedLenFeature([], tf.string),
     schema.HAS_POSTER: tf.io.FixedLenFeature([], tf.int64),
     schema.TOKENS: tf.io.RaggedFeature(tf.int64),
-    schema.LABELS: tf.io.FixedLenFeature([schema.NUM_GENRES], tf.int64),
     schema.ID: tf.io.FixedLenFeature([], tf.string),
     schema.TITLE: tf.io.FixedLenFeature([], tf.string),
     schema.OVERVIEW: tf.io.FixedLenFeature([], tf.string),
 }
-"""What `tf.io.parse_example` wants to know of each feature."""
-
 _DTYPES: Final = {schema.HAS_POSTER: tf.bool, schema.LABELS: tf.uint8}
 
 
+def stored(num_genres: int) -> dict[str, Any]:
+    """Returns what `tf.io.parse_example` wants to know of each feature."""
+    return _STORED | {schema.LABELS: tf.io.FixedLenFeature([num_genres], tf.int64)}
+
+
 def parse(
-    examples: tf.Tensor | list[bytes], features: Sequence[str], num_tokens: tf.Tensor | int
+    examples: tf.Tensor | list[bytes],
+    features: Sequence[str],
+    num_tokens: tf.Tensor | int,
+    num_genres: int,
 ) -> dict[str, tf.Tensor]:
     """Parses some features of Examples <string>[n].
 
@@ -43,16 +48,18 @@ def parse(
       examples: the records.
       features: of `schema.RECORD_FEATURES`.
       num_tokens: the length that tokens are cut or padded to.
+      num_genres: of the data set, which is the length of the labels.
 
     Returns:
       By name, with n in front, the shapes and dtypes that `schema` gives; texts as <string>[n] of
       UTF-8, tokens as <int32>[n, num_tokens] padded with `schema.PAD_ID`.
     """
-    parsed = tf.io.parse_example(examples, {name: STORED[name] for name in features})
+    wanted = {name: spec for name, spec in stored(num_genres).items() if name in features}
+    parsed = tf.io.parse_example(examples, wanted)
     return {name: _decoded(name, values, num_tokens) for name, values in parsed.items()}
 
 
-def placeholder() -> bytes:
+def placeholder(num_genres: int) -> bytes:
     """Returns an Example of no movie that `parse` can read."""
     feature = tf.train.Feature
     empty = feature(bytes_list=tf.train.BytesList(value=[b""]))
@@ -60,7 +67,7 @@ def placeholder() -> bytes:
     values = {
         schema.POSTER: feature(bytes_list=poster),
         schema.HAS_POSTER: feature(int64_list=tf.train.Int64List(value=[0])),
-        schema.LABELS: feature(int64_list=tf.train.Int64List(value=[0] * schema.NUM_GENRES)),
+        schema.LABELS: feature(int64_list=tf.train.Int64List(value=[0] * num_genres)),
         **dict.fromkeys((schema.ID, schema.TITLE, schema.OVERVIEW), empty),
     }
     return tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString()

@@ -53,6 +53,11 @@ class MovieSource:
             self._resident = {k: tf.constant(v) for k, v in self.read_arrays().items()}
 
     @property
+    def genres(self) -> tuple[str, ...]:
+        """Of the data set, in the order of the labels."""
+        return self._dataset.info.genres
+
+    @property
     def num_tokens(self) -> np.ndarray:
         """<int32>[movies]: tokens of each overview, for a `BatchPlan`."""
         return self._index.num_tokens
@@ -69,8 +74,8 @@ class MovieSource:
 
         Yields:
           "poster" <uint8>[rows, 64, 64, 3], "tokens" <int32>[rows, time] padded with
-          `schema.PAD_ID`, "length" <int32>[rows], "labels" <uint8>[rows, 18], "row" <int32>[rows]
-          in the global batch, "mask" <float32>[rows].
+          `schema.PAD_ID`, "length" <int32>[rows], "labels" <uint8>[rows, genres], "row"
+          <int32>[rows] in the global batch, "mask" <float32>[rows].
         """
         row_numbers = tf.range(plan.movies.shape[1], dtype=tf.int32)[rows]
 
@@ -92,7 +97,7 @@ class MovieSource:
 
         Returns:
           "poster" <uint8>[movies, 64, 64, 3], "tokens" <int32>[movies, max_tokens] padded with
-          `schema.PAD_ID`, "labels" <uint8>[movies, 18].
+          `schema.PAD_ID`, "labels" <uint8>[movies, genres].
         """
         return read_split(self._dataset, self._split, *_STORED, max_tokens=self._max_tokens)
 
@@ -100,7 +105,9 @@ class MovieSource:
         # Padding rows hold the split's first movie, masked out.
         existing = tf.maximum(movies, 0)
         if self._resident is None:
-            features = example_parser.parse(self._read_op(existing), _STORED, length)
+            features = example_parser.parse(
+                self._read_op(existing), _STORED, length, len(self.genres)
+            )
         else:
             features = {name: tf.gather(all_, existing) for name, all_ in self._resident.items()}
             features[schema.TOKENS] = features[schema.TOKENS][:, :length]
@@ -123,7 +130,7 @@ class MovieSource:
                 return np.array(self._shards.read(movies), object)
             except UserError as error:
                 self._error = error
-                return np.array([example_parser.placeholder()] * len(movies), object)
+                return np.array([example_parser.placeholder(len(self.genres))] * len(movies), object)
 
         records = tf.numpy_function(read, [movies], tf.string, stateful=False)
         return tf.ensure_shape(records, movies.shape)

@@ -3,6 +3,7 @@
     dataset_info.json, features.json          TFDS metadata, for `tfds.builder_from_directory`
     mmgenre-<split>.tfrecord-00000-of-00008   the movies, one `tf.train.Example` each
     tokenizer.json                            the tokenizer that made the `tokens`
+    genres.txt                                the list of genres, as `prepare --genres` takes it
     dataset.json                              `DatasetInfo`: name, counts, fingerprints
     record_index.npz                          `RecordIndex` of each split: where each record starts
     audit.json                                what preparation kept and dropped, and why
@@ -14,6 +15,7 @@ decides the order of training, whatever storage the movies are read from. NumPy 
 import dataclasses
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final, Self
 
 import numpy as np
@@ -30,6 +32,7 @@ SCHEMA_VERSION: Final = 1
 INFO_FILE: Final = "dataset.json"
 INDEX_FILE: Final = "record_index.npz"
 TOKENIZER_FILE: Final = "tokenizer.json"
+GENRES_FILE: Final = "genres.txt"
 AUDIT_FILE: Final = "audit.json"
 _INDEX_FIELDS: Final[dict[str, np.dtype[Any]]] = {
     "shard": np.dtype(np.int32),
@@ -38,6 +41,7 @@ _INDEX_FIELDS: Final[dict[str, np.dtype[Any]]] = {
     "num_tokens": np.dtype(np.int32),
 }
 _MIN_RECORD: Final = int(np.prod(schema.POSTER_SHAPE))  # Bytes: of its poster alone.
+_SHOWN: Final = 3  # Genres that a sentence names.
 _MAX_TOKENS: Final = 1 << 20  # Of an overview; it has at most 100,000 characters.
 
 
@@ -89,7 +93,7 @@ class SplitInfo:
     Attributes:
       num_movies: movies in the split.
       shard_sizes: bytes of each shard file, to find missing or truncated shards at start.
-      genre_counts: movies of each genre, in the order of `schema.GENRES`.
+      genre_counts: movies of each genre, in the order of the data set's.
     """
 
     num_movies: int
@@ -119,7 +123,7 @@ class DatasetInfo:
       schema_version: `SCHEMA_VERSION` of the writer.
       tokenizer_sha256: of `tokenizer.json`, by `tokenizer_digest`.
       vocabulary_size: ids in the tokenizer.
-      genres: `schema.GENRES` of the writer.
+      genres: their names, in the order of the labels; by default `schema.GENRES`.
       splits: by name; a split without movies is absent.
       fingerprint: SHA-256 over the records' contents, in order; equal for equal data sets.
     """
@@ -173,6 +177,16 @@ class PreparedDataset:
         """The tokenizer's file."""
         return self.path / TOKENIZER_FILE
 
+    def genres_text(self) -> str:
+        """Returns the text of `GENRES_FILE`: what there is, or the names alone.
+
+        An older program wrote none.
+        """
+        try:
+            return (self.path / GENRES_FILE).read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            return "".join(f"{name}\n" for name in self.info.genres)
+
     def split(self, name: str) -> SplitInfo:
         """Returns the split's info; raises UserError where the data set has no such split."""
         if name not in self.info.splits:
@@ -223,8 +237,8 @@ def open_dataset(path: epath.PathLike) -> PreparedDataset:
     """Opens a prepared data set, checking what can be checked without reading a record.
 
     Raises:
-      UserError: `path` is no prepared data set, was written by another schema version, holds other
-        genres, lacks a shard or has one of another size, or its tokenizer is not its own.
+      UserError: `path` is no prepared data set, was written by another schema version, lacks a
+        shard or has one of another size, or its tokenizer is not its own.
     """
     path = files.path(path)
     try:
@@ -244,10 +258,6 @@ def open_dataset(path: epath.PathLike) -> PreparedDataset:
             f"{path} has schema version {info.schema_version}, this program reads "
             f"{SCHEMA_VERSION}; prepare it again"
         )
-    if info.genres != schema.GENRES:
-        raise UserError(
-            f"{path} was prepared for other genres than this program's; prepare it again"
-        )
     dataset = PreparedDataset(path, info)
     for split in info.splits:
         _check_shards(dataset, split)
@@ -262,6 +272,19 @@ def open_dataset(path: epath.PathLike) -> PreparedDataset:
             f"{dataset.tokenizer_path} is not the tokenizer that {path} was written with"
         )
     return dataset
+
+
+def genre_difference(before: Sequence[str], after: Sequence[str]) -> str:
+    """Says in a few words how one list of genres differs from another."""
+    gone = [name for name in before if name not in set(after)]
+    new = [name for name in after if name not in set(before)]
+    parts = [
+        f"{word} {', '.join(map(repr, names[:_SHOWN]))}"
+        + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        for word, names in (("without", gone), ("with", new))
+        if names
+    ]
+    return f"{len(after)} in place of {len(before)}: {', '.join(parts)}" if parts else "their order"
 
 
 def _check_shards(dataset: PreparedDataset, split: str) -> None:

@@ -12,7 +12,6 @@ from mmgenre.dataset.record_reader import ShardReader
 from mmgenre.machine import environment
 
 _AT_ONCE: Final = 512  # Records.
-_SHAPES: Final = {schema.POSTER: schema.POSTER_SHAPE, schema.LABELS: (schema.NUM_GENRES,)}
 _DTYPES: Final = {
     schema.POSTER: np.uint8,
     schema.HAS_POSTER: np.bool_,
@@ -40,7 +39,7 @@ def read_split(
     Returns:
       Each feature by name: "poster" <uint8>[movies, 64, 64, 3], "has_poster" <bool>[movies],
       "tokens" <int32>[movies, max_tokens] padded with `schema.PAD_ID`, "labels"
-      <uint8>[movies, 18], and <object>[movies] of str "id", "title" and "overview".
+      <uint8>[movies, genres], and <object>[movies] of str "id", "title" and "overview".
 
     Raises:
       UserError: there is no such split, or a shard is missing or damaged.
@@ -49,11 +48,20 @@ def read_split(
     shards = ShardReader(dataset, split)
     wanted = np.arange(len(index)) if movies is None else movies
     length = int(index.num_tokens[wanted].max(initial=0)) if max_tokens is None else max_tokens
-    arrays = {name: _empty(name, len(wanted), length) for name in features}
+    num_genres = len(dataset.info.genres)
+    shapes = {
+        schema.POSTER: schema.POSTER_SHAPE,
+        schema.TOKENS: (length,),
+        schema.LABELS: (num_genres,),
+    }
+    arrays: dict[str, np.ndarray] = {
+        name: np.empty((len(wanted), *shapes.get(name, ())), _DTYPES.get(name, object))
+        for name in features
+    }
 
     def read(start: int) -> None:
         records = shards.read(wanted[start : start + _AT_ONCE])
-        for name, values in example_parser.parse(records, features, length).items():
+        for name, values in example_parser.parse(records, features, length, num_genres).items():
             found = values.numpy()
             if arrays[name].dtype == object:
                 found = [text.decode() for text in found]
@@ -67,8 +75,3 @@ def read_split(
             pool.shutdown(cancel_futures=True)
             raise
     return arrays
-
-
-def _empty(name: str, num_movies: int, num_tokens: int) -> np.ndarray:
-    shape = (num_tokens,) if name == schema.TOKENS else _SHAPES.get(name, ())
-    return np.empty((num_movies, *shape), _DTYPES.get(name, object))

@@ -25,7 +25,7 @@ _KINDS: Final = {
 
 
 def first_problem(
-    records: Sequence[bytes], num_tokens: np.ndarray, vocabulary_size: int
+    records: Sequence[bytes], num_tokens: np.ndarray, vocabulary_size: int, num_genres: int
 ) -> tuple[int, str] | None:
     """Returns the place of the first record that is not sound, and why; None where all are.
 
@@ -33,19 +33,22 @@ def first_problem(
       records: serialised Examples, n of them.
       num_tokens: <int>[n], what the record index says of each.
       vocabulary_size: of the tokenizer.
+      num_genres: of the data set.
     """
-    if _are_sound(list(records), num_tokens, vocabulary_size):
+    if _are_sound(list(records), num_tokens, vocabulary_size, num_genres):
         return None
     for place, (record, tokens) in enumerate(zip(records, num_tokens.tolist(), strict=True)):
-        for problem in _problems(record, tokens, vocabulary_size):
+        for problem in _problems(record, tokens, vocabulary_size, num_genres):
             return place, problem
     return None
 
 
-def _are_sound(records: list[bytes], num_tokens: np.ndarray, vocabulary_size: int) -> bool:
+def _are_sound(
+    records: list[bytes], num_tokens: np.ndarray, vocabulary_size: int, num_genres: int
+) -> bool:
     """All at once, in a few calls."""
     try:
-        stored = tf.io.parse_example(records, example_parser.STORED)
+        stored = tf.io.parse_example(records, example_parser.stored(num_genres))
     except (tf.errors.OpError, UnicodeDecodeError):  # The latter where it quotes such a record.
         return False
     labels, tokens = stored[schema.LABELS].numpy(), stored[schema.TOKENS].values.numpy()
@@ -60,7 +63,9 @@ def _are_sound(records: list[bytes], num_tokens: np.ndarray, vocabulary_size: in
     )
 
 
-def _problems(record: bytes, num_tokens: int, vocabulary_size: int) -> Iterator[str]:
+def _problems(
+    record: bytes, num_tokens: int, vocabulary_size: int, num_genres: int
+) -> Iterator[str]:
     """One record, feature by feature."""
     values = {}
     for name, kind in _KINDS.items():
@@ -74,11 +79,11 @@ def _problems(record: bytes, num_tokens: int, vocabulary_size: int) -> Iterator[
             yield f"has {name} of another kind ({found})" if found else f"has no {name}"
             return
         values[name] = list(getattr(feature[name], kind).value)
-    yield from _value_problems(values, num_tokens, vocabulary_size)
+    yield from _value_problems(values, num_tokens, vocabulary_size, num_genres)
 
 
 def _value_problems(
-    values: dict[str, list[Any]], num_tokens: int, vocabulary_size: int
+    values: dict[str, list[Any]], num_tokens: int, vocabulary_size: int, num_genres: int
 ) -> Iterator[str]:
     for name in (schema.POSTER, schema.HAS_POSTER, *_TEXTS):
         if len(values[name]) != 1:
@@ -90,8 +95,8 @@ def _value_problems(
         yield f"has a poster of {len(poster):,} bytes instead of {_POSTER_BYTES:,}"
     if has_poster not in (0, 1):
         yield f"has has_poster {has_poster}"
-    if len(labels) != schema.NUM_GENRES or not {*labels} <= {0, 1}:
-        yield f"has labels that are not {schema.NUM_GENRES} zeros and ones"
+    if len(labels) != num_genres or not {*labels} <= {0, 1}:
+        yield f"has labels that are not {num_genres} zeros and ones"
     if len(tokens) != num_tokens:
         yield f"has {len(tokens):,} tokens, of which the record index says {num_tokens:,}"
     if not all(schema.PAD_ID < token < vocabulary_size for token in tokens):

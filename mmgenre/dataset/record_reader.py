@@ -21,6 +21,7 @@ class ShardReader:
         self._index = dataset.index(split)
         self._paths = dataset.shard_paths(split)
         self._vocabulary_size = dataset.info.vocabulary_size
+        self._num_genres = len(dataset.info.genres)
         self._shards = [_map(path) for path in self._paths]
         self._unproved = np.ones(len(self._index), bool)
 
@@ -39,7 +40,10 @@ class ShardReader:
         records = [self._record(movie) for movie in movies.tolist()]
         if self._unproved[movies].any():  # What it says is looked at once.
             problem = record_check.first_problem(
-                records, self._index.num_tokens[movies], self._vocabulary_size
+                records,
+                self._index.num_tokens[movies],
+                self._vocabulary_size,
+                self._num_genres,
             )
             if problem is not None:
                 place, reason = problem

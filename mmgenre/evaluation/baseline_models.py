@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from mmgenre import schema
 from mmgenre.evaluation.results import NotFitted
 
 _GRID: Final = 8
@@ -35,7 +34,7 @@ class Movies:
       overviews: <str>[movies].
       posters: <uint8>[movies, 64, 64, 3]; zeros where there is none.
       has_poster: <bool>[movies].
-      labels: <uint8>[movies, 18].
+      labels: <uint8>[movies, genres].
     """
 
     overviews: Sequence[str] | np.ndarray
@@ -63,7 +62,7 @@ class TfidfModel:
         self._classifiers = _fit(features, train.labels, C=10.0, solver="liblinear")
 
     def logits(self, movies: Movies) -> np.ndarray:
-        """Returns <float64>[movies, 18]."""
+        """Returns <float64>[movies, genres]."""
         return _logits(self._classifiers, self._vectorizer.transform(movies.overviews))
 
 
@@ -89,7 +88,7 @@ class PosterModel:
         self._classifiers = _fit(features, train.labels[seen], C=1e-3, solver="lbfgs")
 
     def logits(self, movies: Movies) -> np.ndarray:
-        """Returns <float64>[movies, 18]: the prior where a movie has no poster."""
+        """Returns <float64>[movies, genres]: the prior where a movie has no poster."""
         logits = np.tile(self.prior, (len(movies.labels), 1))
         seen = movies.has_poster
         if seen.any():
@@ -136,7 +135,7 @@ def _fit(features: Any, labels: np.ndarray, **settings: Any) -> list[Any]:
     from sklearn.linear_model import LogisticRegression
 
     classifiers: list[Any] = []
-    for genre in range(schema.NUM_GENRES):
+    for genre in range(labels.shape[1]):
         positives = int(labels[:, genre].sum())
         if positives in (0, len(labels)):
             classifiers.append(_LARGEST_LOGIT if positives else -_LARGEST_LOGIT)
@@ -146,7 +145,7 @@ def _fit(features: Any, labels: np.ndarray, **settings: Any) -> list[Any]:
 
 
 def _logits(classifiers: list[Any], features: Any) -> np.ndarray:
-    logits = np.zeros((features.shape[0], schema.NUM_GENRES))
+    logits = np.zeros((features.shape[0], len(classifiers)))
     for genre, classifier in enumerate(classifiers):
         constant = isinstance(classifier, float)
         logits[:, genre] = classifier if constant else classifier.decision_function(features)

@@ -48,12 +48,13 @@ def evaluate_baselines(
       UserError: a shard is missing or damaged.
     """
     num_movies = len(movies.labels)
-    nothing = np.full((num_movies, schema.NUM_GENRES), _SURELY_NOT)
-    baselines: Baselines = {NOTHING: _evaluate(movies, nothing, DecisionRule())}
+    rule = DecisionRule.default(trained_on.genres)
+    nothing = np.full(movies.labels.shape, _SURELY_NOT)
+    baselines: Baselines = {NOTHING: _evaluate(movies, nothing, rule)}
     if schema.TRAIN not in trained_on.splits:
         return baselines | dict.fromkeys((MOST_COMMON, *_FITTED), NotFitted.NO_TRAIN_SPLIT)
     common = np.tile(most_common_logits(trained_on), (num_movies, 1))
-    baselines[MOST_COMMON] = _evaluate(movies, common, DecisionRule())
+    baselines[MOST_COMMON] = _evaluate(movies, common, rule)
     if isinstance(home, NotFitted):
         return baselines | dict.fromkeys(_FITTED, home)
     return baselines | _evaluate_fitted(home, movies)
@@ -73,11 +74,12 @@ def _evaluate_fitted(home: PreparedDataset, movies: Movies) -> Baselines:
     """Evaluates the fitted baselines, at temperatures and thresholds fitted on validation."""
     fitted = _FittedBaselines(read_movies(home, schema.TRAIN))
     answers = fitted.logits(movies)
-    rules = dict.fromkeys(answers, DecisionRule())
+    genres = home.info.genres
+    rules = dict.fromkeys(answers, DecisionRule.default(genres))
     if schema.VALIDATION in home.info.splits:
         validation = read_movies(home, schema.VALIDATION)
         for name, logits in fitted.logits(validation).items():
-            rules[name] = fit_decision_rule(logits, validation.labels, schema.VALIDATION)
+            rules[name] = fit_decision_rule(logits, validation.labels, schema.VALIDATION, genres)
     return {
         name: _evaluate(movies, answers[name], rules[name])
         if name in answers
@@ -104,7 +106,7 @@ class _FittedBaselines:
             self.missing.setdefault(TFIDF_AND_POSTER, error.reason)
 
     def logits(self, movies: Movies) -> dict[str, np.ndarray]:
-        """Returns <float64>[movies, 18] of each baseline that could be fitted."""
+        """Returns <float64>[movies, genres] of each baseline that could be fitted."""
         logits = {}
         if self._text is not None:
             logits[TFIDF] = self._text.logits(movies)
@@ -125,7 +127,7 @@ def read_movies(dataset: PreparedDataset, split: str) -> Movies:
 
 
 def most_common_logits(info: DatasetInfo) -> np.ndarray:
-    """Returns <float64>[18]: scores in the order of the genres' frequency in the train split.
+    """Returns <float64>[genres]: scores in the order of the genres' frequency in the train split.
 
     As many genres as a movie has on average have 0 or more, so these are predicted for all.
     """

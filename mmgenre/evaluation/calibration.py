@@ -7,11 +7,12 @@ probabilities let expect, in which the noise of single labels has no part, and i
 toward the threshold that is best for all genres together.
 """
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from mmgenre import schema
 from mmgenre.evaluation import metrics
 from mmgenre.evaluation.curves import ranked_curve
 from mmgenre.evaluation.decision_rule import DEFAULT_THRESHOLD, DecisionRule
@@ -23,13 +24,16 @@ _LOG_TEMPERATURES: Final = (-2.0, 2.0)
 """Bounds of log(temperature): at a bound the fit says that a genre's logits mean little."""
 
 
-def fit_decision_rule(logits: np.ndarray, labels: np.ndarray, chosen_on: str) -> DecisionRule:
+def fit_decision_rule(
+    logits: np.ndarray, labels: np.ndarray, chosen_on: str, names: Sequence[str]
+) -> DecisionRule:
     """Fits one temperature and one threshold a genre.
 
     Args:
-      logits: <float32>[movies, 18], of a split that the model was not trained on.
-      labels: [movies, 18], 0 or 1.
+      logits: <float32>[movies, genres], of a split that the model was not trained on.
+      labels: [movies, genres], 0 or 1.
       chosen_on: what to call the split.
+      names: of the genres.
 
     Returns:
       Temperatures that minimise the log loss (Guo et al., 2017), thresholds on the probabilities
@@ -40,13 +44,12 @@ def fit_decision_rule(logits: np.ndarray, labels: np.ndarray, chosen_on: str) ->
     from scipy.special import expit
 
     labels = np.asarray(labels).astype(bool)
-    temperatures = tuple(
-        fit_temperature(logits[:, g], labels[:, g]) for g in range(schema.NUM_GENRES)
-    )
-    probabilities = DecisionRule(temperatures=temperatures).probabilities(logits)
+    temperatures = tuple(fit_temperature(logits[:, g], labels[:, g]) for g in range(len(names)))
+    calibrated = dataclasses.replace(DecisionRule.default(names), temperatures=temperatures)
+    probabilities = calibrated.probabilities(logits)
     global_threshold = best_f1_threshold(labels.ravel(), probabilities.ravel())
     thresholds = []
-    for g in range(schema.NUM_GENRES):
+    for g in range(len(names)):
         positives = int(labels[:, g].sum())
         if positives in (0, len(labels)):
             thresholds.append(global_threshold)
@@ -55,7 +58,7 @@ def fit_decision_rule(logits: np.ndarray, labels: np.ndarray, chosen_on: str) ->
         own = float(expit(logit / temperatures[g]))
         weight = positives / (positives + _SHRINKAGE)
         thresholds.append(weight * own + (1 - weight) * global_threshold)
-    return DecisionRule(tuple(thresholds), temperatures, global_threshold, chosen_on)
+    return DecisionRule(tuple(thresholds), temperatures, global_threshold, chosen_on, tuple(names))
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from mmgenre.models.views import view_logits
 
 
 def eval_step(params: Any, batch: Batch, *, model: FusionModel) -> tuple[jax.Array, jax.Array]:
-    """Returns logits <float32>[global batch, 18] and labels <uint8>[global batch, 18]."""
+    """Returns logits <float32>[global batch, genres] and labels <uint8>[global batch, genres]."""
     rows = predict_step(params, batch, model=model), batch[schema.LABELS]
     return jax.lax.all_gather(rows, AXIS, tiled=True)
 
@@ -23,7 +23,7 @@ def eval_step(params: Any, batch: Batch, *, model: FusionModel) -> tuple[jax.Arr
 def eval_views_step(
     params: Any, batch: Batch, *, model: FusionModel
 ) -> tuple[jax.Array, jax.Array]:
-    """As `eval_step`, but the logits are `views.view_logits` <float32>[global batch, 3, 18]."""
+    """As `eval_step`, but the logits are `views.view_logits` <float32>[global batch, 3, genres]."""
     with products_of(model):
         rows = view_logits(model, params, batch), batch[schema.LABELS]
     return jax.lax.all_gather(rows, AXIS, tiled=True)

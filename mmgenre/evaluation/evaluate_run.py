@@ -85,7 +85,8 @@ def choose_thresholds(run: RunDirectory, dataset: PreparedDataset) -> None:
     record = _record(dataset, split, predictions, step, features)
     _write_record(result_files.of_own_data(run, split), dataset, split, record)
     try:
-        fit_decision_rule(record.logits, record.labels, split).save(run.path)
+        rule = fit_decision_rule(record.logits, record.labels, split, predictions.genres)
+        rule.save(run.path)
     except OSError as error:
         raise UserError(f"cannot write into {run.path}: {error}") from error
 
@@ -116,8 +117,8 @@ def _record(
 def _evaluate(
     run: RunDirectory, dataset: PreparedDataset, split: str, record: SplitRecord, movies: Movies
 ) -> RunEvaluation:
-    rule = DecisionRule.load(run.path)
     trained_on, _ = run.load_dataset_info()
+    rule = DecisionRule.load(run.path, trained_on.genres)
     evaluation = operating_points.evaluate_logits(record.labels, record.logits, rule)
     compared = baselines.evaluate_baselines(movies, trained_on, _home(run, dataset))
     nothing = compared[baselines.NOTHING]
@@ -171,7 +172,9 @@ def _write_record(
     shown = read_split(
         dataset, split, schema.OVERVIEW, schema.POSTER, movies=np.concatenate([*chosen])
     )
-    movies = notable_movies.describe(record, chosen, shown[schema.OVERVIEW], shown[schema.POSTER])
+    movies = notable_movies.describe(
+        record, chosen, shown[schema.OVERVIEW], shown[schema.POSTER], dataset.info.genres
+    )
     try:
         record.save(files.predictions)
         write_text(files.movies, movies.to_json())

@@ -6,6 +6,7 @@ scikit-learn with zero_division=0), except for ranking metrics: a genre that all
 movies have cannot be ranked, is left out of the means and reported as None.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -39,14 +40,18 @@ def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def evaluate_probabilities(
-    labels: np.ndarray, probabilities: np.ndarray, thresholds: float | np.ndarray = THRESHOLD
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    thresholds: float | np.ndarray = THRESHOLD,
+    genres: Sequence[str] = schema.GENRES,
 ) -> Scores:
     """Computes everything that a run reports.
 
     Args:
-      labels: [movies, 18], 0 or 1.
-      probabilities: <float>[movies, 18].
-      thresholds: the probability from which a genre is predicted: one, or <float>[18].
+      labels: [movies, genres], 0 or 1.
+      probabilities: <float>[movies, genres].
+      thresholds: the probability from which a genre is predicted: one, or <float>[genres].
+      genres: their names.
 
     Raises:
       ValueError: shapes differ, there is no movie, or a probability is not finite.
@@ -72,13 +77,13 @@ def evaluate_probabilities(
         ),
         per_genre={
             genre: _evaluate_genre(labels[:, g], predictions[:, g], float(thresholds[g]), ranks)
-            for g, (genre, ranks) in enumerate(zip(schema.GENRES, rankings, strict=True))
+            for g, (genre, ranks) in enumerate(zip(genres, rankings, strict=True))
         },
     )
 
 
 def evaluate_decisions(labels: np.ndarray, predictions: np.ndarray) -> DecisionScores:
-    """Computes what depends on the thresholds alone, of <bool>[movies, 18] each."""
+    """Computes what depends on the thresholds alone, of <bool>[movies, genres] each."""
     hits, predicted, actual = labels & predictions, predictions, labels
     by_genre = _ratios(hits.sum(axis=0), predicted.sum(axis=0), actual.sum(axis=0))
     by_movie = _ratios(hits.sum(axis=1), predicted.sum(axis=1), actual.sum(axis=1))

@@ -15,7 +15,6 @@ import numpy as np
 from etils import epath
 from PIL import Image
 
-from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.evaluation.split_record import SplitRecord
 from mmgenre.machine.json_files import read_json
@@ -110,7 +109,11 @@ def choose(record: SplitRecord) -> Chosen:
 
 
 def describe(
-    record: SplitRecord, chosen: Chosen, overviews: Sequence[str] | np.ndarray, posters: np.ndarray
+    record: SplitRecord,
+    chosen: Chosen,
+    overviews: Sequence[str] | np.ndarray,
+    posters: np.ndarray,
+    genres: Sequence[str],
 ) -> NotableMovies:
     """Describes the chosen movies.
 
@@ -119,6 +122,7 @@ def describe(
       chosen: their numbers.
       overviews: <str>[chosen], of the wrong ones, then of the right ones.
       posters: <uint8>[chosen, 64, 64, 3], likewise.
+      genres: the names that labels stand for.
     """
     losses = _losses(record)
     movies = [
@@ -128,7 +132,7 @@ def describe(
             title=str(record.titles[number]),
             overview=_beginning(overview),
             poster_png=_png_base64(poster) if record.has_poster[number] else None,
-            genres=schema.decode_genres(record.labels[number]),
+            genres=[genres[g] for g in np.flatnonzero(record.labels[number]).tolist()],
             loss=float(losses[number]),
         )
         for number, overview, poster in zip(

@@ -20,8 +20,8 @@ def evaluate_logits(labels: np.ndarray, logits: np.ndarray, rule: DecisionRule) 
     """Computes everything that is reported of one model's answers for one set of movies.
 
     Args:
-      labels: [movies, 18], 0 or 1.
-      logits: <float>[movies, 18].
+      labels: [movies, genres], 0 or 1.
+      logits: <float>[movies, genres].
       rule: fitted on other movies, or the default one.
 
     Returns:
@@ -33,8 +33,9 @@ def evaluate_logits(labels: np.ndarray, logits: np.ndarray, rule: DecisionRule) 
     for name, thresholds in _choices(rule).items():
         at_point = metrics.evaluate_decisions(actual, probabilities >= np.asarray(thresholds))
         points[name] = OperatingPoint(**vars(at_point), thresholds=thresholds)
+    plain = DecisionRule.default(rule.names).probabilities(logits)
     return Evaluation(
-        **vars(metrics.evaluate_probabilities(labels, DecisionRule().probabilities(logits))),
+        **vars(metrics.evaluate_probabilities(labels, plain, genres=rule.names)),
         log_loss=metrics.log_loss(logits / np.asarray(rule.temperatures), labels),
         operating_points=points,
         confidence_intervals=confidence.confidence_intervals(

@@ -30,7 +30,7 @@ def has_both(record: SplitRecord) -> np.ndarray:
 
 
 def poster_share_per_genre(record: SplitRecord) -> np.ndarray:
-    """Returns the poster's mean share <float>[18] over the movies of each genre that have both.
+    """Returns the poster's mean share <float>[genres] over the movies of each genre that have both.
 
     NaN for a genre that no such movie has.
     """

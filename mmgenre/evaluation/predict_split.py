@@ -8,11 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from mmgenre import schema
 from mmgenre.config import Config
 from mmgenre.dataset.batch_plan import plan_evaluation
 from mmgenre.dataset.pipeline import MovieSource
-from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.dataset.prepared import PreparedDataset, genre_difference
 from mmgenre.distributed import device_mapping
 from mmgenre.errors import UserError
 from mmgenre.evaluation import eval_steps, metrics
@@ -30,12 +29,14 @@ class SplitPredictions:
     """What a model says about every movie of a split, in the order of the records.
 
     Attributes:
-      logits: <float32>[movies, 18], or [movies, views, 18].
-      labels: <uint8>[movies, 18].
+      logits: <float32>[movies, genres], or [movies, views, genres].
+      labels: <uint8>[movies, genres].
+      genres: their names.
     """
 
     logits: np.ndarray
     labels: np.ndarray
+    genres: tuple[str, ...]
 
 
 def predict_split(
@@ -61,7 +62,7 @@ def predict_split(
     )
     num_movies = len(source.num_tokens)
     logits: np.ndarray | None = None  # Its shape is the step's to decide.
-    labels = np.zeros((num_movies, schema.NUM_GENRES), np.uint8)
+    labels = np.zeros((num_movies, len(source.genres)), np.uint8)
 
     def collect(movies: np.ndarray, results: tuple[jax.Array, jax.Array]) -> None:
         nonlocal logits
@@ -85,7 +86,7 @@ def predict_split(
     if pending is not None:
         collect(*pending)
     assert logits is not None, "a split has at least one movie"
-    return SplitPredictions(logits, labels)
+    return SplitPredictions(logits, labels, source.genres)
 
 
 def predict_views(
@@ -94,14 +95,16 @@ def predict_views(
     """Asks a run's best checkpoint about every movie of a split, whole and with a half withheld.
 
     Returns:
-      The answers, logits [movies, 3, 18] as of `eval_steps.eval_views_step`, and the checkpoint's
-      step.
+      The answers, logits [movies, 3, genres] as of `eval_steps.eval_views_step`, and the step of
+      the checkpoint.
 
     Raises:
-      UserError: no checkpoint yet, no such split, or the data set has another tokenizer.
+      UserError: no checkpoint yet, no such split, or the data set has other genres or another
+        tokenizer.
     """
     config = run.load_config()
     trained_on, _ = run.load_dataset_info()
+    require_same_genres(dataset, trained_on.genres, run)
     if dataset.info.tokenizer_sha256 != trained_on.tokenizer_sha256:
         raise UserError(
             f"{dataset.path} was prepared with another tokenizer than {run.path} was trained with; "
@@ -113,9 +116,22 @@ def predict_views(
             f"more than the {config.model.vocabulary_size:,} of {run.path}; prepare it again"
         )
     source = MovieSource(dataset, split, config.data)
-    model = fusion.build(config.model)
+    model = fusion.build(config.model, len(trained_on.genres))
     params, step = load_best_params(run, model)
     return predict_split(compiled_views(model), params, source, config), step
+
+
+def require_same_genres(
+    dataset: PreparedDataset, genres: tuple[str, ...], run: RunDirectory
+) -> None:
+    """Raises UserError where a data set has not the genres that a run was trained on."""
+    if dataset.info.genres == genres:
+        return
+    raise UserError(
+        f"{dataset.path} has other genres than {run.path} was trained on "
+        f"({genre_difference(genres, dataset.info.genres)}); prepare it with "
+        f"--genres {run.genres_file}"
+    )
 
 
 @functools.cache
@@ -127,7 +143,8 @@ def compiled_views(model: fusion.FusionModel) -> Callable[..., Any]:
 def validation_scalars(predictions: SplitPredictions) -> dict[str, float]:
     """Returns the metrics of a row, "validation/...", those left out that are not defined."""
     labels, logits = predictions.labels, predictions.logits
-    scores = metrics.evaluate_probabilities(labels, DecisionRule().probabilities(logits))
+    plain = DecisionRule.default(predictions.genres).probabilities(logits)
+    scores = metrics.evaluate_probabilities(labels, plain, genres=predictions.genres)
     scalars: dict[str, float | None] = {
         "loss": metrics.log_loss(logits, labels),
         "accuracy": scores.accuracy,

@@ -12,7 +12,6 @@ from typing import Any, Final, Self
 import numpy as np
 from etils import epath
 
-from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.machine import files
 from mmgenre.runs import format_version
@@ -20,18 +19,18 @@ from mmgenre.runs import format_version
 FORMAT_VERSION: Final = 1
 """Of `predictions-*.npz`."""
 
-_GENRES: Final = (schema.NUM_GENRES,)
-_SHAPES: Final = {
-    "ids": (),
-    "titles": (),
+_GENRES: Final = "genres"
+_KINDS: Final = {
+    "ids": "",
+    "titles": "",
     "labels": _GENRES,
     "logits": _GENRES,
     "poster_logits": _GENRES,
     "overview_logits": _GENRES,
-    "has_poster": (),
-    "num_tokens": (),
+    "has_poster": "",
+    "num_tokens": "",
 }
-"""What follows the movies in the shape of each array."""
+"""What follows the movies in the shape of each array; all have as many genres."""
 
 _DAMAGE: Final = (
     OSError,
@@ -54,10 +53,10 @@ class SplitRecord:
       fingerprint: of the data set.
       ids: <str>[movies].
       titles: <str>[movies].
-      labels: <uint8>[movies, 18].
-      logits: <float32>[movies, 18].
-      poster_logits: <float32>[movies, 18], with the overview withheld.
-      overview_logits: <float32>[movies, 18], with the poster withheld.
+      labels: <uint8>[movies, genres].
+      logits: <float32>[movies, genres].
+      poster_logits: <float32>[movies, genres], with the overview withheld.
+      overview_logits: <float32>[movies, genres], with the poster withheld.
       has_poster: <bool>[movies].
       num_tokens: <int32>[movies], tokens of the overview; 0 where there is none.
     """
@@ -95,8 +94,12 @@ class SplitRecord:
                     format_version.require_known(path, version, FORMAT_VERSION)
                 fields = {field.name: arrays[field.name] for field in dataclasses.fields(cls)}
             num_movies = len(fields["ids"])
-            for name, shape in _SHAPES.items():
-                if fields[name].shape != (num_movies, *shape):
+            num_genres = fields["labels"].shape[1:]
+            for name, kind in _KINDS.items():
+                if len(num_genres) != 1 or fields[name].shape != (
+                    num_movies,
+                    *(num_genres if kind else ()),
+                ):
                     raise ValueError(f"{name} has the shape {fields[name].shape}")
             return cls(
                 **fields

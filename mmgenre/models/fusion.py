@@ -45,8 +45,13 @@ class FusionModel(nn.Module):
     ngram_logits: NGramLogits | None = None
     product_precision: str = "default"
 
+    @property
+    def num_genres(self) -> int:
+        """How many logits a movie gets."""
+        return self.head.num_genres
+
     def __call__(self, batch: Batch, *, deterministic: bool) -> jax.Array:
-        """Returns the logits <float32>[batch, 18].
+        """Returns the logits <float32>[batch, genres].
 
         Args:
           batch: "poster" <uint8>[batch, 64, 64, 3], "tokens" <int32>[batch, time], "length"
@@ -58,7 +63,7 @@ class FusionModel(nn.Module):
     def logits_and_terms(
         self, batch: Batch, *, deterministic: bool
     ) -> tuple[jax.Array, list[jax.Array]]:
-        """Returns the logits, and those of each branch alone <float32>[batch, 18] if it has any."""
+        """Returns the logits, and those of each branch alone, of the same shape, if it has any."""
         rows, features = batch[schema.ROW], []
         tokens, lengths = batch[schema.TOKENS], batch[schema.LENGTH]
         if self.poster_cnn is not None:
@@ -79,11 +84,13 @@ class DenseHead(nn.Module):
     """The features side by side, dense layers with ReLU and dropout, then one logit a genre.
 
     Attributes:
+      num_genres: logits.
       units: units of each dense layer.
       dropout_rate: after each of them.
       dtype: that all but the logits are computed in; parameters are float32.
     """
 
+    num_genres: int
     units: tuple[int, ...]
     dropout_rate: float
     dtype: jnp.dtype = jnp.float32
@@ -92,7 +99,7 @@ class DenseHead(nn.Module):
     def __call__(
         self, features: list[jax.Array], rows: jax.Array, *, deterministic: bool
     ) -> tuple[jax.Array, list[jax.Array]]:
-        """Returns logits <float32>[batch, 18] of features <float32>[batch, n], and no terms."""
+        """Returns logits <float32>[batch, genres] of features <float32>[batch, n], and no terms."""
         x = jnp.concatenate(features, axis=-1)
         for units in self.units:
             layer = nn.Dense(
@@ -104,7 +111,7 @@ class DenseHead(nn.Module):
             x = nn.relu(layer(x)).astype(self.dtype)
             x = RowDropout(self.dropout_rate)(x, rows, deterministic=deterministic)
         logits = nn.Dense(
-            schema.NUM_GENRES,
+            self.num_genres,
             dtype=jnp.float32,
             precision="highest",  # On a GPU float32, not TensorFloat-32.
             kernel_init=nn.initializers.glorot_uniform(),
@@ -120,10 +127,12 @@ class SumHead(nn.Module):
     missing half adds a constant that is learned from the movies that lack it.
 
     Attributes:
+      num_genres: logits.
       num_branches: features that come in.
       dropout_rate: on each branch's features.
     """
 
+    num_genres: int
     num_branches: int
     dropout_rate: float
 
@@ -131,16 +140,16 @@ class SumHead(nn.Module):
         """Names the parts."""
         initial = nn.initializers.normal(stddev=0.01)
         self.terms = [
-            nn.Dense(schema.NUM_GENRES, kernel_init=initial, use_bias=False, precision="highest")
+            nn.Dense(self.num_genres, kernel_init=initial, use_bias=False, precision="highest")
             for _ in range(self.num_branches)
         ]
         self.dropout = RowDropout(self.dropout_rate)
-        self.genre_bias = self.param("bias", nn.initializers.zeros, (schema.NUM_GENRES,))
+        self.genre_bias = self.param("bias", nn.initializers.zeros, (self.num_genres,))
 
     def __call__(
         self, features: list[jax.Array], rows: jax.Array, *, deterministic: bool
     ) -> tuple[jax.Array, list[jax.Array]]:
-        """Returns logits <float32>[batch, 18] and those of each branch alone, with the bias."""
+        """Returns logits <float32>[batch, genres] and those of each branch alone, with the bias."""
         parts = [
             term(self.dropout(x, rows, deterministic=deterministic))
             for term, x in zip(self.terms, features, strict=True)
@@ -148,12 +157,12 @@ class SumHead(nn.Module):
         return sum(parts) + self.genre_bias, [part + self.genre_bias for part in parts]
 
     def bias(self) -> jax.Array:
-        """The logits <float32>[18] where nothing is known."""
+        """The logits <float32>[genres] where nothing is known."""
         return self.genre_bias
 
 
-def build(config: ModelConfig) -> FusionModel:
-    """Returns the model that a config describes."""
+def build(config: ModelConfig, num_genres: int = schema.NUM_GENRES) -> FusionModel:
+    """Returns the model that a config describes, with a logit for each of a data set's genres."""
     dtype = jnp.dtype(config.compute_dtype)
     poster_cnn = PosterCNN(
         filters=config.cnn_filters,
@@ -180,12 +189,14 @@ def build(config: ModelConfig) -> FusionModel:
         vocabulary_size=config.vocabulary_size,
         buckets=config.ngram_buckets,
         dropout_rate=config.ngram_dropout,
+        num_genres=num_genres,
     )
     head: SumHead | DenseHead
     if config.fusion == "sum":
-        head = SumHead(config.use_poster + config.use_overview, config.head_dropout)
+        num_branches = config.use_poster + config.use_overview
+        head = SumHead(num_genres, num_branches, config.head_dropout)
     else:
-        head = DenseHead(config.head_units, config.head_dropout, dtype)
+        head = DenseHead(num_genres, config.head_units, config.head_dropout, dtype)
     return FusionModel(
         poster_cnn=poster_cnn if config.use_poster else None,
         overview_lstm=overview_lstm if config.use_overview else None,
@@ -211,13 +222,15 @@ def init_params(model: FusionModel, key: jax.Array) -> Any:
         return model.init(key, example_batch(), deterministic=True)["params"]
 
 
-def example_batch(batch_size: int = 1, num_tokens: int = 1) -> Batch:
+def example_batch(
+    batch_size: int = 1, num_tokens: int = 1, num_genres: int = schema.NUM_GENRES
+) -> Batch:
     """Returns a batch of empty movies, of the types that batches have: see `mmgenre.schema`."""
     return {
         schema.POSTER: jnp.zeros((batch_size, *schema.POSTER_SHAPE), jnp.uint8),
         schema.TOKENS: jnp.full((batch_size, num_tokens), schema.PAD_ID, jnp.int32),
         schema.LENGTH: jnp.ones(batch_size, jnp.int32),
-        schema.LABELS: jnp.zeros((batch_size, schema.NUM_GENRES), jnp.uint8),
+        schema.LABELS: jnp.zeros((batch_size, num_genres), jnp.uint8),
         schema.ROW: jnp.arange(batch_size, dtype=jnp.int32),
         schema.MASK: jnp.ones(batch_size, jnp.float32),
     }

@@ -23,24 +23,26 @@ _SCALE: Final = 4.0
 class NGramLogits(nn.Module):
     """Logits as a weighted sum over an overview's words and pairs.
 
-    Parameters: "table" <float32>[vocabulary_size + buckets, 18], trained, zeros at first; "idf"
-    <float32>[vocabulary_size + buckets], constant, from `inverse_document_frequency`.
+    Parameters: "table" <float32>[vocabulary_size + buckets, genres], trained, zeros at first;
+    "idf" <float32>[vocabulary_size + buckets], constant, from `inverse_document_frequency`.
 
     Attributes:
       vocabulary_size: word ids.
       buckets: hash buckets of pairs.
       dropout_rate: of n-grams.
+      num_genres: logits.
     """
 
     vocabulary_size: int
     buckets: int
     dropout_rate: float
+    num_genres: int
 
     @nn.compact
     def __call__(
         self, tokens: jax.Array, lengths: jax.Array, rows: jax.Array, *, deterministic: bool
     ) -> jax.Array:
-        """Returns each position's logits <float32>[batch, time, 18]: their sum over time counts.
+        """Returns the logits of each position <float32>[batch, time, genres]; their sum counts.
 
         A pair's logits are shared by its two positions.
 
@@ -51,7 +53,7 @@ class NGramLogits(nn.Module):
           deterministic: True turns dropout off.
         """
         size = self.vocabulary_size + self.buckets
-        table = self.param("table", nn.initializers.zeros, (size, schema.NUM_GENRES))
+        table = self.param("table", nn.initializers.zeros, (size, self.num_genres))
         idf = jax.lax.stop_gradient(self.param("idf", nn.initializers.ones, (size,)))
         words, pairs = ngrams(tokens, self.vocabulary_size, self.buckets)
         place = jnp.arange(tokens.shape[1])

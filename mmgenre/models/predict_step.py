@@ -8,7 +8,7 @@ from mmgenre.models.fusion import Batch, FusionModel, products_of
 
 
 def predict_step(params: Any, batch: Batch, *, model: FusionModel) -> jax.Array:
-    """Returns the logits <float32>[batch, 18] of this device's rows, without dropout."""
+    """Returns the logits <float32>[batch, genres] of this device's rows, without dropout."""
     with products_of(model):
         logits: Any = model.apply({"params": params}, batch, deterministic=True)
     return logits

@@ -65,15 +65,15 @@ def embed(model: FusionModel, params: Any, tokens: jax.Array) -> jax.Array:
 def ngram_logits(
     model: FusionModel, params: Any, tokens: jax.Array, lengths: jax.Array
 ) -> jax.Array:
-    """Returns each word's own logits <float32>[batch, time, 18]; zeros where there are none."""
+    """Returns each word's own logits <float32>[batch, time, genres]; zeros where there are none."""
     if model.ngram_logits is None:
-        return jnp.zeros((*tokens.shape, schema.NUM_GENRES))
+        return jnp.zeros((*tokens.shape, model.num_genres))
     branch, its_params, rows = model.ngram_logits, params["ngram_logits"], jnp.arange(len(tokens))
     return _apply(branch, its_params, tokens, lengths, rows, deterministic=True)
 
 
 def head_logits(model: FusionModel, params: Any, features: list[jax.Array]) -> jax.Array:
-    """Returns the logits <float32>[batch, 18] of the features of both branches, poster first.
+    """Returns the logits <float32>[batch, genres] of the features of both branches, poster first.
 
     Without those of words and pairs, which are added to them.
     """
@@ -87,7 +87,7 @@ def _apply(part: nn.Module, params: Any, *arguments: Any, **options: Any) -> Any
 
 
 def view_logits(model: FusionModel, params: Any, batch: Batch) -> jax.Array:
-    """Returns the logits <float32>[batch, 3, 18] of each view of `VIEWS`, in one pass."""
+    """Returns the logits <float32>[batch, 3, genres] of each view of `VIEWS`, in one pass."""
     # What stands for a missing half rides along as one more movie, and is then repeated: so each
     # branch is compiled once.
     posters = jnp.pad(normalize_posters(batch[schema.POSTER]), ((0, 1), (0, 0), (0, 0), (0, 0)))

@@ -67,12 +67,12 @@ class Bundle:
         return cls(
             exported=exported,
             tokenizer=OverviewTokenizer.load(folder / "tokenizer.json"),
-            rule=DecisionRule.load(folder),
+            rule=DecisionRule.load(folder, tuple(manifest["genres"])),
             max_tokens=int(manifest["max_tokens"]),
         )
 
     def probabilities(self, posters: np.ndarray, tokens: list[np.ndarray]) -> np.ndarray:
-        """Returns <float32>[movies, 18] for posters <uint8>[movies, 64, 64, 3] and their words."""
+        """Returns <float32>[movies, genres] of posters <uint8>[movies, 64, 64, 3] and words."""
         words = np.full((len(tokens), self.max_tokens), schema.PAD_ID, np.int32)
         lengths = np.ones(len(tokens), np.int32)
         for row, ids in enumerate(tokens):
@@ -109,6 +109,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         genres, max_tokens = tuple(manifest["genres"]), manifest["max_tokens"]
         if type(max_tokens) is not int or not 0 < max_tokens <= MAX_TOKENS:
             raise ValueError(f"max_tokens is {max_tokens}")
+        if not genres or not all(type(genre) is str for genre in genres):
+            raise ValueError("the genres are no list of names")
     except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
         reason = "missing" if not path.exists() else "damaged"
         raise UserError(f"{folder} is no bundle: {MANIFEST} is {reason}") from error
@@ -117,8 +119,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"the bundle {folder} has format {version}, but this program reads {FORMAT_VERSION}; "
             "update mmgenre, or export the run again"
         )
-    if genres != schema.GENRES:
-        raise UserError(f"the bundle {folder} is for other genres than this program's")
     if MODEL not in files:
         raise UserError(f"the bundle {folder} is incomplete: {MODEL} is not listed in {MANIFEST}")
     for name, digest in files.items():

@@ -53,7 +53,7 @@ def _write(folder: Path, run: str, predictor: "GenrePredictor") -> None:
         "format_version": bundle.FORMAT_VERSION,
         "name": predictor.name,
         "step": predictor.step,
-        "genres": schema.GENRES,
+        "genres": predictor.genres,
         "thresholds": predictor.rule.thresholds,
         "max_tokens": predictor.bucket_lengths[-1],
         "platforms": PLATFORMS,
@@ -77,7 +77,7 @@ def serialize_model(predictor: "GenrePredictor") -> bytes:
     """Returns the model as StableHLO, for any batch size, on each of `PLATFORMS`.
 
     A function of posters <uint8>[b, 64, 64, 3], tokens <int32>[b, max_tokens] and lengths
-    <int32>[b] to probabilities <float32>[b, 18]; parameters and temperatures are inside.
+    <int32>[b] to probabilities <float32>[b, genres]; parameters and temperatures are inside.
     """
     import jax
     import jax.numpy as jnp
@@ -128,6 +128,7 @@ def model_card(run: str, predictor: "GenrePredictor") -> str:
             record.labels,
             predictor.rule.probabilities(record.logits),
             np.asarray(predictor.rule.thresholds),
+            predictor.genres,
         )
     template = importlib.resources.files("mmgenre.prediction.bundle_files") / "MODEL_CARD.md.j2"
     return render_text(
@@ -138,6 +139,7 @@ def model_card(run: str, predictor: "GenrePredictor") -> str:
         jax_versions=jax_versions(),
         num_parameters=sum(x.size for x in jax.tree.leaves(predictor.params)),
         dataset=dataset,
+        num_genres=len(predictor.genres),
         foreign=record is not None and record.fingerprint != dataset.fingerprint,
         measured_on=record and record.dataset_name,
         report=report,

@@ -87,10 +87,10 @@ def explain(predictor: GenrePredictor, poster: Poster | None, overview: str | No
     shares = modality.poster_share(logits, poster_logits, overview_logits)
     without_poster = predictor.rule.probabilities(overview_logits)
     without_overview = predictor.rule.probabilities(poster_logits)
-    ranked = sorted(schema.GENRES, key=lambda genre: -prediction.probabilities[genre])
+    ranked = sorted(predictor.genres, key=lambda genre: -prediction.probabilities[genre])
     count = min(max(_AT_LEAST, len(prediction.genres)), _AT_MOST)
     chosen = [*prediction.genres, *(g for g in ranked if g not in prediction.genres)][:count]
-    indices = [schema.GENRE_INDEX[genre] for genre in chosen]
+    indices = [predictor.genres.index(genre) for genre in chosen]
     attributions = attribution.attribute(
         predictor.model,
         predictor.params,
@@ -101,9 +101,9 @@ def explain(predictor: GenrePredictor, poster: Poster | None, overview: str | No
     both = prediction.missing is None
     genres = [
         GenreExplanation(
-            genre=schema.GENRES[g],
-            probability=prediction.probabilities[schema.GENRES[g]],
-            predicted=schema.GENRES[g] in prediction.genres,
+            genre=predictor.genres[g],
+            probability=prediction.probabilities[predictor.genres[g]],
+            predicted=predictor.genres[g] in prediction.genres,
             attribution=parts,
             without_poster=float(without_poster[g]) if both else None,
             without_overview=float(without_overview[g]) if both else None,

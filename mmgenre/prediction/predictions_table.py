@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.machine import files
 
 FORMATS: Final = (".csv", ".jsonl", ".parquet")
+_OWN: Final = ("genres", "has_poster", "has_overview", "note")
 _ROWS: Final = 2_000
 """Of a Parquet file's row group, all of which are in memory at once."""
 
@@ -33,14 +33,16 @@ def check_format(out: Path) -> None:
             ) from error
 
 
-def first_line(signature: str, copied: Sequence[str]) -> str:
+def first_line(signature: str, copied: Sequence[str], genres: Sequence[str]) -> str:
     """Returns the first line of a file of answers; the others are a JSON object each.
 
     Args:
       signature: of what was asked.
       copied: the columns that come from the table of movies.
+      genres: the names that probabilities belong to.
     """
-    return json.dumps({"signature": signature, "copied": list(copied)}, allow_nan=False) + "\n"
+    fields = {"signature": signature, "copied": list(copied), "genres": list(genres)}
+    return json.dumps(fields, allow_nan=False) + "\n"
 
 
 def convert(partial: Path, out: Path, *, for_excel: bool = False) -> int:
@@ -57,27 +59,35 @@ def convert(partial: Path, out: Path, *, for_excel: bool = False) -> int:
       The number of movies.
     """
     with partial.open(encoding="utf-8") as lines, files.replacing(out) as temporary:
-        columns = _columns(json.loads(next(lines))["copied"])
+        fields = json.loads(next(lines))
+        genres = fields["genres"]
+        columns = [*fields["copied"], *_OWN, *map(_genre_column, genres)]
         records, path = map(json.loads, lines), Path(temporary)
         if out.suffix == ".csv":
-            return _write_csv(records, path, columns, "utf-8-sig" if for_excel else "utf-8")
+            encoding = "utf-8-sig" if for_excel else "utf-8"
+            return _write_csv(records, path, columns, genres, encoding)
         if out.suffix == ".parquet":
-            return _write_parquet(records, path, columns)
-        return _write_jsonl(records, path)
+            return _write_parquet(records, path, columns, genres)
+        return _write_jsonl(records, path, genres)
 
 
-def _columns(copied: Sequence[str]) -> list[str]:
-    return [*copied, "genres", "has_poster", "has_overview", "note", *schema.GENRES]
+def _genre_column(genre: str) -> str:
+    """Returns the column of a genre's probabilities: a genre may be called as another column."""
+    return f"genre {genre}" if genre in (*_OWN, "id", "title") else genre
 
 
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
+def _flat(record: dict[str, Any], genres: Sequence[str]) -> dict[str, Any]:
     """One column a genre."""
     flat = {name: value for name, value in record.items() if name != "probabilities"}
-    return flat | dict(zip(schema.GENRES, record["probabilities"], strict=True))
+    return flat | dict(zip(map(_genre_column, genres), record["probabilities"], strict=True))
 
 
 def _write_csv(
-    records: Iterator[dict[str, Any]], path: Path, columns: Sequence[str], encoding: str
+    records: Iterator[dict[str, Any]],
+    path: Path,
+    columns: Sequence[str],
+    genres: Sequence[str],
+    encoding: str,
 ) -> int:
     count = 0
     with path.open("w", encoding=encoding, newline="") as file:
@@ -85,7 +95,7 @@ def _write_csv(
         writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(columns)
         for record in records:
-            row = _flat(record) | {"genres": "|".join(record["genres"])}
+            row = _flat(record, genres) | {"genres": "|".join(record["genres"])}
             writer.writerow([_harmless(row[name]) for name in columns])
             count += 1
     return count
@@ -98,18 +108,20 @@ def _harmless(value: Any) -> Any:
     return value
 
 
-def _write_jsonl(records: Iterator[dict[str, Any]], path: Path) -> int:
+def _write_jsonl(records: Iterator[dict[str, Any]], path: Path, genres: Sequence[str]) -> int:
     count = 0
     with path.open("w", encoding="utf-8") as file:
         for record in records:
-            named = dict(zip(schema.GENRES, record["probabilities"], strict=True))
+            named = dict(zip(genres, record["probabilities"], strict=True))
             line = record | {"probabilities": named}
             file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
             count += 1
     return count
 
 
-def _write_parquet(records: Iterator[dict[str, Any]], path: Path, columns: Sequence[str]) -> int:
+def _write_parquet(
+    records: Iterator[dict[str, Any]], path: Path, columns: Sequence[str], genres: Sequence[str]
+) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -117,12 +129,12 @@ def _write_parquet(records: Iterator[dict[str, Any]], path: Path, columns: Seque
         **{name: pa.string() for name in ("id", "title", "note")},
         "genres": pa.list_(pa.string()),
         **{name: pa.bool_() for name in ("has_poster", "has_overview")},
-        **{genre: pa.float32() for genre in schema.GENRES},
+        **{_genre_column(genre): pa.float32() for genre in genres},
     }
     types_of_columns = pa.schema([(name, types[name]) for name in columns])
     count = 0
     with pq.ParquetWriter(path, types_of_columns) as writer:
-        while chunk := [_flat(record) for record in itertools.islice(records, _ROWS)]:
+        while chunk := [_flat(record, genres) for record in itertools.islice(records, _ROWS)]:
             writer.write_table(pa.Table.from_pylist(chunk, types_of_columns))
             count += len(chunk)
     return count

@@ -46,7 +46,7 @@ class Prediction:
 
     Attributes:
       genres: the predicted ones, the surest first.
-      probabilities: of every genre, in the order of `schema.GENRES`.
+      probabilities: of every genre, in the order of the run's list.
       thresholds: of every genre: it is predicted when its probability is at least this.
       has_poster: whether the answer takes a poster into account.
       has_overview: whether it takes an overview into account.
@@ -101,18 +101,24 @@ class GenrePredictor:
         directory = RunDirectory.open(run)
         config = directory.load_config()
         devices.start()
-        model = fusion.build(config.model)
+        genres = directory.load_dataset_info()[0].genres
+        model = fusion.build(config.model, len(genres))
         tokenizer = OverviewTokenizer.load(directory.tokenizer_file)
         params, step = load_best_params(directory, model)
         return cls(
             model=model,
             params=params,
             tokenizer=tokenizer,
-            rule=DecisionRule.load(directory.path),
+            rule=DecisionRule.load(directory.path, genres),
             bucket_lengths=config.data.bucket_lengths,
             name=directory.path.name,
             step=step,
         )
+
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """The names of the genres, in the order of the logits."""
+        return self.rule.names
 
     def predict(
         self,
@@ -161,11 +167,11 @@ class GenrePredictor:
     def answer(
         self, probabilities: np.ndarray, *, has_poster: bool, has_overview: bool
     ) -> Prediction:
-        """Returns the answer that the probabilities <float32>[18] of a movie make."""
+        """Returns the answer that the probabilities <float32>[genres] of a movie make."""
         return Prediction(
             genres=self.rule.genres(probabilities),
-            probabilities=dict(zip(schema.GENRES, map(float, probabilities), strict=True)),
-            thresholds=dict(zip(schema.GENRES, self.rule.thresholds, strict=True)),
+            probabilities=dict(zip(self.genres, map(float, probabilities), strict=True)),
+            thresholds=dict(zip(self.genres, self.rule.thresholds, strict=True)),
             has_poster=has_poster,
             has_overview=has_overview,
         )
@@ -188,13 +194,13 @@ class GenrePredictor:
     def logits(
         self, posters: Sequence[np.ndarray | None], tokens: Sequence[np.ndarray]
     ) -> np.ndarray:
-        """Returns the logits <float32>[movies, 18].
+        """Returns the logits <float32>[movies, genres].
 
         Args:
           posters: <uint8>[64, 64, 3] of each movie, or None.
           tokens: <int32>[n] of each movie, maybe none; cut to what the model reads.
         """
-        logits = np.zeros((len(posters), schema.NUM_GENRES), np.float32)
+        logits = np.zeros((len(posters), len(self.genres)), np.float32)
         order = np.argsort([len(words) for words in tokens], kind="stable")
         for start in range(0, len(order), _BATCH_SIZES[-1]):
             movies = order[start : start + _BATCH_SIZES[-1]]

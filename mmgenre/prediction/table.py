@@ -20,7 +20,6 @@ from typing import Any, Final
 import numpy as np
 from tqdm import tqdm
 
-from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.inputs.overview_text import MAX_CHARACTERS
 from mmgenre.inputs.poster_decoder import PosterError, decode_poster
@@ -76,7 +75,7 @@ def predict_csv(
     load = functools.partial(_load_poster, folder=posters, addresses=addresses)
     try:
         copied = [name for name in _COPIED if name in columns]
-        done = _resume(partial, predictions_table.first_line(signature, copied))
+        done = _resume(partial, predictions_table.first_line(signature, copied, predictor.genres))
         with partial.open("a", encoding="utf-8") as file:
             bar = tqdm(desc="predicting", unit="movie", initial=done, disable=None)
             rows = itertools.islice(read_rows(csv_file), done, None)
@@ -208,7 +207,7 @@ def _signature(
         facts.st_mtime_ns,
         posters and posters.absolute(),
         addresses,
-        schema.GENRES,
+        predictor.genres,
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 

@@ -156,7 +156,7 @@ class _Page:
     ) -> str:
         values = {
             "run": self._predictor.name,
-            "num_genres": schema.NUM_GENRES,
+            "num_genres": len(self._predictor.genres),
             "max_characters": overview_text.MAX_CHARACTERS,
             "max_upload": MAX_UPLOAD >> 20,
             "movie": movie,

@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 
-from mmgenre import schema
 from mmgenre.config import Config
 from mmgenre.config_values import flatten
 from mmgenre.evaluation import tables
@@ -92,7 +91,7 @@ def metric_rows(reports: Mapping[str, Scores]) -> list[ComparedMetric]:
 def genre_rows(reports: Mapping[str, Scores]) -> list[ComparedGenre]:
     """Returns the scores of each genre in the runs."""
     rows = []
-    for genre in schema.GENRES:
+    for genre in next(iter(reports.values())).per_genre:
         scores = [report.per_genre[genre] for report in reports.values()]
         f1 = [each.f1 for each in scores]
         rows.append(
@@ -155,7 +154,8 @@ def _resampled_f1(run: RunData, weights: np.ndarray) -> np.ndarray:
 def build_figures(runs: Mapping[str, RunData], reports: Mapping[str, Scores]) -> dict[str, Figure]:
     """Draws the figures of the comparison, by name."""
     figures = figures_training.compared_curves({name: run.rows for name, run in runs.items()})
-    rows = genre_rows(reports)
+    of_first = next(iter(runs.values()))
+    rows = [row for n, row in enumerate(genre_rows(reports)) if n in set(of_first.drawn)]
     for name, title, by_genre in (
         ("genres-f1", "F1", [row.f1 for row in rows]),
         ("genres-average-precision", "Average precision", [row.average_precision for row in rows]),
@@ -163,6 +163,7 @@ def build_figures(runs: Mapping[str, RunData], reports: Mapping[str, Scores]) ->
         values = {run: [row[n] for row in by_genre] for n, run in enumerate(reports)}
         figures.append(
             figures_overall.views(
+                [row.genre for row in rows],
                 values,
                 f"{title} of each genre",
                 "A dot for each run; sorted by the last one's.",

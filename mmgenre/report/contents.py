@@ -53,35 +53,42 @@ class MovieCard:
 
 def scores(data: RunData) -> Scores:
     """Returns `metrics.evaluate_probabilities` of the test split, at the thresholds in use."""
-    return metrics.evaluate_probabilities(data.labels, data.probabilities, data.thresholds)
+    return metrics.evaluate_probabilities(
+        data.labels, data.probabilities, data.thresholds, data.genres
+    )
 
 
 def build_figures(data: RunData, report: Scores) -> dict[str, Figure]:
     """Draws every figure of the page but the baselines', by name."""
-    labels, probabilities, thresholds = data.labels, data.probabilities, data.thresholds
-    predicted = data.rule.decide(probabilities)
+    drawn = data.drawn
+    genres = [data.genres[g] for g in drawn]
+    labels, probabilities = data.labels[:, drawn], data.probabilities[:, drawn]
+    predicted = data.rule.decide(data.probabilities)[:, drawn]
+    thresholds = data.thresholds[drawn]
     splits = {"test": (labels, probabilities)}
     if data.validation is not None:
         validation = data.validation
         splits = {
             "validation": (
-                validation.labels.astype(bool),
-                data.rule.probabilities(validation.logits),
+                validation.labels[:, drawn].astype(bool),
+                data.rule.probabilities(validation.logits)[:, drawn],
             ),
             **splits,
         }
     train = data.dataset.splits[schema.TRAIN]
     figures = [
         *figures_training.training_curves(data.rows, data.test.step),
-        figures_overall.common_genres(train.genre_counts, train.num_movies),
-        figures_overall.per_genre_scores(report.per_genre),
-        figures_per_genre.confusion_matrices(labels, predicted),
-        figures_per_genre.precision_recall(labels, probabilities, thresholds),
-        figures_per_genre.roc(labels, probabilities, thresholds),
-        figures_per_genre.f1_against_threshold(splits, thresholds),
-        figures_per_genre.calibration(labels, probabilities),
-        figures_overall.occur_together(labels),
-        figures_overall.confused(labels, predicted),
+        figures_overall.common_genres(
+            {data.genres[g]: train.genre_counts[g] for g in drawn}, train.num_movies
+        ),
+        figures_overall.per_genre_scores({genre: report.per_genre[genre] for genre in genres}),
+        figures_per_genre.confusion_matrices(genres, labels, predicted),
+        figures_per_genre.precision_recall(genres, labels, probabilities, thresholds),
+        figures_per_genre.roc(genres, labels, probabilities, thresholds),
+        figures_per_genre.f1_against_threshold(genres, splits, thresholds),
+        figures_per_genre.calibration(genres, labels, probabilities),
+        figures_overall.occur_together(genres, labels),
+        figures_overall.confused(genres, labels, predicted),
         *_view_figures(data),
     ]
     return {figure.name: figure for figure in figures}
@@ -91,22 +98,26 @@ def _view_figures(data: RunData) -> list[Figure]:
     both = poster_share.has_both(data.test)
     if not both.any():
         return []
+    genres = [data.genres[g] for g in data.drawn]
     views = {
         name: [
             metrics.rank_genre(data.labels[both, g], logits[both, g]).average_precision
-            for g in range(schema.NUM_GENRES)
+            for g in data.drawn
         ]
         for name, logits in _views(data).items()
     }
     return [
         figures_overall.views(
+            genres,
             views,
             "Both branches alone, against the fusion",
             "Average precision of each genre when the model is shown the poster alone, the "
             "overview alone, or both; over the test movies that have both.",
             "branches",
         ),
-        figures_overall.modality_shares(poster_share.poster_share_per_genre(data.test)),
+        figures_overall.modality_shares(
+            genres, poster_share.poster_share_per_genre(data.test)[data.drawn]
+        ),
     ]
 
 
@@ -126,7 +137,10 @@ def branch_table(data: RunData) -> BranchTable | None:
         return None
     columns = {
         name: metrics.evaluate_probabilities(
-            data.labels[both], data.rule.probabilities(logits[both]), data.thresholds
+            data.labels[both],
+            data.rule.probabilities(logits[both]),
+            data.thresholds,
+            data.genres,
         )
         for name, logits in _views(data).items()
     }
@@ -141,10 +155,11 @@ def movie_cards(data: RunData, movies: list[NotableMovie]) -> list[MovieCard]:
 def _answers(data: RunData, movie: NotableMovie) -> list[Answer]:
     probabilities = data.rule.probabilities(data.test.logits[movie.record])
     predicted = data.rule.genres(probabilities)
+    probability = dict(zip(data.genres, probabilities, strict=True))
     answers = [
         Answer(
             genre,
-            float(probabilities[schema.GENRE_INDEX[genre]]),
+            float(probability[genre]),
             predicted=genre in predicted,
             actual=genre in movie.genres,
         )

@@ -5,21 +5,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mmgenre import schema
 from mmgenre.evaluation.results import GenreScores
 from mmgenre.report import style
 from mmgenre.report.style import Figure
 
 
 @style.styled
-def common_genres(counts: Sequence[int], num_movies: int) -> Figure:
+def common_genres(counts: Mapping[str, int], num_movies: int) -> Figure:
     """Draws how many movies of the train split each genre has, the most common first."""
-    order = np.argsort(-np.asarray(counts), kind="stable")
-    canvas, panel = style.new_figure(3.9)
-    labels = [f"{counts[g]:,} · {counts[g] / num_movies:.0%}" for g in order]
-    style.horizontal_bars(
-        panel, [schema.GENRES[g] for g in order], [counts[g] for g in order], labels
-    )
+    genres = sorted(counts, key=lambda genre: -counts[genre])
+    canvas, panel = style.new_figure(style.rows_height(len(genres)))
+    labels = [f"{counts[genre]:,} · {counts[genre] / num_movies:.0%}" for genre in genres]
+    names = [style.short(genre) for genre in genres]
+    style.horizontal_bars(panel, names, [counts[genre] for genre in genres], labels)
     panel.set_xlabel("movies of the train split")
     return style.finish(
         canvas,
@@ -32,9 +30,9 @@ def common_genres(counts: Sequence[int], num_movies: int) -> Figure:
 @style.styled
 def per_genre_scores(per_genre: Mapping[str, GenreScores]) -> Figure:
     """Draws the scores of each genre, the best ranked first."""
-    genres = sorted(schema.GENRES, key=lambda genre: -(per_genre[genre].average_precision or 0))
+    genres = sorted(per_genre, key=lambda genre: -(per_genre[genre].average_precision or 0))
     scores = [per_genre[genre] for genre in genres]
-    canvas, panel = style.new_figure(3.9)
+    canvas, panel = style.new_figure(style.rows_height(len(genres)))
     for values, label, color, marker in (
         ([each.precision for each in scores], "precision", style.GREEN, "^"),
         ([each.recall for each in scores], "recall", style.ORANGE, "v"),
@@ -57,9 +55,10 @@ def per_genre_scores(per_genre: Mapping[str, GenreScores]) -> Figure:
 
 
 @style.styled
-def occur_together(labels: np.ndarray) -> Figure:
+def occur_together(genres: Sequence[str], labels: np.ndarray) -> Figure:
     """Draws, of the movies of one genre, the share that is of another too."""
     return _matrix(
+        genres,
         _shares(labels, labels),
         "together",
         "Which genres occur together",
@@ -70,15 +69,16 @@ def occur_together(labels: np.ndarray) -> Figure:
 
 
 @style.styled
-def confused(labels: np.ndarray, predicted: np.ndarray) -> Figure:
+def confused(genres: Sequence[str], labels: np.ndarray, predicted: np.ndarray) -> Figure:
     """Draws, of the movies of one genre but not another, how many are given the other."""
-    shares = np.zeros((schema.NUM_GENRES, schema.NUM_GENRES))
-    for row in range(schema.NUM_GENRES):
-        for column in range(schema.NUM_GENRES):
+    shares = np.zeros((len(genres), len(genres)))
+    for row in range(len(genres)):
+        for column in range(len(genres)):
             only = labels[:, row] & ~labels[:, column]
             if row != column and only.any():
                 shares[row, column] = predicted[only, column].mean()
     return _matrix(
+        genres,
         shares,
         "confused",
         "Which genres are confused",
@@ -105,7 +105,9 @@ class ConfusedPair:
     share: float
 
 
-def confused_pairs(labels: np.ndarray, predicted: np.ndarray, count: int = 8) -> list[ConfusedPair]:
+def confused_pairs(
+    genres: Sequence[str], labels: np.ndarray, predicted: np.ndarray, count: int = 8
+) -> list[ConfusedPair]:
     """Returns the genres taken for others most often.
 
     A movie counts where it is of the one genre, was not given it, and was given the other falsely.
@@ -114,21 +116,26 @@ def confused_pairs(labels: np.ndarray, predicted: np.ndarray, count: int = 8) ->
     together = missed.astype(np.int64).T @ false.astype(np.int64)
     pairs = []
     for flat in np.argsort(-together, axis=None, kind="stable")[:count]:
-        genre, other = divmod(int(flat), schema.NUM_GENRES)
+        genre, other = divmod(int(flat), len(genres))
         movies = int(together[genre, other])
         if movies:
             share = movies / int(labels[:, genre].sum())
-            pairs.append(ConfusedPair(schema.GENRES[genre], schema.GENRES[other], movies, share))
+            pairs.append(ConfusedPair(genres[genre], genres[other], movies, share))
     return pairs
 
 
 @style.styled
 def views(
-    scores: Mapping[str, Sequence[float | None]], title: str, caption: str, name: str
+    genres: Sequence[str],
+    scores: Mapping[str, Sequence[float | None]],
+    title: str,
+    caption: str,
+    name: str,
 ) -> Figure:
     """Draws a score of each genre for several views or runs, the last of them largest.
 
     Args:
+      genres: that are drawn.
       scores: by the name of a view or run, a score for each genre; None where it has none.
       title: of the figure.
       caption: of the figure.
@@ -136,7 +143,7 @@ def views(
     """
     points = {view: _points(values) for view, values in scores.items()}
     order = np.argsort(-np.nan_to_num(next(reversed(points.values()))), kind="stable")
-    canvas, panel = style.new_figure(3.9)
+    canvas, panel = style.new_figure(style.rows_height(len(genres)))
     # NaN where a genre cannot be scored in any of them.
     lows = np.fmin.reduce([*points.values()])
     highs = np.fmax.reduce([*points.values()])
@@ -153,7 +160,7 @@ def views(
             ms=5,
             label=view,
         )
-    _genre_rows(panel, [schema.GENRES[g] for g in order])
+    _genre_rows(panel, [genres[g] for g in order])
     panel.legend(
         loc="lower center", bbox_to_anchor=(0.35, 1.0), ncols=3, handletextpad=0.1, columnspacing=1
     )
@@ -161,14 +168,15 @@ def views(
 
 
 @style.styled
-def modality_shares(poster_share: np.ndarray) -> Figure:
+def modality_shares(genres: Sequence[str], poster_share: np.ndarray) -> Figure:
     """Draws how much of the decision on each genre the poster makes, the rest being the text's.
 
     Args:
-      poster_share: <float>[18]; NaN for a genre that no movie has.
+      genres: that are drawn.
+      poster_share: <float>[genres]; NaN for a genre that no movie has.
     """
     order = np.argsort(-np.nan_to_num(poster_share, nan=-1), kind="stable")
-    canvas, panel = style.new_figure(3.9)
+    canvas, panel = style.new_figure(style.rows_height(len(genres)))
     rows, shares = np.arange(len(order)), poster_share[order]
     panel.barh(rows, shares, color=style.ORANGE, height=0.72, label="poster")
     panel.barh(rows, 1 - shares, left=shares, color=style.BLUE, height=0.72, label="overview")
@@ -176,7 +184,7 @@ def modality_shares(poster_share: np.ndarray) -> Figure:
         defined = not np.isnan(share)
         panel.text(0.015, row, f"{share:.0%}" if defined else "-", va="center", fontsize=8.5)
         panel.text(1.012, row, f"{1 - share:.0%}" if defined else "-", va="center", fontsize=8.5)
-    _genre_rows(panel, [schema.GENRES[g] for g in order])
+    _genre_rows(panel, [genres[g] for g in order])
     panel.set_xlim(0, 1.1)  # With room for the overview's share, whose bar may be a sliver.
     panel.set_xticks(())
     panel.grid(visible=False)
@@ -220,7 +228,7 @@ def _points(values: Sequence[float | None]) -> np.ndarray:
 
 
 def _genre_rows(panel: style.Axes, genres: Sequence[str]) -> None:
-    panel.set_yticks(range(len(genres)), genres)
+    panel.set_yticks(range(len(genres)), [style.short(genre) for genre in genres])
     panel.set_ylim(len(genres) - 0.4, -0.6)
     panel.tick_params(axis="y", length=0)
     panel.set_xlim(-0.02, 1.02)
@@ -233,8 +241,11 @@ def _shares(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return shares
 
 
-def _matrix(shares: np.ndarray, name: str, title: str, caption: str, label: str) -> Figure:
+def _matrix(
+    genres: Sequence[str], shares: np.ndarray, name: str, title: str, caption: str, label: str
+) -> Figure:
     canvas, panel = style.new_figure(4.3)
+    size = min(1.0, 18 / len(genres))  # Of the texts: the page is as wide for 30 genres.
     panel.imshow(shares, cmap="Blues", vmin=0, vmax=max(0.01, shares.max() * 1.1))
     for row in range(len(shares)):
         for column in range(len(shares)):
@@ -243,11 +254,11 @@ def _matrix(shares: np.ndarray, name: str, title: str, caption: str, label: str)
                 dark = shares[row, column] > 0.6 * shares.max()
                 color = "white" if dark else "#111827"
                 panel.text(
-                    column, row, percent, ha="center", va="center", fontsize=6.8, color=color
+                    column, row, percent, ha="center", va="center", fontsize=6.8 * size, color=color
                 )
-    names = [style.short(genre) for genre in schema.GENRES]
-    panel.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
-    panel.set_yticks(range(len(names)), names, fontsize=8)
+    names = [style.short(genre) for genre in genres]
+    panel.set_xticks(range(len(names)), names, rotation=90, fontsize=8 * size)
+    panel.set_yticks(range(len(names)), names, fontsize=8 * size)
     panel.set_xlabel(label)
     panel.tick_params(length=0)
     panel.grid(visible=False)

@@ -1,5 +1,7 @@
 """Figures with a panel for each genre: confusion matrices, curves over thresholds, calibration."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mmgenre.evaluation import curves, metrics
@@ -8,14 +10,15 @@ from mmgenre.report.style import Figure
 
 
 @style.styled
-def confusion_matrices(labels: np.ndarray, predicted: np.ndarray) -> Figure:
+def confusion_matrices(genres: Sequence[str], labels: np.ndarray, predicted: np.ndarray) -> Figure:
     """Draws a 2x2 matrix for each genre: counts, and shares of the row.
 
     Args:
-      labels: <bool>[movies, 18].
-      predicted: <bool>[movies, 18].
+      genres: that are drawn.
+      labels: <bool>[movies, genres].
+      predicted: <bool>[movies, genres].
     """
-    canvas, panels = style.genre_grid(panel_height=1.42)
+    canvas, panels = style.genre_grid(genres, panel_height=1.42)
     for g, panel in enumerate(panels):
         actual, answer = labels[:, g], predicted[:, g]
         counts = np.array(
@@ -53,9 +56,13 @@ def confusion_matrices(labels: np.ndarray, predicted: np.ndarray) -> Figure:
 
 
 @style.styled
-def precision_recall(labels: np.ndarray, probabilities: np.ndarray, chosen: np.ndarray) -> Figure:
-    """Draws precision against recall; `chosen` <float>[18] are the thresholds in use."""
-    canvas, panels = style.genre_grid(panel_height=1.5, subtitles=True, sharex=True, sharey=True)
+def precision_recall(
+    genres: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, chosen: np.ndarray
+) -> Figure:
+    """Draws precision against recall; `chosen` <float>[genres] are the thresholds in use."""
+    canvas, panels = style.genre_grid(
+        genres, panel_height=1.5, subtitles=True, sharex=True, sharey=True
+    )
     for g, panel in enumerate(panels):
         curve = curves.ranked_curve(labels[:, g], probabilities[:, g])
         prevalence = curve.positives / max(curve.total, 1)
@@ -80,9 +87,13 @@ def precision_recall(labels: np.ndarray, probabilities: np.ndarray, chosen: np.n
 
 
 @style.styled
-def roc(labels: np.ndarray, probabilities: np.ndarray, chosen: np.ndarray) -> Figure:
+def roc(
+    genres: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, chosen: np.ndarray
+) -> Figure:
     """Draws the share of true against that of false positives; `chosen` as above."""
-    canvas, panels = style.genre_grid(panel_height=1.5, subtitles=True, sharex=True, sharey=True)
+    canvas, panels = style.genre_grid(
+        genres, panel_height=1.5, subtitles=True, sharex=True, sharey=True
+    )
     for g, panel in enumerate(panels):
         curve = curves.ranked_curve(labels[:, g], probabilities[:, g])
         panel.plot((0, 1), (0, 1), color=style.GREY, linestyle=":", linewidth=1)
@@ -106,15 +117,18 @@ def roc(labels: np.ndarray, probabilities: np.ndarray, chosen: np.ndarray) -> Fi
 
 @style.styled
 def f1_against_threshold(
-    splits: dict[str, tuple[np.ndarray, np.ndarray]], chosen: np.ndarray
+    genres: Sequence[str], splits: dict[str, tuple[np.ndarray, np.ndarray]], chosen: np.ndarray
 ) -> Figure:
     """Draws F1 over all thresholds.
 
     Args:
-      splits: labels <bool>[movies, 18] and probabilities <float>[movies, 18] by split, with "test".
-      chosen: <float>[18], the thresholds in use.
+      genres: that are drawn.
+      splits: labels <bool> and probabilities <float>[movies, genres] by split, with "test".
+      chosen: <float>[genres], the thresholds in use.
     """
-    canvas, panels = style.genre_grid(panel_height=1.5, subtitles=True, sharex=True, sharey=True)
+    canvas, panels = style.genre_grid(
+        genres, panel_height=1.5, subtitles=True, sharex=True, sharey=True
+    )
     test_labels, test_probabilities = splits["test"]
     for g, panel in enumerate(panels):
         panel.axvline(chosen[g], color=style.GREY, linestyle="--", linewidth=1)
@@ -145,9 +159,11 @@ def f1_against_threshold(
 
 
 @style.styled
-def calibration(labels: np.ndarray, probabilities: np.ndarray) -> Figure:
+def calibration(genres: Sequence[str], labels: np.ndarray, probabilities: np.ndarray) -> Figure:
     """Draws the share of movies that are of the genre against the probability it was given."""
-    canvas, panels = style.genre_grid(panel_height=1.5, subtitles=True, sharex=True, sharey=True)
+    canvas, panels = style.genre_grid(
+        genres, panel_height=1.5, subtitles=True, sharex=True, sharey=True
+    )
     for g, panel in enumerate(panels):
         means, shares, counts = curves.calibration(labels[:, g], probabilities[:, g])
         panel.plot((0, 1), (0, 1), color=style.GREY, linestyle=":", linewidth=1)

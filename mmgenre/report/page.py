@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from mmgenre.dataset.prepared import genre_difference
 from mmgenre.errors import UserError
 from mmgenre.evaluation import tables
 from mmgenre.html.pages import render
@@ -86,7 +87,7 @@ def _single(data: RunData) -> tuple[str, Mapping[str, Figure]]:
         compared_names=against_baselines.COMPARED,
         point_names=against_baselines.POINTS,
         branches=contents.branch_table(data),
-        pairs=confused_pairs(data.labels, data.rule.decide(data.probabilities)),
+        pairs=confused_pairs(data.genres, data.labels, data.rule.decide(data.probabilities)),
         wrong=contents.movie_cards(data, data.movies.wrong),
         right=contents.movie_cards(data, data.movies.right),
         facts=contents.facts(data),
@@ -97,6 +98,12 @@ def _single(data: RunData) -> tuple[str, Mapping[str, Figure]]:
 
 
 def _comparison(data: list[RunData]) -> tuple[str, Mapping[str, Figure]]:
+    for other in data[1:]:
+        if other.genres != data[0].genres:
+            raise UserError(
+                f"{other.run.path} has other genres than {data[0].run.path} "
+                f"({genre_difference(data[0].genres, other.genres)}); compare runs on one list"
+            )
     names = comparison.unique_names(data)
     reports = {name: contents.scores(run) for name, run in zip(names, data, strict=True)}
     figures = comparison.build_figures(dict(zip(names, data, strict=True)), reports)

@@ -1,7 +1,7 @@
 """Everything that a report says about a run, read from its folder. No TensorFlow, no checkpoint."""
 
 import dataclasses
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from etils import epath
@@ -18,6 +18,20 @@ from mmgenre.evaluation.split_record import SplitRecord
 from mmgenre.runs import sessions as training_session
 from mmgenre.runs.directory import RunDirectory
 from mmgenre.runs.metric_rows import read_rows
+
+_MOST_DRAWN: Final = 30
+"""Genres that a figure has room for; tables have all."""
+
+
+def most_common(labels: np.ndarray) -> np.ndarray:
+    """Returns the places <int64>[n] of at most 30 genres, in order: those that most movies have.
+
+    Args:
+      labels: [movies, genres], 0 or 1.
+    """
+    if labels.shape[1] <= _MOST_DRAWN:
+        return np.arange(labels.shape[1])
+    return np.sort(np.argsort(-labels.sum(axis=0), kind="stable")[:_MOST_DRAWN])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,18 +68,28 @@ class RunData:
         return self.run.path.name
 
     @property
+    def genres(self) -> tuple[str, ...]:
+        """In the order of the labels."""
+        return self.dataset.genres
+
+    @property
+    def drawn(self) -> np.ndarray:
+        """<int64>[n], the places of the genres that figures show: all, or the most common 30."""
+        return most_common(self.labels)
+
+    @property
     def labels(self) -> np.ndarray:
-        """<bool>[movies, 18] of the test split."""
+        """<bool>[movies, genres] of the test split."""
         return self.test.labels.astype(bool)
 
     @property
     def probabilities(self) -> np.ndarray:
-        """<float32>[movies, 18] of the test split."""
+        """<float32>[movies, genres] of the test split."""
         return self.rule.probabilities(self.test.logits)
 
     @property
     def thresholds(self) -> np.ndarray:
-        """<float64>[18], in use."""
+        """<float64>[genres], in use."""
         return np.asarray(self.rule.thresholds)
 
     @classmethod
@@ -91,14 +115,24 @@ class RunData:
                 f"{files.predictions} and {files.evaluation.name} are of two evaluations; evaluate "
                 f"the run again: python -m mmgenre.evaluate --run {path} --data <prepared data set>"
             )
+        dataset = run.load_dataset_info()[0]
+        for file, genres in (
+            (files.predictions, test.labels.shape[1]),
+            (files.evaluation, len(evaluation.per_genre)),
+        ):
+            if genres != len(dataset.genres):
+                raise UserError(
+                    f"{file} is of {genres} genres, the run of {len(dataset.genres)}; evaluate the "
+                    "run again"
+                )
         validation = result_files.of_own_data(run, schema.VALIDATION).predictions
         return cls(
             run=run,
             config=run.load_config(),
-            dataset=run.load_dataset_info()[0],
+            dataset=dataset,
             rows=read_rows(run.metrics_file),
             sessions=training_session.read_sessions(run),
-            rule=DecisionRule.load(run.path),
+            rule=DecisionRule.load(run.path, dataset.genres),
             test=test,
             validation=SplitRecord.load(validation) if validation.exists() else None,
             evaluation=evaluation,

@@ -6,6 +6,7 @@ Figures are drawn without pyplot, which would need a display and keep them all.
 import dataclasses
 import functools
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -15,8 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
-
-from mmgenre import schema
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -36,6 +35,7 @@ WIDTH: Final = 4.2
 
 _DPI: Final = 200
 _COLUMNS: Final = 3
+_LONGEST_NAME: Final = 18  # Characters that a panel has room for.
 _RC: Final[dict[Any, Any]] = {  # Its stubs want keys to be literals.
     "font.size": 9,
     "axes.titlesize": 9,
@@ -98,15 +98,23 @@ def new_figure(height: float, **subplots: Any) -> tuple[Canvas, Any]:
     return canvas, canvas.subplots(**subplots)
 
 
+def rows_height(num_rows: int) -> float:
+    """Returns the height in inches of a figure with a row for each genre: 3.9 for 18."""
+    return 0.7 + 3.2 * max(num_rows, 5) / 18
+
+
 def genre_grid(
-    *, panel_height: float, subtitles: bool = False, **subplots: Any
+    genres: Sequence[str], *, panel_height: float, subtitles: bool = False, **subplots: Any
 ) -> tuple[Canvas, list[Axes]]:
     """Returns a figure with a panel for each genre, three a row, each with its title."""
-    rows = -(-schema.NUM_GENRES // _COLUMNS)
+    rows = -(-len(genres) // _COLUMNS)
     canvas, axes = new_figure(panel_height * rows, nrows=rows, ncols=_COLUMNS, **subplots)
     panels = list(np.asarray(axes).ravel())
-    for panel, genre in zip(panels, schema.GENRES, strict=True):
-        panel.set_title(genre, pad=14 if subtitles else 3)
+    for unused in panels[len(genres) :]:
+        unused.remove()
+    panels = panels[: len(genres)]
+    for panel, genre in zip(panels, genres, strict=True):
+        panel.set_title(_cut(genre), pad=14 if subtitles else 3)
     return canvas, panels
 
 
@@ -119,7 +127,10 @@ def finish(canvas: Canvas, name: str, title: str, caption: str) -> Figure:
     """Renders a figure."""
     canvas.set_dpi(_DPI)
     drawn = FigureCanvasAgg(canvas)
-    drawn.draw()
+    with warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; tables have it as it is.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        drawn.draw()
     pixels = Image.fromarray(np.asarray(drawn.buffer_rgba())).convert("RGB")
     buffer = io.BytesIO()
     # Few colours and their mixtures with white: 256 of them hold all, in a third of the bytes.
@@ -166,4 +177,8 @@ def horizontal_bars(
 
 def short(genre: str) -> str:
     """Returns a genre's name for narrow places."""
-    return SHORT_NAMES.get(genre, genre)
+    return _cut(SHORT_NAMES.get(genre, genre))
+
+
+def _cut(genre: str) -> str:
+    return genre if len(genre) <= _LONGEST_NAME else genre[: _LONGEST_NAME - 1] + "…"

@@ -14,6 +14,7 @@ from mmgenre.config import Config
 from mmgenre.evaluation import result_files
 from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.evaluation.split_record import SplitRecord
+from mmgenre.report.run_data import most_common
 from mmgenre.runs.directory import RunDirectory
 
 _NUM_THRESHOLDS = 127
@@ -22,12 +23,13 @@ _NUM_THRESHOLDS = 127
 def write_test_evaluation(run: RunDirectory) -> None:
     """Writes the recorded evaluation of the test split into the run's TensorBoard folder.
 
-    Hyper-parameters, an image of the 18 confusion matrices, and a PR curve for each genre and for
+    Hyper-parameters, an image of the confusion matrices, and a PR curve for each genre and for
     all decisions pooled.
     """
     split = schema.TEST
     record = SplitRecord.load(result_files.of_own_data(run, split).predictions)
-    rule = DecisionRule.load(run.path)
+    genres = run.load_dataset_info()[0].genres
+    rule = DecisionRule.load(run.path, genres)
     probabilities = rule.probabilities(record.logits)
     labels = record.labels.astype(bool)
     writer = metric_writers.create_default_writer(run.tensorboard, asynchronous=False)
@@ -36,7 +38,7 @@ def write_test_evaluation(run: RunDirectory) -> None:
         record.step, {f"{split}/confusion": _confusion_image(labels, probabilities, rule)[None]}
     )
     curves = {f"{split}/all genres": _pr_curve(labels.ravel(), probabilities.ravel())}
-    for g, genre in enumerate(schema.GENRES):
+    for g, genre in enumerate(genres):
         curves[f"{split}/{genre}"] = _pr_curve(labels[:, g], probabilities[:, g])
     writer.write_summaries(
         record.step,
@@ -74,7 +76,10 @@ def _confusion_image(
     """Returns <uint8>[height, width, 3], the report's figure of the confusion matrices."""
     from mmgenre.report import figures_per_genre
 
-    png = figures_per_genre.confusion_matrices(labels, rule.decide(probabilities)).png
+    drawn = most_common(labels)
+    genres = [rule.names[g] for g in drawn]
+    predicted = rule.decide(probabilities)
+    png = figures_per_genre.confusion_matrices(genres, labels[:, drawn], predicted[:, drawn]).png
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 

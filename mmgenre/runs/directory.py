@@ -3,6 +3,7 @@
     config.json       the experiment's settings
     dataset.json      the data set it is trained on: name, counts, fingerprints, folder
     tokenizer.json    the data set's tokenizer
+    genres.txt        the data set's list of genres, as `prepare --genres` takes it
     checkpoints/      the latest ones and the best one (`mmgenre.runs.checkpoints`)
     metrics.jsonl     a row of metrics a line; TensorBoard's copy is in tensorboard/
     log.txt           what the run printed
@@ -22,7 +23,12 @@ from etils import epath
 
 from mmgenre.config import Config
 from mmgenre.config_values import flatten, settings
-from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset
+from mmgenre.dataset.prepared import (
+    GENRES_FILE,
+    DatasetInfo,
+    PreparedDataset,
+    genre_difference,
+)
 from mmgenre.errors import UserError
 from mmgenre.machine import files
 from mmgenre.machine.json_files import read_json
@@ -51,6 +57,11 @@ class RunDirectory:
     def tokenizer_file(self) -> epath.Path:
         """The tokenizer."""
         return self.path / "tokenizer.json"
+
+    @property
+    def genres_file(self) -> epath.Path:
+        """The list of genres."""
+        return self.path / GENRES_FILE
 
     @property
     def checkpoints(self) -> epath.Path:
@@ -125,6 +136,7 @@ class RunDirectory:
             files.sweep(run.path, older_than_s=_ABANDONED_S)
             # The config comes last: a folder with a config is a run.
             files.write_text(run.tokenizer_file, dataset.tokenizer_path.read_text("utf-8"))
+            files.write_text(run.genres_file, dataset.genres_text())
             files.write_text(run.dataset_file, json.dumps(info, indent=2, allow_nan=False) + "\n")
             files.write_text(run.config_file, config.to_json())
         except OSError as error:
@@ -145,10 +157,9 @@ class RunDirectory:
                 )
         before, _ = self.load_dataset_info()
         if before.genres != info.genres:
-            changed = sorted(set(before.genres) ^ set(info.genres)) or ["their order"]
             raise UserError(
-                f"{self.path} holds a run on {len(before.genres)} genres, {info.name!r} has "
-                f"{len(info.genres)}; they differ in {', '.join(changed)}; choose another --workdir"
+                f"{self.path} holds a run on other genres than {info.name!r} has "
+                f"({genre_difference(before.genres, info.genres)}); choose another --workdir"
             )
         if before.tokenizer_sha256 != info.tokenizer_sha256:
             raise UserError(

@@ -57,7 +57,9 @@ class Programs:
                 f"config.batch_size is {config.batch_size}, but {dataset.path} has only "
                 f"{len(self._num_tokens)} movies to train on; lower it"
             )
-        self.learner = Learner(config, config.epochs * self.steps_per_epoch)
+        self.learner = Learner(
+            config, config.epochs * self.steps_per_epoch, len(dataset.info.genres)
+        )
         self.eval_step = device_mapping.jit_eval_step(
             functools.partial(eval_steps.eval_step, model=self.learner.model)
         )
@@ -103,5 +105,8 @@ class Programs:
 
     def _compile_first_step(self) -> None:
         length = int(epoch_plan(self.config, self._num_tokens, 0).lengths[0])
-        batch = functools.partial(fusion.example_batch, self.config.batch_size, length)
+        num_genres = self.learner.model.num_genres
+        batch = functools.partial(
+            fusion.example_batch, self.config.batch_size, length, num_genres
+        )
         self._mapped.compile(self.learner.state_shapes, jax.eval_shape(batch))

@@ -59,7 +59,7 @@ def from_data(config: Config, dataset: PreparedDataset) -> dict[fusion.ParamPath
 
 
 def genre_log_odds(dataset: PreparedDataset) -> np.ndarray:
-    """Returns the log-odds of each genre in the train split, <float32>[18]; finite always."""
+    """Returns the log-odds of each genre in the train split, <float32>[genres]; finite always."""
     train = dataset.split(schema.TRAIN)
     counts = np.asarray(train.genre_counts, np.float64)
     return np.log((counts + 0.5) / (train.num_movies - counts + 0.5)).astype(np.float32)

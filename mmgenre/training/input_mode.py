@@ -24,7 +24,7 @@ def settled(config: Config, dataset: PreparedDataset) -> Config:
     if config.data.mode != "auto":
         return config
     num_movies = dataset.split(schema.TRAIN).num_movies
-    needed = num_movies * bytes_per_movie(config.data.max_tokens)
+    needed = num_movies * bytes_per_movie(config.data.max_tokens, len(dataset.info.genres))
     missing = cluster.largest(int(needed > _SHARE * _least_free_bytes()))
     if missing:
         stream = dataclasses.replace(config.data, mode="stream")
@@ -34,10 +34,10 @@ def settled(config: Config, dataset: PreparedDataset) -> Config:
     return dataclasses.replace(config, steps_per_dispatch=steps, data=resident)
 
 
-def bytes_per_movie(max_tokens: int) -> int:
+def bytes_per_movie(max_tokens: int, num_genres: int) -> int:
     """Returns what a resident movie takes: a poster, the tokens, their number, the labels."""
     height, width, channels = schema.POSTER_SHAPE
-    return height * width * channels + 4 * max_tokens + 4 + schema.NUM_GENRES
+    return height * width * channels + 4 * max_tokens + 4 + num_genres
 
 
 def _least_free_bytes() -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
+from mmgenre import schema
 from mmgenre.config import Config
 from mmgenre.dataset import random_streams
 from mmgenre.distributed import device_mapping
@@ -26,14 +27,15 @@ class Learner:
       state_shapes: shapes, dtypes and placement of `initial_state`.
     """
 
-    def __init__(self, config: Config, num_steps: int):
+    def __init__(self, config: Config, num_steps: int, num_genres: int = schema.NUM_GENRES):
         """Compiles nothing yet.
 
         Args:
           config: the experiment.
           num_steps: of the whole training, for the schedule of the learning rate.
+          num_genres: of the data set.
         """
-        self.model = fusion.build(config.model)
+        self.model = fusion.build(config.model, num_genres)
         self.optimizer = optimizer.build(config, num_steps)
         self._config, self._num_steps = config, num_steps
         self.init_key = random_streams.init_key(config.seed)

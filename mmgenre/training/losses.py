@@ -32,8 +32,8 @@ def batch_counts(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     "true_positives", "predicted" and "actual" positives.
 
     Args:
-      logits: <float32>[batch, 18].
-      batch: "labels" [batch, 18] and "mask" <float32>[batch].
+      logits: <float32>[batch, genres].
+      batch: "labels" [batch, genres] and "mask" <float32>[batch].
     """
     mask = batch[schema.MASK]
     labels = batch[schema.LABELS].astype(jnp.float32)

@@ -41,7 +41,7 @@ def train_step(
       "grad_norm" <float32>[] of the global gradient; all the same on all devices.
     """
     step_key = jax.random.fold_in(dropout_key, state.step)
-    num_labels = jax.lax.psum(batch[schema.MASK].sum(), AXIS) * schema.NUM_GENRES
+    num_labels = jax.lax.psum(batch[schema.MASK].sum(), AXIS) * batch[schema.LABELS].shape[1]
 
     def loss_share(params: Any) -> tuple[jax.Array, jax.Array]:
         outputs: Any = model.apply(

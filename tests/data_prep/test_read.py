@@ -36,7 +36,7 @@ def _read(tmp_path: Path, metadata, require="overview"):
 def test_a_clean_row(tmp_path):
     genres = "[{'id': 1, 'name': 'War'}, {'id': 2, 'name': 'Action'}]"
     _, kept = _read(tmp_path, [row(7, genres=genres, overview="A war.", title="T")])
-    action_and_war = (schema.GENRE_INDEX["Action"], schema.GENRE_INDEX["War"])
+    action_and_war = (schema.GENRES.index("Action"), schema.GENRES.index("War"))
     assert kept == [
         Movie(7, "tt0000007", "T", "A war.", action_and_war, "/poster7.jpg"),
     ]
@@ -78,8 +78,8 @@ def test_dropped_rows(tmp_path, changes, reason):
     "changes, field, value",
     [
         ({"id": "862.0"}, "id", 862),
-        ({"genres": '[{"id": null, "name": "War"}]'}, "labels", (schema.GENRE_INDEX["War"],)),
-        ({"genres": "[{'name': 'war '}, {'name': 'X'}]"}, "labels", (schema.GENRE_INDEX["War"],)),
+        ({"genres": '[{"id": null, "name": "War"}]'}, "labels", (schema.GENRES.index("War"),)),
+        ({"genres": "[{'name': 'war '}, {'name': 'X'}]"}, "labels", (schema.GENRES.index("War"),)),
         ({"overview": "one\x00two\ud800"}, "overview", None),
         ({"overview": 'He said "no",\nand left.'}, "overview", 'He said "no",\nand left.'),
         ({"overview": "東京の物語"}, "overview", "東京の物語"),

@@ -59,7 +59,7 @@ def test_a_fitted_rule_beats_a_half_and_a_rare_genre_is_drawn_toward_the_global_
     logits, labels = draw(2_000, scale=2)
     labels[:, 3] = False
     labels[:2, 3] = True
-    rule = fit_decision_rule(logits, labels, "validation")
+    rule = fit_decision_rule(logits, labels, "validation", schema.GENRES)
     test_logits, test_labels = draw(2_000, scale=2, seed=1)
     predicted = rule.decide(rule.probabilities(test_logits))
     ours = f1_score(test_labels, predicted, average="micro")

@@ -9,7 +9,7 @@ from mmgenre.evaluation.decision_rule import FILE_NAME, DecisionRule
 
 
 def test_without_a_file_it_is_the_sigmoid_and_a_half(tmp_path):
-    rule = DecisionRule.load(tmp_path)
+    rule = DecisionRule.load(tmp_path, schema.GENRES)
     logits = np.linspace(-800, 800, schema.NUM_GENRES).astype(np.float32)
     probabilities = rule.probabilities(logits)
     assert probabilities[0] == 0 and probabilities[-1] == 1
@@ -24,7 +24,7 @@ def test_saved_and_loaded(tmp_path):
         chosen_on="validation",
     )
     rule.save(tmp_path)
-    assert DecisionRule.load(tmp_path) == rule
+    assert DecisionRule.load(tmp_path, schema.GENRES) == rule
     # By hand: a logit of 1 at temperature 2 is one of a half.
     assert rule.probabilities(np.ones(18, np.float32))[17] == pytest.approx(1 / (1 + np.exp(-0.5)))
 
@@ -39,4 +39,4 @@ def test_the_surest_genre_comes_first():
 def test_a_damaged_file_is_an_error(text, tmp_path):
     (tmp_path / FILE_NAME).write_text(text)
     with pytest.raises(UserError, match=r"thresholds.json is damaged"):
-        DecisionRule.load(tmp_path)
+        DecisionRule.load(tmp_path, schema.GENRES)

@@ -17,7 +17,7 @@ def movies(*rows: dict[str, float]) -> np.ndarray:
     table = np.zeros((len(rows), NUM), np.float32)
     for row, genres in zip(table, rows, strict=True):
         for genre, value in genres.items():
-            row[schema.GENRE_INDEX[genre]] = value
+            row[schema.GENRES.index(genre)] = value
     return table
 
 
@@ -74,8 +74,8 @@ def test_per_genre_by_hand(report):
 
 def test_thresholds_by_genre():
     thresholds = np.full(NUM, 0.5)
-    thresholds[schema.GENRE_INDEX["Drama"]] = 0.4
-    thresholds[schema.GENRE_INDEX["War"]] = 0.65
+    thresholds[schema.GENRES.index("Drama")] = 0.4
+    thresholds[schema.GENRES.index("War")] = 0.65
     report = metrics.evaluate_probabilities(LABELS, PROBABILITIES, thresholds)
     assert report.exact_match == 1.0
 

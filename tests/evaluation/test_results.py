@@ -99,7 +99,7 @@ def test_what_older_programs_left_out_is_empty(evaluation, tmp_path):
     [
         ({"step": "7"}, r"Expected `int`, got `str` - at `\$.step`"),
         ({"f1": {"micro": 1}}, "missing required field"),
-        ({"per_genre": {}}, "other genres"),
+        ({"per_genre": {}}, "no genres"),
         ({"format_version": "2"}, "its format_version is '2'"),
         ({"baselines": {"nothing": "because"}}, "because"),
     ],
@@ -163,7 +163,7 @@ def test_notable_movies_are_chosen_by_loss_and_read_back(tmp_path):
     assert len(kinds) == 12 == len(set(kinds))
     posters = np.zeros((24, *schema.POSTER_SHAPE), np.uint8)
     overviews = [f"about {movie}" for movie in np.concatenate([*chosen])]
-    movies = notable_movies.describe(of, chosen, overviews, posters)
+    movies = notable_movies.describe(of, chosen, overviews, posters, schema.GENRES)
     assert [movie.record for movie in movies.wrong] == chosen.wrong.tolist()
     assert movies.right[0].overview == f"about {chosen.right[0]}"
     assert (movies.right[0].poster_png is not None) == of.has_poster[chosen.right[0]]

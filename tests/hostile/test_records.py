@@ -181,7 +181,7 @@ def test_records_that_are_sound_are_read(tiny_dataset):
     """One without an overview has no tokens at all."""
     check_share(tiny_dataset, 0, 1)
     records = [Record("1", "", "", np.eye(18, dtype=np.uint8)[0], np.empty(0, np.int32), None)]
-    assert record_check.first_problem([r.serialise() for r in records], np.zeros(1), 9) is None
+    assert record_check.first_problem([r.serialise() for r in records], np.zeros(1), 9, 18) is None
 
 
 COMMANDS: dict[str, tuple[str, list[str]]] = {

@@ -19,7 +19,7 @@ def test_ngram_logits_are_tfidf_by_hand():
     np.testing.assert_allclose(idf[[2, 3, pairs[0, 0], pairs[1, 1]]], expected, rtol=1e-6)
     assert idf[5] == idf[9] == 0
     table = np.random.default_rng(0).normal(size=(len(idf), schema.NUM_GENRES)).astype(np.float32)
-    module = NGramLogits(VOCABULARY, BUCKETS, dropout_rate=0.5)
+    module = NGramLogits(VOCABULARY, BUCKETS, dropout_rate=0.5, num_genres=18)
     logits = module.apply(
         {"params": {"table": table, "idf": idf}},
         TOKENS,

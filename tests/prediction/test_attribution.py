@@ -125,7 +125,7 @@ def planted_concentrations(predictor, corpus, planted, most):
             predictor.model,
             predictor.params,
             predictor.batch([poster], [tokens]),
-            [schema.GENRE_INDEX[genre] for genre in right],
+            [schema.GENRES.index(genre) for genre in right],
             len(tokens),
         ):
             genre = schema.GENRES[parts.genre]

@@ -73,7 +73,9 @@ def test_the_command(tiny_run, demo_corpus, web, tmp_path):
     )
     assert [code for code, _, _ in results] == [0] * len(results), results
     as_json, from_web, half, other_half, chart = (out for _, out, _ in results)
-    threshold = DecisionRule.load(tiny_run.path).thresholds[schema.GENRE_INDEX["Science Fiction"]]
+    threshold = DecisionRule.load(tiny_run.path, schema.GENRES).thresholds[
+        schema.GENRES.index("Science Fiction")
+    ]
     assert "Science Fiction" in chart and "%" in chart and f"at least {threshold:.2f}" in chart
     answer = json.loads(as_json)
     assert answer["missing"] is None and len(answer["probabilities"]) == 18
