@@ -130,7 +130,9 @@ class MovieSource:
                 return np.array(self._shards.read(movies), object)
             except UserError as error:
                 self._error = error
-                return np.array([example_parser.placeholder(len(self.genres))] * len(movies), object)
+                return np.array(
+                    [example_parser.placeholder(len(self.genres))] * len(movies), object
+                )
 
         records = tf.numpy_function(read, [movies], tf.string, stateful=False)
         return tf.ensure_shape(records, movies.shape)

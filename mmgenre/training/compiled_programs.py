@@ -106,7 +106,5 @@ class Programs:
     def _compile_first_step(self) -> None:
         length = int(epoch_plan(self.config, self._num_tokens, 0).lengths[0])
         num_genres = self.learner.model.num_genres
-        batch = functools.partial(
-            fusion.example_batch, self.config.batch_size, length, num_genres
-        )
+        batch = functools.partial(fusion.example_batch, self.config.batch_size, length, num_genres)
         self._mapped.compile(self.learner.state_shapes, jax.eval_shape(batch))
