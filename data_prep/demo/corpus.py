@@ -109,6 +109,14 @@ def write_demo_corpus(
         raise UserError(f"Can't write the demo corpus to {folder}: {error.strerror}.") from error
 
 
+def generate(num_movies: int, seed: int = 0) -> Iterator[tuple[dict[str, str], bytes | None]]:
+    """Yields each movie's (first) row of the metadata and its poster, a JPEG file, or None."""
+    for index in range(num_movies):
+        scene = _make_scene(index, seed, with_poster=True)
+        rows, _ = _make_movie(index, seed, scene)
+        yield dict(zip(demo_rows.COLUMNS, rows[0], strict=False)), scene.jpeg
+
+
 def read_planted(folder: str | os.PathLike[str]) -> Iterator[PlantedMovie]:
     """Reads where each movie of the demo corpus in `folder` shows its genres.
 

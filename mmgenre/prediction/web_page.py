@@ -7,14 +7,11 @@ the overview can be changed without choosing it again. The page has no script an
 
 import base64
 import contextlib
-import csv
 import dataclasses
 import functools
 import re
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -242,17 +239,13 @@ def build_app(predictor: GenrePredictor, hosts: Iterable[str] = ()) -> ASGIApp:
 @functools.cache
 def example_movies() -> list[Movie]:
     """Returns a few movies of the demo corpus that have a poster and an overview."""
-    from data_prep.demo.corpus import METADATA_FILE, POSTERS_FOLDER, write_demo_corpus
+    from data_prep.demo.corpus import generate
 
-    movies: list[Movie] = []
-    with tempfile.TemporaryDirectory(prefix="mmgenre-page-") as folder:
-        corpus = Path(folder, "corpus")
-        write_demo_corpus(corpus, num_movies=2 * _EXAMPLES, seed=2)
-        with (corpus / METADATA_FILE).open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                poster = corpus / POSTERS_FOLDER / (row["poster_path"] or "").lstrip("/")
-                if poster.is_file() and len(row["overview"] or "") > 40:
-                    movies.append(Movie(decode_poster(poster.read_bytes()), row["overview"]))
+    movies = [
+        Movie(decode_poster(jpeg), row["overview"])
+        for row, jpeg in generate(2 * _EXAMPLES, seed=2)
+        if jpeg is not None and len(row["overview"]) > 40
+    ]
     return movies[:_EXAMPLES]
 
 
