@@ -1,7 +1,10 @@
 """Checkpoints and metric rows: what is saved is what was, and damage is noticed."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import google_crc32c
@@ -15,12 +18,15 @@ from etils import epath
 
 from mmgenre.distributed import device_mapping
 from mmgenre.errors import UserError
+from mmgenre.models import fusion
+from mmgenre.runs.best_params import load_best_params
 from mmgenre.runs.checkpoints import RunCheckpoints
 from mmgenre.runs.damaged_checkpoints import set_damaged_aside
 from mmgenre.runs.directory import RunDirectory
 from mmgenre.runs.metric_rows import read_rows
 from mmgenre.training import metric_writers
 from mmgenre.training.state import TrainState
+from tests.commands import ROOT, environment
 
 
 def state(value: float) -> dict:
@@ -239,3 +245,32 @@ def test_rows_after_the_checkpoint_are_dropped_everywhere(tmp_path):
         if event.summary.value
     ]
     assert sorted(events) == expected
+
+
+def test_plain_orbax_reads_a_checkpoint_of_other_devices_as_the_docs_say(tiny_run):
+    (lines,) = re.findall(
+        r"```python\n(import pathlib, jax.*?)```", (ROOT / "docs" / "using.md").read_text(), re.S
+    )
+    folder = max(tiny_run.checkpoints.glob("[0-9]*"), key=lambda path: int(path.name)) / "params"
+    plain = f"""
+import orbax.checkpoint, jax
+assert jax.device_count() == 1
+try:
+    orbax.checkpoint.StandardCheckpointer().restore({str(folder)!r})
+except ValueError as error:
+    assert "Topology mismatch" in str(error)
+else:
+    raise SystemExit("then the docs need not speak of it")
+"""
+    lines = lines.replace("runs/model1/checkpoints/3450/params", str(folder))
+    count = "print(sum(x.size for x in jax.tree.leaves(params)))"
+    process = subprocess.run(
+        [sys.executable, "-c", f"{plain}\n{lines}\n{count}"],
+        env=environment(1),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    params, _ = load_best_params(tiny_run, fusion.build(tiny_run.load_config().model))
+    assert int(process.stdout) == sum(x.size for x in jax.tree.leaves(params))
