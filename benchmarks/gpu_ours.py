@@ -18,7 +18,7 @@ from mmgenre import schema
 from mmgenre.config import Config, LstmKernel, ModelConfig
 from mmgenre.dataset.batch_plan import BatchPlan, plan_evaluation
 from mmgenre.distributed import device_mapping
-from mmgenre.evaluation import eval_steps, metrics
+from mmgenre.evaluation import curves, eval_steps
 from mmgenre.kernels import conv, pallas_lstm
 from mmgenre.kernels.lstm import Method, lstm_stack
 from mmgenre.kernels.lstm_choice import method_of, require_kernel
@@ -84,7 +84,8 @@ def validation(
     def validate(params: Any) -> None:
         results = jax.device_get([step(params, batch) for batch in batches])
         logits, labels = (np.concatenate(parts) for parts in zip(*results, strict=True))
-        metrics.evaluate_probabilities(labels, 1 / (1 + np.exp(-logits)))
+        curves.rank(labels.astype(bool), logits)
+        curves.rank(labels.T.astype(bool), logits.T)
 
     return validate
 
@@ -211,7 +212,7 @@ def main() -> None:
     serve(runners, answer)
 
 
-_HEAVY = {"tensorflow", "tensorflow_datasets"}
+_HEAVY = {"msgspec", "sklearn", "tensorflow", "tensorflow_datasets"}
 
 if __name__ == "__main__":
     main()
