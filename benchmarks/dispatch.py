@@ -62,7 +62,8 @@ def main() -> None:
     parser.add_argument("--child", type=int, nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        child(*args.child, args.leaves)
+        process_id, num_processes, port = args.child
+        child(process_id, num_processes, port, args.leaves)
         return
     for num_processes in dict.fromkeys((1, args.processes)):
         with socket.socket() as server:

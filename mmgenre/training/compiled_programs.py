@@ -21,7 +21,7 @@ from mmgenre.evaluation import eval_steps
 from mmgenre.kernels.lstm_choice import require_kernel
 from mmgenre.models import fusion
 from mmgenre.models.fusion import ParamPath
-from mmgenre.training import cooccurrence, input_mode, word_vectors
+from mmgenre.training import input_mode
 from mmgenre.training.learner import Learner
 from mmgenre.training.state import TrainState
 
@@ -65,46 +65,53 @@ class Programs:
         )
         self.config = config
         self._mapped = device_mapping.pmap_train_step(self.learner.train_step)
-        self._ahead: list[concurrent.futures.Future[None]] = []
+        self._state_ahead: concurrent.futures.Future[None] | None = None
+        self._steps_ahead: dict[int, concurrent.futures.Future[None]] = {}
 
-    def compile_ahead(self) -> None:
+    def compile_ahead(self, *, all_lengths: bool | None = None) -> None:
         """Begins to compile, in threads, what a new run needs up to its first step.
 
         Whoever uses it waits for it. Does nothing where several processes train together.
 
-        Raises:
-          UserError: the file of word vectors, which is only read later, is none.
+        Args:
+          all_lengths: whether to compile the steps of all lengths of the first epoch, in the order
+            in which they are needed, while the first ones run; by default not on a CPU, whose cores
+            the first steps need themselves.
         """
-        model = self.config.model
-        if model.use_overview and model.word_vectors not in ("", cooccurrence.NAME):
-            word_vectors.check_form(model.word_vectors, model.embedding_size)
         if jax.process_count() > 1:
             return
         threads = concurrent.futures.ThreadPoolExecutor(2, "compiler")
-        self._ahead = [threads.submit(self.learner.compile_initial_state)]
+        self._state_ahead = threads.submit(self.learner.compile_initial_state)
         if self.config.data.mode != "resident":
-            self._ahead.append(threads.submit(self._compile_first_step))
+            lengths = epoch_plan(self.config, self._num_tokens, 0).lengths.tolist()
+            if not (jax.default_backend() != "cpu" if all_lengths is None else all_lengths):
+                lengths = lengths[:1]
+            for length in dict.fromkeys(lengths):
+                self._steps_ahead[length] = threads.submit(self._compile_step, length)
         threads.shutdown(wait=False)
 
     def wait(self) -> None:
         """Waits for what `compile_ahead` has begun."""
-        # Errors are not asked for: what could not be compiled ahead fails again where it is used.
-        concurrent.futures.wait(self._ahead)
+        _wait(self._state_ahead, *self._steps_ahead.values())
 
     def initial_state(self, given: Mapping[ParamPath, np.ndarray] | None = None) -> TrainState:
         """Returns the state at step 0; parameters in `given`, by their path, start from there."""
-        concurrent.futures.wait(self._ahead[:1])
+        _wait(self._state_ahead)
         return self.learner.initial_state(given)
 
     def mapped_train_step(
         self, state: TrainState, batch: Mapping[str, np.ndarray], vote: int = 0
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         """Starts a step on all devices: see `device_mapping.MappedStep`."""
-        self.wait()
+        _wait(self._state_ahead, self._steps_ahead.get(batch[schema.TOKENS].shape[1]))
         return self._mapped(state, batch, vote)
 
-    def _compile_first_step(self) -> None:
-        length = int(epoch_plan(self.config, self._num_tokens, 0).lengths[0])
+    def _compile_step(self, length: int) -> None:
         num_genres = self.learner.model.num_genres
         batch = functools.partial(fusion.example_batch, self.config.batch_size, length, num_genres)
         self._mapped.compile(self.learner.state_shapes, jax.eval_shape(batch))
+
+
+def _wait(*ahead: concurrent.futures.Future[None] | None) -> None:
+    # Errors are not asked for: what could not be compiled ahead fails again where it is used.
+    concurrent.futures.wait([future for future in ahead if future is not None])

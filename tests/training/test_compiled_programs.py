@@ -68,6 +68,22 @@ def test_nothing_is_compiled_again_after_compiling_ahead(
     assert again == []
 
 
+def test_all_lengths_can_be_compiled_ahead(tiny_config, tiny_dataset, listeners):
+    """As on a GPU, while the first steps run."""
+    programs = Programs(tiny_config, tiny_dataset)
+    programs.compile_ahead(all_lengths=True)
+    programs.wait()
+    again: list[str] = []
+    listeners.append(again.append)
+    source = MovieSource(tiny_dataset, schema.TRAIN, tiny_config.data)
+    plan = epoch_plan(tiny_config, source.num_tokens, 0)
+    assert len(set(plan.lengths.tolist())) == 2
+    state = programs.initial_state({})
+    for batch in source.batches(plan):
+        state, _ = programs.mapped_train_step(state, batch)
+    assert again == []
+
+
 def test_compiling_ahead_changes_nothing(tiny_config, tiny_dataset, first_batch):
     results = []
     for ahead in (False, True):
