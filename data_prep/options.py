@@ -8,10 +8,10 @@ from etils import epath
 from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.inputs import web_addresses
+from mmgenre.inputs.poster_places import DEFAULT_WIDTH, WIDTHS, split_base
 from mmgenre.machine.command_line import ArgumentParser
 
 REQUIREMENTS: Final = ("overview", "poster", "both", "any")
-WIDTHS: Final = ("w92", "w154", "w185", "w342", "w500", "w780", "original")
 DEFAULT_VOCABULARY_SIZE: Final = 20_000
 DEFAULT_MIN_GENRE_MOVIES: Final = 50
 RUNNERS: Final = ("DirectRunner", "DataflowRunner", "FlinkRunner", "SparkRunner")
@@ -34,6 +34,10 @@ class PrepareConfig:
       genres: the list of genres: None for the specification's 18, "auto" for every name that at
         least `min_genre_movies` movies of the catalogue have, or a file with a name a line.
       min_genre_movies: see `genres`.
+      fetch_posters: where a cell names a poster by a whole address of its own, fetch it from
+        "public" servers, or from "any", this machine and private networks included. None fetches
+        such addresses only where `posters` is an address, too: from public servers, and from ones
+        of the kind that `posters` is.
       width: of the posters.
       fallback_widths: to try where a poster is not to be had at `width`; None tries all others.
       seed: of the split.
@@ -59,7 +63,8 @@ class PrepareConfig:
     columns: str | None = None
     genres: epath.PathLike | None = None
     min_genre_movies: int = DEFAULT_MIN_GENRE_MOVIES
-    width: str = "w154"
+    fetch_posters: str | None = None
+    width: str = DEFAULT_WIDTH
     fallback_widths: tuple[str, ...] | None = None
     seed: int = 0
     all_to: str | None = None
@@ -94,9 +99,21 @@ def check(config: PrepareConfig) -> None:
             raise UserError(
                 f"--posters is {config.posters}, which is no address: {error}"
             ) from None
+        width = split_base(str(config.posters))[1]
+        if width and config.width not in (width, DEFAULT_WIDTH):
+            raise UserError(
+                f"--posters {config.posters} has the width {width}, but --width is {config.width}; "
+                "leave one of them out"
+            )
+    elif config.posters is not None and config.fetch_posters is not None:
+        raise UserError(
+            "--fetch-posters takes posters from their addresses, but --posters is a folder; leave "
+            "one of them out"
+        )
     for name, choices in (
         ("require", REQUIREMENTS),
         ("width", WIDTHS),
+        ("fetch_posters", (None, "public", "any")),
         ("all_to", (None, *schema.SPLITS)),
         ("runner", (None, *RUNNERS)),
         ("progress", ("auto", "lines", "none")),
@@ -196,7 +213,15 @@ def _parser() -> ArgumentParser:
         default="overview",
         help="what a movie must have to be kept (default: overview; a missing poster is flagged)",
     )
-    add("--width", choices=WIDTHS, default="w154", help="of the posters (default: w154)")
+    add(
+        "--fetch-posters",
+        choices=("public", "any"),
+        nargs="?",
+        const="public",
+        help="fetch posters whose cells are whole addresses: those of public servers, or any, this "
+        "machine and private networks included (default: only with --posters ADDRESS)",
+    )
+    add("--width", choices=WIDTHS, default=DEFAULT_WIDTH, help="of the posters (default: w154)")
     add(
         "--fallback-widths",
         metavar="W,W",

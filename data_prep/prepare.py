@@ -90,15 +90,21 @@ def _work_folder(config: PrepareConfig, out: epath.Path) -> epath.PathLike:
 def _warn_of_missing_posters(
     config: PrepareConfig, statuses: dict[str, int], progress: Progress
 ) -> None:
-    from data_prep.posters.poster_source import NO_PATH
+    from data_prep.posters.http_client import NO_SERVER
+    from data_prep.posters.poster_source import NO_PATH, NOT_ASKED
     from data_prep.workspace.pixel_parts import FOUND
 
     found = statuses.get(FOUND, 0)
-    asked = sum(statuses.values()) - statuses.get(NO_PATH, 0)
-    if found < asked / 2:
+    left_out = statuses.get(NOT_ASKED, 0) + statuses.get(NO_SERVER, 0)
+    asked = sum(statuses.values()) - statuses.get(NO_PATH, 0) - left_out
+    if left_out:
         progress.note(
-            f"warning: only {found:,} of {asked:,} posters are to be had from {config.posters}"
+            f"{left_out:,} movies name a poster that is not asked for; give a folder, or the "
+            "address of an image server, with --posters; --fetch-posters fetches whole addresses"
         )
+    if found < asked / 2:
+        place = "their addresses" if config.posters is None else config.posters
+        progress.note(f"warning: only {found:,} of {asked:,} posters are to be had from {place}")
 
 
 def main() -> None:

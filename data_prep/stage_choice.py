@@ -4,7 +4,7 @@ import dataclasses
 
 from data_prep.options import PrepareConfig
 from data_prep.posters.decode import Decode, Decoded
-from data_prep.posters.fetch import Fetch, ImageServer, is_address, server_config
+from data_prep.posters.fetch import Fetch, ImageServer, is_fetching, server_config
 from data_prep.posters.poster_folder import Folder
 from data_prep.posters.poster_source import NoPosters, PosterSource
 from data_prep.shards.write import ShardPlan, Write
@@ -21,7 +21,7 @@ def with_own_posters(config: PrepareConfig) -> PrepareConfig:
 
 def needs_fetching(config: PrepareConfig) -> bool:
     """Whether posters come from a server; Beam's workers ask it themselves, while they decode."""
-    return config.runner is None and is_address(config.posters)
+    return config.runner is None and is_fetching(config)
 
 
 def fetch(config: PrepareConfig) -> Fetch:
@@ -48,7 +48,7 @@ def write(config: PrepareConfig, plan: ShardPlan, processes: int) -> Stage[dict[
 
 
 def _source(config: PrepareConfig) -> PosterSource:
-    if is_address(config.posters):
+    if is_fetching(config):
         return ImageServer(server_config(config))
     if config.posters is not None:
         return Folder(config.posters, config.width)

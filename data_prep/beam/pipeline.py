@@ -15,8 +15,9 @@ from etils import epath
 from data_prep.options import PrepareConfig
 from data_prep.posters import decode, fetch, http_client, own_loop, poster_folder
 from data_prep.posters.decode import Decoded
+from data_prep.posters.fetch import ImageServer
 from data_prep.posters.http_client import FetchConfig
-from data_prep.posters.poster_source import NO_PATH
+from data_prep.posters.poster_source import NO_PATH, NOT_ASKED
 from data_prep.shards import shard_order, tfds_metadata, write
 from data_prep.shards.write import ShardPlan
 from data_prep.splits import split
@@ -45,9 +46,9 @@ class BeamDecode(Stage[Decoded]):
     def run(self, workspace: Workspace, progress: Progress) -> Decoded:
         """Raises UserError where Beam is not installed, or there is no such folder of posters."""
         beam, config = _beam(), self.config
-        if config.posters is not None and not fetch.is_address(config.posters):
+        if config.posters is not None and not fetch.is_fetching(config):
             # Raises while there is a user to read it.
-            poster_folder.Folder(config.posters, config.width)
+            poster_folder.Folder(config.posters, config.width).check(workspace.path)
         (workspace.path / pixel_parts.FOLDER).mkdir(parents=True, exist_ok=True)
         with MovieFile(workspace.path) as movies:
             num_movies = len(movies)
@@ -60,7 +61,7 @@ class BeamDecode(Stage[Decoded]):
                 | "Spread" >> beam.Reshuffle()
                 | "Decode" >> beam.Map(decode_part, str(workspace.path), config)
             )
-        return decode.summary(workspace, num_movies)
+        return decode.summary(workspace, num_movies, progress)
 
 
 def decode_part(number: int, workspace: str, config: PrepareConfig) -> None:
@@ -69,17 +70,19 @@ def decode_part(number: int, workspace: str, config: PrepareConfig) -> None:
         numbers = pixel_parts.part_range(number, len(movies))
         chosen = list(movies.range(numbers.start, numbers.stop))
     poster_paths = [movie.poster_path for movie in chosen]
-    source = (str(config.posters), config.width, config.fallback_widths)
+    source = (str(config.posters), config.width, config.fallback_widths, config.fetch_posters)
     key = digest(_KEY, source, poster_paths)
     part = pixel_parts.read_part(workspace, number)
     if part is not None and part.key == key and not _gave_up(part):
         return
-    if fetch.is_address(config.posters):
-        results = _fetch_all(poster_paths, fetch.server_config(config))
+    if fetch.is_fetching(config):
+        server = ImageServer(fetch.server_config(config))
+        asked = [server.asked_for(movie) for movie in chosen]
+        results = _fetch_all(asked, server.config)
     elif config.posters is not None:
         results = _read(chosen, poster_folder.Folder(config.posters, config.width))
     else:
-        results = [NO_PATH] * len(chosen)
+        results = [NOT_ASKED if movie.poster_path else NO_PATH for movie in chosen]
     pixel_parts.write_part(workspace, number, key, results)
 
 

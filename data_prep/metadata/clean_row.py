@@ -1,15 +1,14 @@
 """One row of a catalogue to one movie, or to the reason why it is none."""
 
-import dataclasses
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from data_prep.workspace.movie_file import Movie
 from mmgenre import schema
+from mmgenre.catalogue.cells import MISSING, text_of
 from mmgenre.catalogue.columns import (
-    ADULT,
     GENRES,
     ID,
     IMDB_ID,
@@ -21,7 +20,8 @@ from mmgenre.catalogue.columns import (
 )
 from mmgenre.catalogue.genre_cells import UnreadableCell, genre_names
 from mmgenre.catalogue.genre_list import GenreList
-from mmgenre.inputs import overview_text
+from mmgenre.catalogue.rows import NUMBER, Habits
+from mmgenre.inputs import overview_text, poster_places
 
 DROPPED_GENRES: Final = ("TV Movie", "Foreign")
 """Genres of The Movie Database that are not among the 18."""
@@ -51,42 +51,8 @@ class Dropped(Exception):
         self.cell = cell[:_QUOTED]
 
 
-_NUMBER: Final = re.compile(r"(\d{1,18})(\.0+)?")
 _IMDB_ID: Final = re.compile(r"tt\d+")
-_ADULT: Final = frozenset(
-    ("true", "false", "t", "f", "0", "1", "0.0", "1.0", "yes", "no", "y", "n")
-)
-_MISSING: Final = frozenset(("", "nan", "none", "null", "\\n"))
-_IMAGE_SERVER: Final = re.compile(r"https?://image\.tmdb\.org/t/p/\w+(/[^/?#]+)", re.IGNORECASE)
 _DROPPED_GENRES: Final = frozenset(name.casefold() for name in DROPPED_GENRES)
-
-
-@dataclasses.dataclass(frozen=True)
-class Habits:
-    """How a catalogue writes what tells a row whose cells are shifted from a good one.
-
-    Attributes:
-      ids_are_numbers: whether an id that is none shows a shifted row.
-      adult_is_yes_or_no: whether another value of "adult" shows one.
-    """
-
-    ids_are_numbers: bool
-    adult_is_yes_or_no: bool
-
-    @classmethod
-    def of(cls, rows: Iterable[Mapping[str, Any]]) -> "Habits":
-        """Learns them from the first rows of a catalogue, by role."""
-        ids, adult, padded = [], [], False
-        for row in rows:
-            id_ = text_of(row.get(ID)).strip()
-            ids.append(_NUMBER.fullmatch(id_) is not None)
-            padded = padded or (ids[-1] and len(id_) > 1 and id_.startswith("0"))
-            adult.append(text_of(row.get(ADULT)).strip().casefold() in _ADULT | _MISSING)
-        return cls(_are_most(ids) and not padded, _are_most(adult))
-
-
-def _are_most(found: list[bool]) -> bool:
-    return sum(found) > len(found) / 2
 
 
 def movie_from_row(
@@ -111,9 +77,6 @@ def movie_from_row(
       Dropped: the row is no movie, or has no genre on the list.
     """
     id_ = _id(row, number, habits)
-    adult = text_of(row.get(ADULT)).strip().casefold()
-    if habits.adult_is_yes_or_no and adult not in _ADULT | _MISSING:
-        raise Dropped("shifted columns: 'adult' is neither True nor False")
     labels = parse_genres(row.get(GENRES), genres, notes, unlisted)
     imdb_id = text_of(row.get(IMDB_ID)).strip()
     title, original = (overview_text.mend(text_of(row.get(r))) for r in (TITLE, ORIGINAL_TITLE))
@@ -132,12 +95,10 @@ def _id(row: Mapping[str, Any], number: int, habits: Habits) -> int | str:
     if ID not in row:
         return number
     cell = overview_text.mend(text_of(row[ID]))
-    if match := _NUMBER.fullmatch(cell):
-        # 0085334 is no number: a poster may be called so.
-        return int(match[1]) if habits.ids_are_numbers else cell
-    if habits.ids_are_numbers:
-        raise Dropped("shifted columns: the id is not a number")
-    if cell.casefold() in _MISSING:
+    if habits.ids_are_numbers and (match := NUMBER.fullmatch(cell)):
+        return int(match[1])
+    # 0085334 is no number: a poster may be called so.
+    if cell.casefold() in MISSING:
         raise Dropped("no id")
     return cell[:MAX_ID]
 
@@ -147,19 +108,6 @@ def _split(cell: Any) -> str:
     if name not in SPLIT_NAMES:
         raise Dropped("in no split of the catalogue", name)
     return SPLIT_NAMES[name]
-
-
-def text_of(cell: Any) -> str:
-    """Returns the text of a cell: a text, a number, the longest of a list, or nothing."""
-    if isinstance(cell, str):
-        return cell
-    if cell is None or cell != cell:  # A missing number of pandas' is no number.
-        return ""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    if isinstance(cell, list | tuple):
-        return max((text for text in cell if isinstance(text, str)), key=len, default="")
-    return str(cell)
 
 
 def parse_genres(
@@ -215,32 +163,15 @@ def clean_overview(cell: str, notes: dict[str, int]) -> str:
 
 
 def clean_poster_path(cell: str, notes: dict[str, int]) -> str:
-    """Returns a poster's path with its slash; "" where there is none or it would leave the folder.
+    """Returns a poster's path with its slash, or its address; "" where the cell has no such.
 
-    Of an address at The Movie Database's image server it is the last part.
+    See `mmgenre.inputs.poster_places.reference`.
     """
-    path = cell.strip()
-    if path.casefold() in _MISSING:
-        return ""
-    if address := _IMAGE_SERVER.match(path):
-        path = address[1]
-    if not path.startswith("/"):
-        path = f"/{path}"
-    if not is_safe_path(path):
+    try:
+        return poster_places.reference(cell)
+    except poster_places.UnsafePoster:
         _note(notes, "poster paths refused")
         return ""
-    return path
-
-
-def is_safe_path(path: str) -> bool:
-    """Whether a poster's path stays below the folder that it is joined to."""
-    parts = path.split("/")[1:]
-    return (
-        len(path) <= 255
-        and path.isprintable()
-        and not any(character in path for character in '\\:?#%*"<>|')
-        and all(part and not part.startswith(".") and not part.endswith(" ") for part in parts)
-    )
 
 
 def text_digest(text: str) -> int:

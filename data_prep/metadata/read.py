@@ -4,16 +4,15 @@ Streams: memory does not grow with the number of rows.
 """
 
 import dataclasses
-import itertools
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Final
+from collections.abc import Mapping
+from typing import ClassVar, Final
 
 from etils import epath
 
 from data_prep.metadata import clean_row
 from data_prep.metadata.choose_genres import AUTO, choose_genres
-from data_prep.metadata.clean_row import Dropped, Habits
+from data_prep.metadata.clean_row import Dropped
 from data_prep.options import DEFAULT_MIN_GENRE_MOVIES
 from data_prep.workspace import movie_file
 from data_prep.workspace.progress import Progress
@@ -21,12 +20,12 @@ from data_prep.workspace.stages import Stage, Workspace, digest, file_digest
 from mmgenre.catalogue.columns import POSTER, SPLIT, Columns, find_columns, require_columns
 from mmgenre.catalogue.damaged_row import DamagedRow
 from mmgenre.catalogue.genre_list import GenreList, read_genres
+from mmgenre.catalogue.rows import Habits, Row, read_rows
 from mmgenre.catalogue.table import Table, open_table
 from mmgenre.errors import UserError
 
 _VERSION: Final = 3
 _MOST_NAMED: Final = 100  # Names of genres that are on no list, in the audit.
-_FIRST: Final = 1_000  # Rows from which a catalogue's habits are learned.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,10 +143,8 @@ def _read(
         movie_file.open_writer(workspace.path) as writer,
         progress.bar(Read.name, None, "rows") as bar,
     ):
-        rows = _rows_by_role(table, columns)
-        first = list(itertools.islice(rows, _FIRST))
-        habits = Habits.of(row for row in first if isinstance(row, dict))
-        for count, row in enumerate(itertools.chain(first, rows), start=1):
+        habits, rows = read_rows(table, columns)
+        for count, row in enumerate(rows, start=1):
             bar.update()
             try:
                 writer.write(_movie(row, count, habits, genres, require, notes, unlisted))
@@ -183,14 +180,8 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names[:30]) + more
 
 
-def _rows_by_role(table: Table, columns: Columns) -> Iterator[dict[str, Any] | DamagedRow]:
-    roles, names = list(columns.of_role), list(columns.of_role.values())
-    for cells in table.rows(names):
-        yield cells if isinstance(cells, DamagedRow) else dict(zip(roles, cells, strict=True))
-
-
 def _movie(
-    row: dict[str, Any] | DamagedRow,
+    row: Row,
     number: int,
     habits: Habits,
     genres: GenreList,

@@ -15,6 +15,7 @@ from typing import ClassVar, Final
 
 from etils import epath
 
+from data_prep.posters import placeholders
 from data_prep.posters.poster_source import Locate, PosterSource
 from data_prep.workspace import pixel_parts, workers
 from data_prep.workspace.movie_file import MovieFile
@@ -116,11 +117,12 @@ class Decode(Stage[Decoded]):
                 bar.update(outcome.num_movies)
             num_movies = len(movies)
         _remove_further_parts(folder, pixel_parts.num_parts(num_movies))
-        return summary(workspace, num_movies)
+        return summary(workspace, num_movies, progress)
 
 
-def summary(workspace: Workspace, num_movies: int) -> Decoded:
-    """Returns what the parts of all movies say."""
+def summary(workspace: Workspace, num_movies: int, progress: Progress) -> Decoded:
+    """Marks the placeholders, and returns what the parts of all movies say."""
+    placeholders.mark(workspace, num_movies, progress)
     statuses: collections.Counter[str] = collections.Counter()
     all_digests = hashlib.sha256()
     for number in range(pixel_parts.num_parts(num_movies)):

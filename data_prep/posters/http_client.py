@@ -7,12 +7,20 @@ import random
 import time
 import urllib.parse
 from collections.abc import AsyncIterator
+from typing import Final
 
 import yarl
 
 from data_prep.posters import http_request
 from data_prep.posters.http_answer import MISSING, Permanent, Transient
 from data_prep.posters.http_request import Requester
+from mmgenre.inputs import web_addresses
+from mmgenre.inputs.web_addresses import Reach
+
+ADDRESSES: Final = "addresses"
+"""The width, so to speak, of posters that have an address of their own."""
+
+NO_SERVER: Final = "not asked for: a path, and no image server is given"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,13 +28,15 @@ class FetchConfig:
     """How to ask a server for posters.
 
     Attributes:
-      base: its address; a poster is at `<base>/<width><poster_path>`.
+      base: its address; a poster is at `<base>/<width><poster_path>`. "" for no such server: then
+        only posters that have an address of their own are fetched.
       widths: to ask for, the first one wanted, the others where it cannot be had.
       concurrency: requests under way at a time, each on a connection that is used again.
       rate: requests per second at most; None has no limit.
       tries: requests for one address until it is given up.
       timeout: seconds to connect; the whole answer may take twice as long, and a second more.
       backoff: seconds before the second try, doubled before each further one, with jitter.
+      reach: where addresses may lead; None: public ones, and ones of the server's own kind.
       max_wait: longest wait between two tries. A server that asks for more is asked another day.
     """
 
@@ -38,6 +48,7 @@ class FetchConfig:
     timeout: float = 20.0
     backoff: float = 0.5
     max_wait: float = 120.0
+    reach: Reach | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ class Client:
     def __init__(self, config: FetchConfig, requester: Requester):
         self._config = config
         self._requester = requester
-        self._base = str(yarl.URL(config.base)).rstrip("/")
+        self._base = str(yarl.URL(config.base)).rstrip("/") if config.base else ""
         self._not_before = 0.0  # A server that answers 429 means every request.
         self._next_slot = 0.0
 
@@ -77,13 +88,21 @@ class Client:
         return self._requester.num_requests
 
     async def poster(self, poster_path: str) -> Answer:
-        """Asks for a poster, at one width after the other until it is had.
+        """Asks for a poster: of an address there, of a path at one width after the other.
 
         Raises:
           UserError: the server has been out of reach for many requests in a row, or the proxy that
             the environment names is of no use.
         """
         answer = Answer(None, "", MISSING)
+        if web_addresses.is_address(poster_path):
+            try:
+                url = yarl.URL(poster_path)
+            except ValueError:
+                return Answer(None, "", "refused: an address that cannot be read")
+            return await self._ask_until_had(url, ADDRESSES)
+        if not self._base:
+            return Answer(None, "", NO_SERVER)
         path = urllib.parse.quote(poster_path)
         for width in self._config.widths:
             previous = answer
@@ -136,6 +155,6 @@ class Client:
 async def open_client(config: FetchConfig) -> AsyncIterator[Client]:
     """Yields a client; closes its connections at the end."""
     async with http_request.open_requester(
-        config.base, config.timeout, config.concurrency
+        config.base, config.timeout, config.concurrency, config.reach
     ) as requester:
         yield Client(config, requester)

@@ -54,7 +54,7 @@ class Requester:
         reach: Reach,
     ):
         self.num_requests = 0
-        self._base = yarl.URL(base).with_user(None)  # As it is shown.
+        self._base = yarl.URL(base).with_user(None) if base else yarl.URL()  # As it is shown.
         self._timeout = timeout
         self._max_unreachable = max_unreachable
         self._unreachable = 0  # Requests in a row that did not reach the server.
@@ -169,11 +169,14 @@ class Requester:
     def _not_connected(self, error: aiohttp.ClientConnectorError) -> Exception:
         if isinstance(error.os_error, web_addresses.Refused):
             return Permanent(f"refused: {error.os_error}")
+        is_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
+        if not is_proxy and error.host != self._base.host:  # Of one poster that is elsewhere.
+            return Transient("no connection")
         self._unreachable += 1
         if self._unreachable < self._max_unreachable:
             return Transient("no connection")
         reason = error.strerror or error
-        if isinstance(error, aiohttp.ClientProxyConnectionError):
+        if is_proxy:
             reason = f"the proxy {error.host}:{error.port} does not answer: {reason}"
         return UserError(
             f"the image server {self._base} cannot be reached ({reason}); run the same command "
@@ -215,17 +218,19 @@ async def _kinds(base: str) -> list[Kind]:
 
 
 @contextlib.asynccontextmanager
-async def open_requester(base: str, timeout: float, concurrency: int) -> AsyncIterator[Requester]:
+async def open_requester(
+    base: str, timeout: float, concurrency: int, reach: Reach | None = None
+) -> AsyncIterator[Requester]:
     """Yields a requester; closes its connections at the end.
 
-    What the server redirects to is at a public address, or at one of the same kind as its own.
-
     Args:
-      base: the server's address.
+      base: the server's address; "" for none.
       timeout: seconds to connect; the whole answer may take twice as long, and a second more.
       concurrency: connections at most.
+      reach: what may be connected to. None: what the server redirects to, and a poster that has an
+        address of its own, is at a public address, or at one of the same kind as the server's.
     """
-    reach = Reach.beyond(*await _kinds(base))
+    reach = reach or Reach.beyond(*(await _kinds(base) if base else ()))
 
     def open_socket(info: Any) -> socket.socket:
         family, kind, protocol, _, address = info

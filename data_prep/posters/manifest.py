@@ -7,14 +7,16 @@ name is whole even where the kill came before the row.
 
 import contextlib
 import errno
+import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, Self
 
-from data_prep.posters.http_client import Answer
+from data_prep.posters.http_client import ADDRESSES, Answer
 from mmgenre.errors import UserError
+from mmgenre.inputs import web_addresses
 
 _DATABASE: Final = "manifest.sqlite"
 _TABLE: Final = (
@@ -40,7 +42,8 @@ class Manifest:
     """The posters of one server and list of widths, in a folder of their own.
 
     Args:
-      folder: gets the table and the files, laid out like the server: `<width><poster_path>`.
+      folder: gets the table and the files, laid out like the server: `<width><poster_path>`, and
+        `addresses/<digest>` for posters that have an address of their own.
       widths: that are asked for, in order of preference.
 
     Attributes:
@@ -108,6 +111,12 @@ class Manifest:
                     found[poster_path] = path, ""
                     break
         return found
+
+    def has_posters(self) -> bool:
+        """Whether it knows of a poster that was had."""
+        with self._database_errors_named():
+            row = self._connection.execute("SELECT 1 FROM posters WHERE status = '' LIMIT 1")
+            return row.fetchone() is not None
 
     def forget_failures(self, temporary_only: bool) -> None:
         """Deletes what is known of posters that were not had, so that they are asked for again."""
@@ -177,6 +186,9 @@ class Manifest:
             ) from error
 
     def _path(self, width: str, poster_path: str) -> str:
+        if web_addresses.is_address(poster_path):
+            name = hashlib.sha256(poster_path.encode()).hexdigest()[:40]
+            return f"{self._root}/{ADDRESSES}/{name}"
         return f"{self._root}/{width}{poster_path}"
 
 

@@ -11,6 +11,7 @@ from data_prep.workspace.movie_file import Movie
 
 NO_PATH: Final = "no poster path in the metadata"
 NOT_FOUND: Final = "missing: not found"
+NOT_ASKED: Final = "not asked for"
 
 Locate = Callable[[Movie], tuple[str, str]]
 """From a movie to (the poster's file, "") or ("", why there is none)."""
@@ -30,4 +31,4 @@ class NoPosters:
     def opened(self, workspace: epath.PathLike) -> Iterator[Locate]:
         """Finds nothing."""
         del workspace
-        yield lambda movie: ("", NO_PATH)
+        yield lambda movie: ("", NOT_ASKED if movie.poster_path else NO_PATH)

@@ -17,6 +17,7 @@ from etils import epath
 from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.machine import files
+from mmgenre.machine.json_files import read_json
 
 FOLDER: Final = "posters"
 PART: Final = 512
@@ -25,6 +26,9 @@ PART: Final = 512
 _BYTES: Final = int(np.prod(schema.POSTER_SHAPE))
 FOUND: Final = ""
 """The status of a movie whose poster was decoded; any other is why it has none."""
+
+PLACEHOLDER: Final = "missing: a placeholder, which very many movies share"
+_PLACEHOLDERS: Final = "placeholders.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +136,38 @@ def read_part(workspace: epath.PathLike, number: int) -> Part | None:
         return None
 
 
+def write_placeholders(workspace: epath.PathLike, digests: Iterable[int]) -> None:
+    """Says which pictures stand for a missing poster, by their digests."""
+    files.write_json(epath.Path(workspace) / FOLDER / _PLACEHOLDERS, sorted(digests))
+
+
+def read_placeholders(workspace: epath.PathLike) -> frozenset[int]:
+    """Returns the digests of the pictures that stand for a missing poster."""
+    try:
+        return frozenset(read_json(epath.Path(workspace) / FOLDER / _PLACEHOLDERS))
+    except (OSError, ValueError, TypeError):
+        return frozenset()
+
+
 def require_part(workspace: epath.PathLike, number: int) -> Part:
+    """As `require_raw_part`, with placeholders as missing posters."""
+    part = require_raw_part(workspace, number)
+    marked = read_placeholders(workspace)
+    if not marked:
+        return part
+    is_marked = np.isin(part.digest, np.array(sorted(marked), np.uint64))
+    return dataclasses.replace(
+        part,
+        num_posters=part.num_posters - int(is_marked.sum()),
+        digest=np.where(is_marked, np.uint64(0), part.digest),
+        status=tuple(
+            PLACEHOLDER if marked else status
+            for status, marked in zip(part.status, is_marked.tolist(), strict=True)
+        ),
+    )
+
+
+def require_raw_part(workspace: epath.PathLike, number: int) -> Part:
     """Reads a part that an earlier stage stored; raises UserError where it is gone."""
     part = read_part(workspace, number)
     if part is None:
@@ -145,6 +180,8 @@ def require_part(workspace: epath.PathLike, number: int) -> Part:
 class PosterStore:
     """Reads pixels by movie number, in any order. A context manager: it keeps parts open.
 
+    Placeholders are missing posters here, too.
+
     Args:
       workspace: its folder.
       max_open: parts that are open at a time.
@@ -153,6 +190,7 @@ class PosterStore:
     def __init__(self, workspace: epath.PathLike, max_open: int = 256):
         self._workspace = workspace
         self._max_open = max_open
+        self._placeholders = read_placeholders(workspace)
         self._parts: dict[int, tuple[IO[bytes], int]] = {}  # The part used last at the end.
 
     def __enter__(self) -> Self:
@@ -172,7 +210,10 @@ class PosterStore:
         if slot < 0:
             return None
         file.seek(slot * _BYTES)
-        return file.read(_BYTES)
+        pixels = file.read(_BYTES)
+        if self._placeholders and pixels_digest(pixels) in self._placeholders:
+            return None
+        return pixels
 
     def _open(self, number: int) -> tuple[IO[bytes], int]:
         if len(self._parts) >= self._max_open:

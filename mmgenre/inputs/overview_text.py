@@ -18,7 +18,7 @@ no plot available; no plot yet; plot not available; plot unknown; plot kept unde
 no description; no description found; no description available; no description yet; no synopsis;
 no synopsis available; no summary; no summary available; not available; not available yet; none;
 null; nan; n a; na; tba; tbd; tbc; to be announced; to be determined; coming soon; unknown;
-overview; plot; missing; undefined; false; true
+add a plot; add a synopsis; overview; plot; missing; undefined; false; true
 """
 
 NO_OVERVIEWS: Final = frozenset(" ".join(phrase.split()) for phrase in _PHRASES.split(";"))
@@ -27,6 +27,14 @@ NO_OVERVIEWS: Final = frozenset(" ".join(phrase.split()) for phrase in _PHRASES.
 _LONGEST_PHRASE: Final = 64
 _MOST_MARKS: Final = 30  # In a row, of Unicode's Stream-Safe Text Format (UAX #15, section 13).
 _FEW: Final = 1_000  # Characters that are sorted quickly, whatever they are.
+_TMDB_HAS_NONE: Final = re.compile(
+    r"we don.?t have an? (overview|synopsis|plot|description|summary)\b[^.]{0,60}\.?\s*"
+    r"(help us expand our (database|catalog\w*) by adding one\.?)?\s*$",
+    re.IGNORECASE,
+)
+"""What The Movie Database's pages say in place of an overview: "We don't have an overview
+translated in English. Help us expand our database by adding one."."""
+
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _NO_WORD: Final = re.compile(r"[\W_]+")
 
@@ -43,7 +51,9 @@ def needs_mending(text: str) -> bool:
 
 def says_there_is_none(text: str) -> bool:
     """Whether a text stands for a missing overview, such as "No overview found."."""
-    return len(text) < _LONGEST_PHRASE and normalise(text) in NO_OVERVIEWS
+    if len(text) < _LONGEST_PHRASE and normalise(text) in NO_OVERVIEWS:
+        return True
+    return _TMDB_HAS_NONE.match(text) is not None
 
 
 def is_no_text(text: str) -> bool:
