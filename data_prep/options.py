@@ -9,12 +9,12 @@ from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.inputs import web_addresses
 from mmgenre.inputs.poster_places import DEFAULT_WIDTH, WIDTHS, split_base
+from mmgenre.machine.beam import RUNNERS
 from mmgenre.machine.command_line import ArgumentParser
 
 REQUIREMENTS: Final = ("overview", "poster", "both", "any")
 DEFAULT_VOCABULARY_SIZE: Final = 20_000
 DEFAULT_MIN_GENRE_MOVIES: Final = 50
-RUNNERS: Final = ("DirectRunner", "DataflowRunner", "FlinkRunner", "SparkRunner")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,10 +1,12 @@
-"""Predicts the genres of one movie, or of a file of movies.
+"""Predicts the genres of one movie, or of a catalogue of movies.
 
 python -m mmgenre.predict --run runs/model1 --poster p.jpg --overview "A boy finds ..."
 python -m mmgenre.predict --run runs/model1 --csv movies.csv --posters folder --out out.csv
+python -m mmgenre.predict --run runs/model1 --posters folder --out -
 """
 
 import argparse
+import dataclasses
 import json
 import shutil
 import sys
@@ -12,9 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mmgenre import schema
+from mmgenre.catalogue.picture_folder import is_picture_folder
 from mmgenre.errors import UserError
 from mmgenre.inputs import overview_text
+from mmgenre.inputs.poster_places import DEFAULT_WIDTH, WIDTHS
+from mmgenre.inputs.web_addresses import is_address
 from mmgenre.machine import files, logs, signals
+from mmgenre.machine.beam import RUNNERS
 from mmgenre.machine.command_line import ArgumentParser, run_command
 
 if TYPE_CHECKING:
@@ -46,9 +52,28 @@ def parse_arguments() -> argparse.Namespace:
     one.add_argument("--json", action="store_true", help="print JSON")
     one.add_argument("--explain", type=Path, metavar="HTML", help="write why, as a page")
     many = parser.add_argument_group("many movies")
-    many.add_argument("--csv", type=Path, help="a table with a column overview, poster, or both")
     many.add_argument(
-        "--posters", type=Path, help="the folder that the column poster names files in"
+        "--csv",
+        type=Path,
+        metavar="CATALOGUE",
+        help="of any form that data_prep.prepare reads: CSV, JSON, Parquet, packed or not, or a "
+        "folder with one, or with posters alone",
+    )
+    many.add_argument(
+        "--columns",
+        metavar="ROLE=NAME,...",
+        help="columns that have no usual name, such as overview=plot,poster=Picture",
+    )
+    many.add_argument(
+        "--posters",
+        help="a folder laid out like the image server, or with files named by id, or an address "
+        "such as https://image.tmdb.org/t/p; without --csv, the posters to predict from",
+    )
+    many.add_argument(
+        "--width",
+        choices=WIDTHS,
+        default=DEFAULT_WIDTH,
+        help=f"of posters that are there in several (default: {DEFAULT_WIDTH})",
     )
     many.add_argument(
         "--fetch-posters",
@@ -56,25 +81,44 @@ def parse_arguments() -> argparse.Namespace:
         nargs="?",
         const="public",
         help="fetch the addresses that the column poster names: those of public servers, or any, "
-        "this machine and private networks included (default: none is fetched)",
+        "this machine and private networks included (default: only with --posters ADDRESS)",
     )
-    many.add_argument("--out", type=Path, help="a file ending in .csv, .jsonl or .parquet")
+    many.add_argument(
+        "--only-missing", action="store_true", help="answer only for movies without a genre"
+    )
+    many.add_argument(
+        "--out", help="a file ending in .csv, .jsonl or .parquet; - prints JSON lines as they come"
+    )
+    many.add_argument(
+        "--runner",
+        choices=RUNNERS,
+        help="of Apache Beam, to work on many machines; further options go to its pipeline",
+    )
     many.add_argument(
         "--excel", action="store_true", help="begin a CSV file with the mark that Excel needs"
     )
-    args = parser.parse_args()
+    parser.add_argument(
+        "--top",
+        type=int,
+        metavar="N",
+        help="name the N likeliest genres, whatever their thresholds",
+    )
+    args, others = parser.parse_known_args()
+    if others and args.runner is None:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    args.beam_options = others
+    if args.top is not None and args.top < 1:
+        raise UserError(f"--top is {args.top}; it must be at least 1")
     single = [args.poster, args.overview, args.overview_file, args.explain, args.json or None]
-    if args.csv is not None:
+    for_many = [args.out, args.posters, args.fetch_posters, args.columns, args.runner]
+    if args.csv is not None or (args.posters is not None and args.poster is None):
         if any(option is not None for option in single):
             raise UserError("--csv predicts a file of movies; leave the options for one movie out")
-        if args.out is None:
-            raise UserError("no place for the predictions; add --out predictions.csv")
-        if args.excel and args.out.suffix != ".csv":
-            raise UserError(f"--excel is for a CSV file, but --out is {args.out}")
-    elif args.excel or not (args.out is args.posters is args.fetch_posters is None):
+        _check_many(args)
+    elif args.excel or args.only_missing or any(option is not None for option in for_many):
         raise UserError(
-            "--out, --posters, --fetch-posters and --excel go with --csv; one movie has --poster "
-            "and --overview"
+            "--out, --posters, --fetch-posters, --columns, --only-missing, --runner and --excel go "
+            "with --csv; one movie has --poster and --overview"
         )
     elif args.poster is None and args.overview is None and args.overview_file is None:
         raise UserError("nothing to predict from; give --poster, --overview, or --csv")
@@ -83,6 +127,23 @@ def parse_arguments() -> argparse.Namespace:
     if args.explain is not None:
         check_new_file(args.explain)
     return args
+
+
+def _check_many(args: argparse.Namespace) -> None:
+    if args.csv is None:
+        if is_address(args.posters):
+            raise UserError("--posters is an address; give the catalogue of its movies with --csv")
+        args.csv, args.posters = Path(args.posters), None
+        if not is_picture_folder(args.csv):
+            raise UserError(
+                f"{args.csv} is no folder with posters alone; give a catalogue with --csv"
+            )
+    if args.out is None:
+        raise UserError("no place for the predictions; add --out predictions.csv")
+    if args.excel and not args.out.endswith(".csv"):
+        raise UserError(f"--excel is for a CSV file, but --out is {args.out}")
+    if args.out == "-" and args.runner is not None:
+        raise UserError("--runner needs a file for the answers; add --out predictions.jsonl")
 
 
 def check_new_file(path: Path) -> None:
@@ -114,8 +175,17 @@ def read_overview(args: argparse.Namespace) -> str | None:
         raise UserError(f"the overview in {source} is no UTF-8 text") from error
 
 
-def format_prediction(prediction: "Prediction", *, width: int = 80, encoding: str = "utf-8") -> str:
-    """Returns a prediction as a bar chart for a terminal of so many columns and such characters."""
+def format_prediction(
+    prediction: "Prediction", *, width: int = 80, encoding: str = "utf-8", top: int | None = None
+) -> str:
+    """Returns a prediction as a bar chart for a terminal.
+
+    Args:
+      prediction: to show.
+      width: columns of the terminal.
+      encoding: of its characters.
+      top: so many genres, the likeliest; None for all.
+    """
     full, pale, line = _BARS if _can_show(_BARS, encoding) else _ASCII_BARS
     bar_width = max(10, min(40, width - 40))
     lines = [f"genres: {', '.join(prediction.genres) or 'none is sure enough'}"]
@@ -123,7 +193,7 @@ def format_prediction(prediction: "Prediction", *, width: int = 80, encoding: st
         lines.append(f"(from the {_other(prediction.missing)} alone: no {prediction.missing})")
     lines.append("")
     ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-    for genre, probability in ranked:
+    for genre, probability in ranked[:top]:
         threshold = prediction.thresholds[genre]
         chosen = probability >= threshold
         filled = round(probability * bar_width)
@@ -161,34 +231,57 @@ def _other(half: str) -> str:
     return schema.OVERVIEW if half == schema.POSTER else schema.POSTER
 
 
+def predict_many(args: argparse.Namespace) -> None:
+    """Predicts a catalogue, here or on Beam, into a file or to standard output."""
+    from mmgenre.prediction import table
+    from mmgenre.prediction.table_request import TableRequest
+
+    request = TableRequest(
+        run=args.run,
+        catalogue=args.csv,
+        posters=args.posters,
+        columns=args.columns,
+        addresses=args.fetch_posters or "none",
+        width=args.width,
+        only_missing=args.only_missing,
+        top=args.top,
+    )
+    if args.out == "-":
+        table.print_table(request)
+        return
+    out = Path(args.out)
+    if args.runner is not None:
+        from mmgenre.prediction.beam_table import predict_on_beam
+
+        signals.keep(f"the answers so far are kept in {out}.parts")
+        predict_on_beam(request, out, args.runner, args.beam_options, for_excel=args.excel)
+        return
+    signals.keep(f"the answers so far are kept in {out}.partial")
+    table.predict_table(request, out, for_excel=args.excel)
+
+
 def main() -> None:
     """The command line."""
     args = parse_arguments()
     logs.quiet_libraries()
     if args.csv is not None:
-        from mmgenre.prediction.table import predict_csv
-
-        signals.keep(f"the answers so far are kept in {args.out}.partial")
-        predict_csv(
-            args.run,
-            csv_file=args.csv,
-            posters=args.posters,
-            out=args.out,
-            addresses=args.fetch_posters or "none",
-            for_excel=args.excel,
-        )
+        predict_many(args)
         return
     overview = read_overview(args)
     from mmgenre.prediction.predictor import GenrePredictor
 
     predictor = GenrePredictor.load(args.run)
     (prediction,) = predictor.predict(posters=[args.poster], overviews=[overview])
+    if args.top is not None:
+        of_genre = prediction.probabilities
+        ranked = sorted(of_genre, key=lambda genre: -of_genre[genre])
+        prediction = dataclasses.replace(prediction, genres=ranked[: args.top])
     if args.json:
         print(prediction_json(prediction))
     else:
         width = shutil.get_terminal_size().columns
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # Not every stream has one.
-        print(format_prediction(prediction, width=width, encoding=encoding))
+        print(format_prediction(prediction, width=width, encoding=encoding, top=args.top))
     if args.explain is not None:
         from mmgenre.prediction.explanation import write_explanation
 

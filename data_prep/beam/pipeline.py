@@ -8,7 +8,7 @@ paths make the same shards.
 
 import asyncio
 import dataclasses
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from etils import epath
 
@@ -26,7 +26,7 @@ from data_prep.workspace.movie_file import Movie, MovieFile
 from data_prep.workspace.progress import Progress
 from data_prep.workspace.stages import Stage, Workspace, digest
 from mmgenre import schema
-from mmgenre.errors import UserError
+from mmgenre.machine import beam as beam_machine
 from mmgenre.machine import files
 
 _KEY: Final = "beam decode"
@@ -45,7 +45,7 @@ class BeamDecode(Stage[Decoded]):
 
     def run(self, workspace: Workspace, progress: Progress) -> Decoded:
         """Raises UserError where Beam is not installed, or there is no such folder of posters."""
-        beam, config = _beam(), self.config
+        beam, config = beam_machine.import_beam(), self.config
         if config.posters is not None and not fetch.is_fetching(config):
             # Raises while there is a user to read it.
             poster_folder.Folder(config.posters, config.width).check(workspace.path)
@@ -54,7 +54,9 @@ class BeamDecode(Stage[Decoded]):
             num_movies = len(movies)
         num_parts = pixel_parts.num_parts(num_movies)
         progress.note(f"{self.name}: {num_parts:,} parts on {config.runner}")
-        with beam.Pipeline(options=_options(config)) as pipeline:
+        with beam.Pipeline(
+            options=beam_machine.pipeline_options(config.runner, config.beam_options)
+        ) as pipeline:
             _ = (
                 pipeline
                 | "Parts" >> beam.Create(range(num_parts))
@@ -179,24 +181,10 @@ class BeamWrite(Stage[dict[str, int]]):
         )
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(
-                beam_options=_options(self.config),
+                beam_options=beam_machine.pipeline_options(
+                    self.config.runner, self.config.beam_options
+                ),
                 num_shards=shard_order.num_shards(num_movies, self.plan.num_shards),
             )
         )
         return epath.Path(builder.data_dir)
-
-
-def _options(config: PrepareConfig) -> Any:
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    return PipelineOptions([f"--runner={config.runner}", *config.beam_options])
-
-
-def _beam() -> Any:
-    try:
-        import apache_beam
-    except ImportError as error:
-        raise UserError(
-            "--runner needs Apache Beam; install it with: pip install 'mmgenre[beam]'"
-        ) from error
-    return apache_beam

@@ -95,7 +95,7 @@ def _id(row: Mapping[str, Any], number: int, habits: Habits) -> int | str:
     if ID not in row:
         return number
     cell = overview_text.mend(text_of(row[ID]))
-    if habits.ids_are_numbers and (match := NUMBER.fullmatch(cell)):
+    if habits.ids_are_numbers and (match := NUMBER.fullmatch(cell)) and cell[0] != "-":
         return int(match[1])
     # 0085334 is no number: a poster may be called so.
     if cell.casefold() in MISSING:

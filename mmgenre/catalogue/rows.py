@@ -9,12 +9,14 @@ from typing import Any, Final
 from mmgenre.catalogue.cells import MISSING, text_of
 from mmgenre.catalogue.columns import ADULT, ID, Columns
 from mmgenre.catalogue.damaged_row import DamagedRow
+from mmgenre.catalogue.picture_folder import PictureFolder
 from mmgenre.catalogue.table import Table
 
-NUMBER: Final = re.compile(r"(\d{1,18})(\.0+)?")
+NUMBER: Final = re.compile(r"(-?\d{1,18})(\.0+)?")
 """An id that is a number; pandas writes 862 as 862.0 beside missing ones."""
 
 _FIRST: Final = 1_000  # Rows from which a catalogue's habits are learned.
+_ENOUGH: Final = 100
 _ADULT: Final = MISSING | frozenset(
     ("true", "false", "t", "f", "0", "1", "0.0", "1.0", "yes", "no", "y", "n")
 )
@@ -59,7 +61,9 @@ class Habits:
 
 
 def _are_most(found: list[bool]) -> bool:
-    return sum(found) > len(found) / 2
+    # Where there are enough to tell, a tenth of other ids is no damage but how ids are.
+    share = 0.9 if len(found) >= _ENOUGH else 0.5
+    return sum(found) > share * len(found)
 
 
 def read_rows(table: Table, columns: Columns) -> tuple[Habits, Iterator[Row]]:
@@ -70,7 +74,8 @@ def read_rows(table: Table, columns: Columns) -> tuple[Habits, Iterator[Row]]:
     """
     rows = _by_role(table, columns)
     first = list(itertools.islice(rows, _FIRST))
-    habits = Habits.of(first)
+    # Names of files may be anything.
+    habits = Habits(False, False) if isinstance(table, PictureFolder) else Habits.of(first)
     return habits, _checked(itertools.chain(first, rows), habits)
 
 

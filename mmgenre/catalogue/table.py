@@ -14,6 +14,7 @@ from mmgenre.catalogue.damaged_row import DamagedRow
 from mmgenre.catalogue.encoding import Encoding, find_encoding
 from mmgenre.catalogue.form import SAMPLE, Form, find_form
 from mmgenre.catalogue.movie_folder import MovieFolder, is_movie_folder
+from mmgenre.catalogue.picture_folder import PictureFolder, is_picture_folder
 from mmgenre.catalogue.source import Source, find_source
 from mmgenre.errors import UserError
 
@@ -53,6 +54,9 @@ def open_table(path: epath.PathLike) -> Iterator[Table]:
     """
     if is_movie_folder(path):
         yield MovieFolder(path)
+        return
+    if is_picture_folder(path):
+        yield PictureFolder(path)
         return
     source = find_source(path)
     if source.is_parquet:

@@ -11,13 +11,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from mmgenre.catalogue.cells import MISSING
+from mmgenre.catalogue.picture_folder import PICTURES
 from mmgenre.inputs import web_addresses
 
 WIDTHS: Final = ("w92", "w154", "w185", "w342", "w500", "w780", "original")
 DEFAULT_WIDTH: Final = "w154"
-ENDINGS: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
-"""Of files of pictures."""
-
 _MAX_PATH: Final = 255
 _MAX_ADDRESS: Final = 2_000
 _IMAGE_SERVER: Final = re.compile(
@@ -93,7 +91,7 @@ def names_in_folder(place: str, ids: Iterable[str]) -> Iterator[str]:
             yield last
     for id_ in ids:
         if id_ and not id_.startswith(".") and not {"/", "\\", "\0"} & set(id_):
-            for end in ENDINGS:
+            for end in PICTURES:
                 yield f"/{id_}{end}"
 
 

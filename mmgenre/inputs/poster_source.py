@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from mmgenre.errors import UserError
+from mmgenre.inputs import web_addresses
 from mmgenre.inputs.poster_decoder import MAX_BYTES
 
 _TIMEOUT: Final = 10.0
@@ -19,6 +20,10 @@ Addresses = Literal["any", "public", "none"]
 
 class AddressNotFetched(UserError):
     """A poster is at an address, and such addresses are not to be fetched."""
+
+
+class PosterNotThere(UserError):
+    """The server has no such poster."""
 
 
 def is_url(source: str) -> bool:
@@ -57,15 +62,29 @@ def read_poster(source: str | os.PathLike[str], addresses: Addresses = "any") ->
 def _download(url: str, addresses: Addresses) -> bytes:
     if addresses == "none":
         raise AddressNotFetched(f"the poster {url} is an address, and those are not fetched")
-    # Imported here: most posters are files, and prediction starts sooner.
-    from mmgenre.inputs import web_addresses, web_download
+    return fetch_poster(
+        url, web_addresses.PUBLIC if addresses == "public" else web_addresses.ANYWHERE
+    )
 
-    reach = web_addresses.PUBLIC if addresses == "public" else web_addresses.ANYWHERE
+
+def fetch_poster(url: str, reach: web_addresses.Reach) -> bytes:
+    """Fetches the bytes of a poster, as `read_poster`, from where `reach` allows.
+
+    Raises:
+      AddressNotFetched: it is, or leads, out of reach.
+      PosterNotThere: the server has no such file.
+      UserError: it cannot be read in time, or is larger.
+    """
+    # Imported here: most posters are files, and prediction starts sooner.
+    from mmgenre.inputs import web_download
+
     try:
         return web_download.download(
             url, max_bytes=MAX_BYTES, timeout=_TIMEOUT, deadline=_DEADLINE, reach=reach
         )
     except web_addresses.Refused as error:
         raise AddressNotFetched(f"cannot fetch the poster {url}: {error}") from error
+    except web_download.NotThere as error:
+        raise PosterNotThere(f"cannot fetch the poster {url}: {error}") from error
     except web_download.DownloadError as error:
         raise UserError(f"cannot fetch the poster {url}: {error}") from error

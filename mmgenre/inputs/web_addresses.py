@@ -107,6 +107,18 @@ def kind_of_name(host: str) -> Kind | None:
         return None
 
 
+def kinds_of(place: Place) -> list[Kind]:
+    """Returns the kinds of addresses that a place has, as far as they can be looked up."""
+    known = kind_of_name(place.host)
+    if known is not None:
+        return [known]
+    try:
+        found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError):
+        return []
+    return [kind(str(address[0])) for *_, address in found]
+
+
 @dataclasses.dataclass(frozen=True)
 class Reach:
     """The kinds of addresses that may be connected to."""

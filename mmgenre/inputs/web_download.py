@@ -30,6 +30,10 @@ class DownloadError(Exception):
     """There is no file; the message says why, in a few words."""
 
 
+class NotThere(DownloadError):
+    """The server says that it has no such file."""
+
+
 def download(
     address: str, *, max_bytes: int, timeout: float, deadline: float, reach: Reach
 ) -> bytes:
@@ -229,6 +233,8 @@ def _ask(
 def _body(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
     if response.status == 407:
         raise DownloadError("the proxy wants a user and a password, as in http://user:word@proxy")
+    if response.status in (404, 410):
+        raise NotThere(f"the server says {response.status}")
     if response.status != 200:
         raise DownloadError(f"the server says {response.status}")
     data = bytearray()

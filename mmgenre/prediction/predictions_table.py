@@ -71,6 +71,12 @@ def convert(partial: Path, out: Path, *, for_excel: bool = False) -> int:
         return _write_jsonl(records, path, genres)
 
 
+def json_line(record: dict[str, Any], genres: Sequence[str]) -> str:
+    """Returns an answer as a line of JSON, without its end: probabilities by the genre's name."""
+    named = dict(zip(genres, record["probabilities"], strict=True))
+    return json.dumps(record | {"probabilities": named}, ensure_ascii=False, allow_nan=False)
+
+
 def _genre_column(genre: str) -> str:
     """Returns the column of a genre's probabilities: a genre may be called as another column."""
     return f"genre {genre}" if genre in (*_OWN, "id", "title") else genre
@@ -112,9 +118,7 @@ def _write_jsonl(records: Iterator[dict[str, Any]], path: Path, genres: Sequence
     count = 0
     with path.open("w", encoding="utf-8") as file:
         for record in records:
-            named = dict(zip(genres, record["probabilities"], strict=True))
-            line = record | {"probabilities": named}
-            file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+            file.write(json_line(record, genres) + "\n")
             count += 1
     return count
 

@@ -1,215 +1,128 @@
-"""Predicts a whole table of movies: any number, in flat memory, and resumable.
+"""Predicts a whole catalogue of movies: any number, in flat memory, and resumable.
 
 Answers go to `<out>.partial`, one JSON object a line, as they come. When the last one is there the
 file is turned into what was asked for. Started again after an interruption, the command goes on
 behind the last whole line, if the table, the run and the options are the same.
 """
 
-import concurrent.futures
-import csv
-import functools
 import hashlib
 import itertools
 import json
 import os
-import stat
-from collections.abc import Callable, Iterator
+import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from mmgenre.errors import UserError
-from mmgenre.inputs.overview_text import MAX_CHARACTERS
-from mmgenre.inputs.poster_decoder import PosterError, decode_poster
-from mmgenre.inputs.poster_source import Addresses, AddressNotFetched, is_url, read_poster
 from mmgenre.machine import files
-from mmgenre.prediction import predictions_table
+from mmgenre.prediction import answers, predictions_table
+from mmgenre.prediction.answers import Answerer
 from mmgenre.prediction.predictor import GenrePredictor
-
-_CHUNK: Final = 256
-_COPIED: Final = ("id", "title")
-_POSTER_COLUMNS: Final = ("poster", "poster_path")
-_MAX_FIELD: Final = 64 << 20
+from mmgenre.prediction.table_request import Questions, TableRequest, open_questions
 
 
-def predict_csv(
-    run: str,
-    *,
-    csv_file: Path,
-    posters: Path | None,
-    out: Path,
-    addresses: Addresses = "none",
-    for_excel: bool = False,
-) -> None:
-    """Predicts every row of a table.
+def predict_table(request: TableRequest, out: Path, *, for_excel: bool = False) -> None:
+    """Predicts the rows of a catalogue.
 
     A row that cannot be answered, or only by half, gets a note instead of ending the command.
 
     Args:
-      run: folder of a run.
-      csv_file: UTF-8 with a header: a column "overview", a column "poster" (or "poster_path"), or
-        both; "id" and "title" are copied.
-      posters: the folder that posters are named in; None for paths as they are.
+      request: what is asked.
       out: a new file, ending in .csv, .jsonl or .parquet.
-      addresses: of posters that are fetched: the table may be somebody else's.
       for_excel: see `predictions_table.convert`.
 
     Raises:
       UserError: an input is missing or lacks columns, or `out` exists or cannot be written.
     """
-    predictions_table.check_format(out)
-    files.require_new(out)
-    files.require_folder(out)
-    if posters is not None and not posters.is_dir():
-        raise UserError(f"there is no folder {posters} with posters")
-    columns = read_columns(csv_file)
-    if posters is not None and not columns & set(_POSTER_COLUMNS):
-        raise UserError(f"{csv_file} has no column poster to look up in {posters}")
-    predictor = GenrePredictor.load(run)
-    partial = out.with_name(out.name + ".partial")
-    if partial.is_symlink():
-        raise UserError(f"{partial} is a symbolic link; remove it or choose another --out")
-    signature = _signature(predictor, csv_file, posters, addresses)
-    load = functools.partial(_load_poster, folder=posters, addresses=addresses)
-    try:
-        copied = [name for name in _COPIED if name in columns]
-        done = _resume(partial, predictions_table.first_line(signature, copied, predictor.genres))
-        with partial.open("a", encoding="utf-8") as file:
-            bar = tqdm(desc="predicting", unit="movie", initial=done, disable=None)
-            rows = itertools.islice(read_rows(csv_file), done, None)
-            with bar, concurrent.futures.ThreadPoolExecutor() as pool:
-                while chunk := list(itertools.islice(rows, _CHUNK)):
-                    for record in _answer(predictor, chunk, load, pool):
-                        file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
-                    file.flush()
-                    bar.update(len(chunk))
-        count = predictions_table.convert(partial, out, for_excel=for_excel)
-        partial.unlink()
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror}") from error
+    request = request.with_own_posters()
+    partial = check_out(out, ".partial")
+    with open_questions(request) as questions:
+        predictor = GenrePredictor.load(request.run)
+        first = predictions_table.first_line(
+            signature(predictor, request), questions.copied, predictor.genres
+        )
+        with Answerer(predictor, request, questions.copied) as answerer:
+            tell(request, questions)
+            try:
+                done = _resume(partial, first)
+                _append_answers(partial, questions, answerer, done)
+                count = predictions_table.convert(partial, out, for_excel=for_excel)
+                partial.unlink()
+            except OSError as error:
+                raise UserError(f"cannot write {out}: {error.strerror}") from error
+        tell_left_out(questions)
+        warn_of_missing_posters(request, answerer.posters_found, answerer.posters_named)
     print(f"{count:,} predictions: {out}")
 
 
-def read_columns(csv_file: Path) -> set[str]:
-    """Returns the names in a table's header; raises UserError where it is none for predicting."""
-    with _open(csv_file) as lines:
-        try:
-            header = next(csv.reader(lines), [])
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise UserError(f"{csv_file} is no UTF-8 CSV table: {error}") from error
-    columns = set(header)
-    if not columns & {"overview", *_POSTER_COLUMNS}:
-        found = ", ".join(header[:8]) or "nothing"
-        raise UserError(
-            f"{csv_file} has neither a column overview nor poster; its columns: {found[:200]}"
-        )
-    return columns
+def print_table(request: TableRequest) -> None:
+    """Predicts the rows of a catalogue, and prints a JSON object for each as it comes.
+
+    Raises:
+      UserError: as `predict_table`.
+    """
+    request = request.with_own_posters()
+    with open_questions(request) as questions:
+        predictor = GenrePredictor.load(request.run)
+        with Answerer(predictor, request, questions.copied) as answerer:
+            tell(request, questions)
+            for chunk in answers.chunks(questions):
+                for record in answerer.answer(chunk):
+                    print(predictions_table.json_line(record, predictor.genres))
+                sys.stdout.flush()
+        tell_left_out(questions)
+        warn_of_missing_posters(request, answerer.posters_found, answerer.posters_named)
 
 
-def read_rows(csv_file: Path) -> Iterator[dict[str, str]]:
-    """Yields the rows of a table, one at a time; raises UserError where it is damaged."""
-    csv.field_size_limit(_MAX_FIELD)
-    with _open(csv_file) as lines:
-        reader = csv.DictReader(lines, restval="")
-        try:
-            yield from reader
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise UserError(f"{csv_file}, line {reader.line_num}: {error}") from error
+def check_out(out: Path, ending: str) -> Path:
+    """Returns the place of what is kept beside `out`; raises UserError where it cannot be made."""
+    predictions_table.check_format(out)
+    files.require_new(out)
+    files.require_folder(out)
+    beside = out.with_name(out.name + ending)
+    if beside.is_symlink():
+        raise UserError(f"{beside} is a symbolic link; remove it or choose another --out")
+    return beside
 
 
-def _open(csv_file: Path) -> Any:
-    try:
-        return csv_file.open(encoding="utf-8-sig", newline="")
-    except OSError as error:
-        raise UserError(f"cannot read {csv_file}: {error.strerror}") from error
+def tell(request: TableRequest, questions: Questions) -> None:
+    """Says, on standard error, how the catalogue was read."""
+    lines = [f"{request.catalogue} is {questions.form}; {questions.columns.describe()}"]
+    print("\n".join([*lines, *questions.notes]), file=sys.stderr)
 
 
-def _answer(
-    predictor: GenrePredictor,
-    rows: list[dict[str, str]],
-    load: Callable[[dict[str, str]], tuple[np.ndarray | None, str]],
-    pool: concurrent.futures.Executor,
-) -> Iterator[dict[str, Any]]:
-    loaded = list(pool.map(load, rows))
-    overviews = [row.get("overview") or "" for row in rows]
-    notes = [[note] if note else [] for _, note in loaded]
-    tokens = []
-    for overview, note in zip(overviews, notes, strict=True):
-        if len(overview) > MAX_CHARACTERS:
-            note.append(f"overview cut to {MAX_CHARACTERS:,} characters")
-        tokens.append(predictor.encode(overview[:MAX_CHARACTERS]))
-    pixels = [poster for poster, _ in loaded]
-    probabilities = predictor.rule.probabilities(predictor.logits(pixels, tokens))
-    for row, poster, words, note, values in zip(
-        rows, pixels, tokens, notes, probabilities, strict=True
-    ):
-        known = poster is not None or len(words) > 0
-        if not known:
-            note.append("neither poster nor overview: no prediction")
-        yield {
-            **{name: row[name] for name in _COPIED if name in row},
-            "genres": predictor.rule.genres(values) if known else [],
-            "probabilities": [round(float(value), 6) if known else None for value in values],
-            "has_poster": poster is not None,
-            "has_overview": len(words) > 0,
-            "note": "; ".join(note),
-        }
+def tell_left_out(questions: Questions) -> None:
+    """Says, on standard error, which rows were not asked about."""
+    if questions.left_out or questions.unreadable:
+        unreadable = f", {questions.unreadable:,} cannot be read" if questions.unreadable else ""
+        print(f"left out: {questions.left_out:,} rows have a genre{unreadable}", file=sys.stderr)
 
 
-def _load_poster(
-    row: dict[str, str], folder: Path | None, addresses: Addresses
-) -> tuple[np.ndarray | None, str]:
-    """Returns a row's poster, or None and why there is none ("" where it names none)."""
-    name = next((row[column] for column in _POSTER_COLUMNS if row.get(column)), "").strip()
-    if not name:
-        return None, ""
-    try:
-        if is_url(name):
-            return decode_poster(read_poster(name, addresses)), ""
-        # Kaggle's names begin with a slash, but are meant relative to the folder.
-        path = Path(name) if folder is None else folder / name.lstrip("/")
-        if folder is not None and ".." in path.parts:
-            return None, "poster outside of the folder"
-        if _waits(path):
-            return None, f"poster: {path} is no ordinary file"
-        return decode_poster(read_poster(path)), ""
-    except PosterError as error:
-        return None, f"poster: {error}"
-    except AddressNotFetched as error:
-        option = "--fetch-posters any" if addresses == "public" else "--fetch-posters"
-        return None, f"{error} ({option} allows it)" if addresses != "any" else str(error)
-    except UserError as error:
-        return None, str(error)
+def warn_of_missing_posters(request: TableRequest, found: int, named: int) -> None:
+    """Warns, on standard error, where most of the posters that rows name are not to be had."""
+    if found < named / 2:
+        place = request.posters or "where their cells say"
+        print(f"warning: only {found:,} of {named:,} posters are at {place}", file=sys.stderr)
 
 
-def _waits(path: Path) -> bool:
-    """Whether a path that somebody else chose is a pipe or a device, which may never end."""
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):
-        return False  # Reading says why.
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
-
-
-def _signature(
-    predictor: GenrePredictor, csv_file: Path, posters: Path | None, addresses: Addresses
-) -> str:
+def signature(predictor: GenrePredictor, request: TableRequest) -> str:
     """Returns what must be the same for an interrupted command to go on."""
-    facts = csv_file.stat()
-    parts = (
-        predictor.name,
-        predictor.step,
-        predictor.rule,
-        csv_file.absolute(),
-        facts.st_size,
-        facts.st_mtime_ns,
-        posters and posters.absolute(),
-        addresses,
-        predictor.genres,
-    )
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    parts: tuple[Any, ...] = (predictor.name, predictor.step, predictor.rule, predictor.genres)
+    return hashlib.sha256(repr((*parts, *request.facts())).encode()).hexdigest()
+
+
+def _append_answers(partial: Path, questions: Questions, answerer: Answerer, done: int) -> None:
+    with (
+        partial.open("a", encoding="utf-8") as file,
+        tqdm(desc="predicting", unit="movie", initial=done, disable=None) as bar,
+    ):
+        for chunk in answers.chunks(itertools.islice(questions, done, None)):
+            for record in answerer.answer(chunk):
+                file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+            file.flush()
+            bar.update(len(chunk))
 
 
 def _resume(partial: Path, first: str) -> int:

@@ -9,9 +9,10 @@ import sys
 import pytest
 
 from mmgenre import schema
-from mmgenre.errors import UserError
-from mmgenre.prediction import table as batch_prediction
+from mmgenre.prediction import answers
+from mmgenre.prediction import table as table_prediction
 from mmgenre.prediction.predictor import GenrePredictor
+from mmgenre.prediction.table_request import TableRequest
 from tests.commands import ROOT, environment, run_several
 from tests.hostile.raw_server import answer, serve_raw
 
@@ -48,7 +49,7 @@ def test_every_format_says_the_same(table, tiny_run, demo_corpus, tmp_path):
         overviews=[rows[0]["overview"]],
     )
     assert lines[0]["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
-    assert "No such file" in lines[3]["note"] and lines[3]["has_overview"]
+    assert "poster: no /none.jpg in" in lines[3]["note"] and lines[3]["has_overview"]
     assert "no prediction" in lines[4]["note"]
     assert lines[4]["probabilities"] == dict.fromkeys(schema.GENRES)
     assert "outside of the folder" in lines[5]["note"] and "cut to 100,000" in lines[5]["note"]
@@ -66,34 +67,32 @@ def test_every_format_says_the_same(table, tiny_run, demo_corpus, tmp_path):
 def test_an_interrupted_command_goes_on(table, tiny_run, demo_corpus, tmp_path, monkeypatch):
     path, _ = table
     posters = demo_corpus / "posters"
-    options = {"csv_file": path, "posters": posters}
-    monkeypatch.setattr(batch_prediction, "_CHUNK", 6)
+    request = TableRequest(str(tiny_run.path), path, posters=str(posters))
+    monkeypatch.setattr(answers, "CHUNK", 6)
     whole = tmp_path / "whole.jsonl"
-    batch_prediction.predict_csv(tiny_run.path, **options, out=whole)
+    table_prediction.predict_table(request, whole)
 
     out, answered = tmp_path / "out.jsonl", []
-    answer = batch_prediction._answer
+    answer = answers.Answerer.answer
 
-    def interrupted(predictor, rows, *args):
+    def interrupted(self, rows):
         if len(answered) == 2:
             raise KeyboardInterrupt
         answered.append(len(rows))
-        return answer(predictor, rows, *args)
+        return answer(self, rows)
 
-    monkeypatch.setattr(batch_prediction, "_answer", interrupted)
+    monkeypatch.setattr(answers.Answerer, "answer", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        batch_prediction.predict_csv(tiny_run.path, **options, out=out)
+        table_prediction.predict_table(request, out)
     assert not out.exists()
     partial = tmp_path / "out.jsonl.partial"
     with partial.open("a") as file:
         file.write('{"id": "cut o')  # As a kill leaves it.
     seen = []
     monkeypatch.setattr(
-        batch_prediction,
-        "_answer",
-        lambda predictor, rows, *args: seen.append(len(rows)) or answer(predictor, rows, *args),
+        answers.Answerer, "answer", lambda self, rows: seen.append(len(rows)) or answer(self, rows)
     )
-    batch_prediction.predict_csv(tiny_run.path, **options, out=out)
+    table_prediction.predict_table(request, out)
     assert sum(answered) == 12 and sum(seen) == 8
     assert out.read_text() == whole.read_text()
     assert not partial.exists()
@@ -124,7 +123,7 @@ def test_a_csv_file_for_every_reader(tiny_run, tmp_path):
     lines = [json.loads(line) for line in outs[1].read_text("utf-8").splitlines()]
     assert [line["title"] for line in lines] == titles  # JSON and Parquet have no formulas.
 
-    columns = ["title", "genres", "has_poster", "has_overview", "note", *schema.GENRES]
+    columns = ["id", "title", "genres", "has_poster", "has_overview", "note", *schema.GENRES]
     (header,) = csv.reader(outs[2].read_text("utf-8").splitlines())
     assert header == columns
     assert outs[3].read_bytes() == b""
@@ -139,8 +138,6 @@ def test_mistakes(table, tiny_run, demo_corpus, tmp_path):
     columns.write_text("name,year\na,1990\n")
     empty = tmp_path / "empty.csv"
     empty.write_text("")
-    binary = tmp_path / "binary.csv"
-    binary.write_bytes(b"overview\n\xff\xfe\xff\n")
     words = tmp_path / "words.csv"
     words.write_text("overview\na\n")
     there = tmp_path / "there.csv"
@@ -148,8 +145,8 @@ def test_mistakes(table, tiny_run, demo_corpus, tmp_path):
     before = sorted(tmp_path.iterdir())
     out, run = tmp_path / "out.csv", ["--run", tiny_run.path]
     cases = [
-        ([*run, "--csv", columns, "--out", out], "neither a column overview nor poster"),
-        ([*run, "--csv", empty, "--out", out], "neither a column overview nor poster"),
+        ([*run, "--csv", columns, "--out", out], "neither a column of overviews nor of posters"),
+        ([*run, "--csv", empty, "--out", out], "is empty"),
         ([*run, "--csv", tmp_path / "none.csv", "--out", out], "No such file"),
         ([*run, "--csv", path, "--out", there], "there.csv exists"),
         ([*run, "--csv", path, "--out", tmp_path / "out.txt"], "does not end in"),
@@ -167,8 +164,6 @@ def test_mistakes(table, tiny_run, demo_corpus, tmp_path):
         assert printed == ""
         assert message in error and len(error.strip().splitlines()) == 1, (arguments, error)
     assert sorted(tmp_path.iterdir()) == before
-    with pytest.raises(UserError, match="codec"):
-        list(batch_prediction.read_rows(binary))
 
 
 _MEASURED = """
@@ -220,9 +215,9 @@ def test_addresses_in_a_table_are_fetched_only_where_that_was_asked_for(
 ):
     poster = next((demo_corpus / "posters").iterdir())
     os.mkfifo(tmp_path / "pipe.jpg")
-    (tmp_path / "p.jpg").write_bytes(poster.read_bytes())
+    (tmp_path / "own.jpg").write_bytes(poster.read_bytes())
     with serve_raw(lambda connection, path: connection.sendall(answer(poster.read_bytes()))) as web:
-        names = [f"{web.base}/p.jpg", "http://[::1", "ftp://127.0.0.1/p.jpg", "p.jpg", "pipe.jpg"]
+        names = [f"{web.base}/p.jpg", "http://[::1", "ftp://127.0.0.1/p.jpg", "own.jpg", "pipe.jpg"]
         names += [f"HTTP://127.1:{web.port}/p.jpg", f"http://localhost:{web.port}/p.jpg"]
         path = tmp_path / "movies.csv"
         path.write_text("\n".join(["poster", *names]) + "\n")
@@ -236,8 +231,8 @@ def test_addresses_in_a_table_are_fetched_only_where_that_was_asked_for(
             requests.append(len(web.requests))
     assert requests == [0, 0, 3]
     local = [0, 5, 6]
-    assert [line["has_poster"] for line in lines[0]] == [name == "p.jpg" for name in names]
-    assert [line["has_poster"] for line in lines[1]] == [name == "p.jpg" for name in names]
+    assert [line["has_poster"] for line in lines[0]] == [name == "own.jpg" for name in names]
+    assert [line["has_poster"] for line in lines[1]] == [name == "own.jpg" for name in names]
     assert [i for i, line in enumerate(lines[2]) if line["has_poster"]] == [0, 3, 5, 6]
     for index in (*local, 1, 2):
         assert (
@@ -246,7 +241,7 @@ def test_addresses_in_a_table_are_fetched_only_where_that_was_asked_for(
         )
     for index in local:
         assert "to this machine (--fetch-posters any allows it)" in lines[1][index]["note"]
-    for answers in lines[1:]:
-        assert "Invalid IPv6 URL" in answers[1]["note"]
-        assert "only http and https" in answers[2]["note"]
-    assert all("no ordinary file" in answers[4]["note"] for answers in lines)
+    for found in lines[1:]:
+        assert "Invalid IPv6 URL" in found[1]["note"]
+        assert "only http and https" in found[2]["note"]
+    assert all("poster: no /pipe.jpg in" in found[4]["note"] for found in lines)
