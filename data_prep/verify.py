@@ -22,6 +22,7 @@ from mmgenre.dataset import prepared
 from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset, RecordIndex
 from mmgenre.errors import UserError
 from mmgenre.inputs.tokenizer import tokenizer_digest
+from mmgenre.machine import special_files
 from mmgenre.machine.command_line import ArgumentParser, run_command
 from mmgenre.machine.json_files import read_json
 
@@ -45,6 +46,7 @@ def verify(path: epath.PathLike, processes: int | None = None, progress: str = "
       UserError: there is no prepared data set of this program's schema at `path`.
     """
     path = epath.Path(path)
+    special_files.refuse_endless_in(path, recursive=False)
     problems = list(checksums.check(path))
     try:
         info = DatasetInfo.from_fields(read_json(path / prepared.INFO_FILE))

@@ -24,7 +24,7 @@ from etils import epath
 from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.inputs.tokenizer import tokenizer_digest
-from mmgenre.machine import array_files, files, json_files
+from mmgenre.machine import array_files, files, json_files, special_files
 
 SCHEMA_VERSION: Final = 1
 """Raised whenever a reader of older data sets would misread newer ones."""
@@ -241,6 +241,7 @@ def open_dataset(path: epath.PathLike) -> PreparedDataset:
         shard or has one of another size, or its tokenizer is not its own.
     """
     path = files.path(path)
+    special_files.refuse_endless_in(path, recursive=False)
     try:
         info = DatasetInfo.from_fields(json_files.read_json(path / INFO_FILE))
     except (OSError, ValueError) as error:

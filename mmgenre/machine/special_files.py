@@ -6,6 +6,7 @@ where a file is opened, replaced or deleted. The folder itself is the user's to 
 link, and so may be folders above it.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -39,6 +40,23 @@ def refuse_in(folder: epath.PathLike, option: str, *, recursive: bool = True) ->
             f"{entry.path} is {what}, and what is written or deleted there may be somewhere else; "
             f"remove it, or choose another folder with {option}"
         )
+
+
+def refuse_endless_in(folder: epath.PathLike, *, recursive: bool = True) -> None:
+    """Raises UserError where a folder that is about to be read has a pipe, a device or a socket.
+
+    Opening a pipe that nobody writes to waits for ever. Links to files are as good as files.
+
+    Args:
+      folder: it may be missing.
+      recursive: whether to look into the folders in it, too.
+    """
+    if files.is_remote(folder):
+        return
+    with contextlib.suppress(OSError):  # Reading says why it cannot be read.
+        for entry in _special_files(os.fspath(folder), recursive):
+            if not (entry.is_file() or entry.is_dir()) and os.path.exists(entry.path):
+                raise UserError(f"{entry.path} is no ordinary file; remove it")
 
 
 def _special_files(folder: str, recursive: bool) -> Iterator[os.DirEntry[str]]:

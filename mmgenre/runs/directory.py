@@ -30,7 +30,7 @@ from mmgenre.dataset.prepared import (
     genre_difference,
 )
 from mmgenre.errors import UserError
-from mmgenre.machine import files
+from mmgenre.machine import files, special_files
 from mmgenre.machine.json_files import read_json
 
 _ABANDONED_S: Final = 3600.0
@@ -111,6 +111,7 @@ class RunDirectory:
     def open(cls, path: epath.PathLike) -> Self:
         """Opens the folder of an earlier run; raises UserError where `path` is none."""
         run = cls(epath.Path(path))
+        special_files.refuse_endless_in(path)
         if not run.config_file.exists():
             reason = "no config.json in it" if run.path.exists() else "no such folder"
             raise UserError(

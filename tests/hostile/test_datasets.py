@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_prep.verify import verify
 from mmgenre.dataset.prepared import open_dataset
 from mmgenre.dataset.record_reader import ShardReader
 from mmgenre.errors import UserError
@@ -231,19 +232,41 @@ CHECKSUMS: dict[str, str] = {
     "a folder": ".",
     "nothing": "",
     "a file of others": "/etc/passwd",
-    "a link to a device": "link",
-    "a pipe": "pipe",
 }
 
 
 @pytest.mark.parametrize("name", CHECKSUMS)
 def test_checksums_name_files_of_the_data_set_only(folder, name):
-    (folder / "link").symlink_to("/dev/zero")
-    os.mkfifo(folder / "pipe")
     (folder / "SHA256SUMS").write_text(f"{'0' * 64}  {CHECKSUMS[name]}\n")
     result = run_bounded("data_prep.verify", folder, "--progress", "none")
     assert result.returncode == 1
     assert "is no file of the data set" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "name", ["dataset.json", "record_index.npz", "tokenizer.json", "SHA256SUMS", "more"]
+)
+def test_a_pipe_or_a_link_to_a_device_is_not_waited_for(folder, name):
+    """With a bound on the time: opening a pipe that nobody writes to takes for ever."""
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    for read in (open_dataset, verify):
+        with pytest.raises(UserError, match=f"^{folder / name} is no ordinary file"):
+            read(folder)
+    (folder / name).unlink()
+    (folder / name).symlink_to("/dev/zero")
+    for read in (open_dataset, verify):
+        with pytest.raises(UserError, match=f"^{folder / name} is no ordinary file"):
+            read(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "thresholds.json", "checkpoints/pipe"])
+def test_a_pipe_in_a_run_is_not_waited_for(tmp_path, name):
+    (tmp_path / "checkpoints").mkdir()
+    os.mkfifo(tmp_path / name)
+    result = run_bounded("mmgenre.predict", "--run", tmp_path, "--overview", "x", gigabytes=40)
+    assert result.returncode == 2
+    assert result.stderr == f"error: {tmp_path / name} is no ordinary file; remove it\n"
 
 
 def replaced(pattern: str, content: str) -> dict[str, object]:
