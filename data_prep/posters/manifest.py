@@ -97,7 +97,9 @@ class Manifest:
         unrecorded = set(found)
         for poster_path, status, width, size in rows:
             unrecorded.discard(poster_path)
-            if not isinstance(status, str) or (not status and width not in self.widths):
+            if not isinstance(status, str) or (
+                not status and width not in (*self.widths, ADDRESSES)
+            ):
                 continue  # Of a table that is not as it was written.
             path = self._path(width, poster_path)
             if status:
