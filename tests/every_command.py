@@ -59,6 +59,7 @@ def _sweep(i: Inputs) -> list[object]:
 
 COMMANDS = {
     "prepare": Command("data_prep.prepare", _prepare, ("data/dataset.json", "data/audit.json")),
+    "inspect": Command("data_prep.inspect", lambda i: [i.corpus / "movies_metadata.csv"]),
     "verify": Command("data_prep.verify", lambda i: [i.dataset.path, "--processes", "2"]),
     "demo_corpus": Command(
         "data_prep.demo_corpus",

@@ -10,17 +10,15 @@ from typing import ClassVar, Final
 
 from etils import epath
 
-from data_prep.metadata import clean_row
 from data_prep.metadata.choose_genres import AUTO, choose_genres
-from data_prep.metadata.clean_row import Dropped
+from data_prep.metadata.row_reader import RowReader
 from data_prep.options import DEFAULT_MIN_GENRE_MOVIES
 from data_prep.workspace import movie_file
 from data_prep.workspace.progress import Progress
 from data_prep.workspace.stages import Stage, Workspace, digest, file_digest
-from mmgenre.catalogue.columns import POSTER, SPLIT, Columns, find_columns, require_columns
-from mmgenre.catalogue.damaged_row import DamagedRow
+from mmgenre.catalogue.columns import SPLIT, Columns, find_columns, require_columns
 from mmgenre.catalogue.genre_list import GenreList, read_genres
-from mmgenre.catalogue.rows import Habits, Row, read_rows
+from mmgenre.catalogue.rows import read_rows
 from mmgenre.catalogue.table import Table, open_table
 from mmgenre.errors import UserError
 
@@ -134,39 +132,29 @@ def _read(
     genres: GenreList,
     progress: Progress,
 ) -> ReadOutcome:
-    count = 0
-    dropped: dict[str, int] = {}
-    quoted: dict[str, str] = {}
-    notes: dict[str, int] = {}
-    unlisted: dict[str, int] = {}
     with (
         movie_file.open_writer(workspace.path) as writer,
         progress.bar(Read.name, None, "rows") as bar,
     ):
         habits, rows = read_rows(table, columns)
-        for count, row in enumerate(rows, start=1):
+        reader = RowReader(habits, genres, require)
+        for row in rows:
             bar.update()
-            try:
-                writer.write(_movie(row, count, habits, genres, require, notes, unlisted))
-            except Dropped as reason:
-                dropped[str(reason)] = dropped.get(str(reason), 0) + 1
-                if reason.cell:
-                    quoted.setdefault(str(reason), reason.cell)
-        if not count:
+            movie = reader.movie(row)
+            if movie is not None:
+                writer.write(movie)
+        if not reader.rows:
             raise UserError(f"{name} has a header and no rows")
         if not writer.num_movies:
-            reasons = "; ".join(
-                f"{reason}: {n}" + (f", such as {quoted[reason]!r}" if reason in quoted else "")
-                for reason, n in dropped.items()
-            )
+            reasons = "; ".join(reader.dropped_lines())
             raise UserError(f"no row of {name} is a movie that can be kept ({reasons})")
     return ReadOutcome(
-        rows=count,
+        rows=reader.rows,
         kept=writer.num_movies,
-        dropped=dict(sorted(dropped.items())),
-        notes=dict(sorted(notes.items())),
-        quoted=dict(sorted(quoted.items())),
-        unlisted=dict(sorted(unlisted.items(), key=lambda item: -item[1])[:_MOST_NAMED]),
+        dropped=dict(sorted(reader.dropped.items())),
+        notes=dict(sorted(reader.notes.items())),
+        quoted=dict(sorted(reader.quoted.items())),
+        unlisted=dict(sorted(reader.unlisted.items(), key=lambda item: -item[1])[:_MOST_NAMED]),
         form=[table.form, *table.notes, columns.describe()],
         has_split=SPLIT in columns.of_role,
         genres=genres.names,
@@ -178,24 +166,3 @@ def _read(
 def _listed(names: tuple[str, ...]) -> str:
     more = f" and {len(names) - 30} more" if len(names) > 30 else ""
     return ", ".join(names[:30]) + more
-
-
-def _movie(
-    row: Row,
-    number: int,
-    habits: Habits,
-    genres: GenreList,
-    require: str,
-    notes: dict[str, int],
-    unlisted: dict[str, int],
-) -> movie_file.Movie:
-    if isinstance(row, DamagedRow):
-        raise Dropped(row.reason)
-    movie = clean_row.movie_from_row(row, number, habits, genres, notes, unlisted)
-    if require in ("overview", "both") and not movie.overview:
-        raise Dropped("no overview")
-    if POSTER in row and require in ("poster", "both") and not movie.poster_path:
-        raise Dropped("no poster: no path in the metadata")
-    if POSTER in row and require == "any" and not movie.overview and not movie.poster_path:
-        raise Dropped("neither overview nor poster")
-    return movie
