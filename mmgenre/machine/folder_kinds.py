@@ -91,6 +91,7 @@ DATASET: Final = FolderKind(
         "dataset_info.json",
         "features.json",
         "genres.png",
+        "genres.txt",
         "record_index.npz",
         "tokenizer.json",
     ),
