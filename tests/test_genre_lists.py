@@ -272,6 +272,6 @@ def test_two_and_a_thousand_genres(tmp_path, count):
         )
     ]
     assert [result.returncode for result in results] == [0, 0, 0], results
-    assert (run.path / "report.html").stat().st_size < 6 << 20
+    assert Path(run.path / "report.html").stat().st_size < 6 << 20
     assert (tmp_path / "why.html").exists()
     shutil.rmtree(tmp_path / "bundle")
