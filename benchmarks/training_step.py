@@ -8,7 +8,7 @@ architecture of the same config. Peers pad every overview to `max_tokens`, as th
 program is measured at each of its bucket lengths: "real lengths" is their mean, weighted by how
 many batches of an epoch have each, "forced" the longest alone. Each contestant runs in a process of
 its own, all of them in turn in each round, and the first two steps are not counted. Peers need
-`pip install 'mmgenre[peers]'`; what is not installed is left out.
+`pip install -e '.[peers]'`; what is not installed is left out.
 """
 
 import argparse

@@ -38,7 +38,7 @@ def main() -> None:
         if error.name not in ("multipart", "python_multipart", "starlette", "uvicorn"):
             raise
         raise UserError(
-            f"the page needs {error.name}; install it with: pip install 'mmgenre[demo]'"
+            f"the page needs {error.name}; install it with: pip install -e '.[demo]'"
         ) from error
     serve(args.run, args.host, args.port, args.allow_host)
 

@@ -14,7 +14,7 @@ def import_beam() -> Any:
         import apache_beam
     except ImportError as error:
         raise UserError(
-            "--runner needs Apache Beam; install it with: pip install 'mmgenre[beam]'"
+            "--runner needs Apache Beam; install it with: pip install -e '.[beam]'"
         ) from error
     return apache_beam
 

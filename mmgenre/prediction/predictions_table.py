@@ -29,7 +29,7 @@ def check_format(out: Path) -> None:
             import pyarrow  # noqa: F401
         except ImportError as error:
             raise UserError(
-                "Parquet files need pyarrow; install it with: pip install 'mmgenre[parquet]'"
+                "Parquet files need pyarrow; install it with: pip install -e '.[parquet]'"
             ) from error
 
 
