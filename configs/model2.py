@@ -3,7 +3,7 @@
     python -m mmgenre.main --config configs/model2.py --config.data.dir=<prepared data set>
 
 Beside Model 1: linear logits of words and word pairs, attention over all words in place of the last
-one, embeddings that start from the company words keep in the train split, a sum of the branches'
+one, word embeddings initialised from co-occurrence in the train split, a sum of the branches'
 log-odds in place of a joint dense head, each branch with a loss of its own, a smaller CNN, posters
 changed at random, stronger dropout, weight decay, and a learning rate that falls.
 `--config.model.word_vectors=<file>` starts the embedding from word vectors instead; set

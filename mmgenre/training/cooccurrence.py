@@ -1,4 +1,4 @@
-"""Word vectors from the train split's own overviews: which words keep which company.
+"""Word vectors from the train split's own overviews: which words co-occur with which.
 
 Counts of words within a few places of each other, as positive pointwise mutual information, reduced
 by a singular value decomposition: close to what word2vec learns from the same text (Levy and
@@ -21,10 +21,10 @@ _CONTEXT_POWER: Final = 0.75  # Smooths the frequencies of contexts (Levy et al.
 def word_vectors(
     tokens: np.ndarray, lengths: np.ndarray, vocabulary_size: int, size: int
 ) -> np.ndarray:
-    """Returns vectors <float32>[vocabulary_size, size] of length 1, or 0 for words without company.
+    """Returns vectors <float32>[vocabulary_size, size] of length 1; zeros for words without any.
 
-    The singular vectors times the root of the singular values. Padding and unknown words are no
-    company to anybody.
+    The singular vectors times the root of the singular values. Padding and unknown words count
+    as context of no word.
 
     Args:
       tokens: <int32>[movies, time], word ids.
