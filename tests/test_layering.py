@@ -20,6 +20,7 @@ ROOMS = {
         "models",  # the network
         "distributed",  # processes and devices
         "runs",  # what a run leaves on disk
+        "decisions",  # probabilities and thresholds
         "evaluation",  # how good the answers are
         "training",  # how a network learns
         "report",  # what people look at

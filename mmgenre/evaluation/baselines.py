@@ -1,8 +1,8 @@
 """Baselines that a model must beat, on the same splits with the same metrics.
 
-Predicting nothing, predicting the most common genres, logistic regression on TF-IDF, on coarse
-poster features, and on both. All are fitted on the train split; temperatures and thresholds are
-fitted on the validation split, as a run's are.
+Predicting nothing, every genre, or the most common genres; logistic regression on TF-IDF, on coarse
+poster features, and on both; and a pile of linear models (`mmgenre.evaluation.linear_pile`). All
+are fitted on the train split; their decision rules are fitted on validation, as a run's are.
 """
 
 import dataclasses
@@ -12,118 +12,149 @@ import numpy as np
 
 from mmgenre import schema
 from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset
-from mmgenre.evaluation import operating_points
-from mmgenre.evaluation.baseline_models import CannotBeFittedError, Movies, PosterModel, TfidfModel
-from mmgenre.evaluation.calibration import fit_decision_rule
-from mmgenre.evaluation.decision_rule import DecisionRule
+from mmgenre.decisions.calibration import fit_decision_rule
+from mmgenre.decisions.decision_rule import DecisionRule
+from mmgenre.evaluation import confidence, fitted_baselines, metrics, operating_points
+from mmgenre.evaluation.baseline_models import Movies
+from mmgenre.evaluation.fitted_baselines import FEATURES as FEATURES
+from mmgenre.evaluation.fitted_baselines import (
+    LINEAR_PILE,
+    POSTER_FEATURES,
+    TFIDF,
+    TFIDF_AND_POSTER,
+)
+from mmgenre.evaluation.fitted_baselines import read_movies as read_movies
 from mmgenre.evaluation.results import BaselineEvaluation, Baselines, Evaluation, NotFitted
 
 NOTHING: Final = "nothing"
+EVERY_GENRE: Final = "every_genre"
 MOST_COMMON: Final = "most_common_genres"
-TFIDF: Final = "tfidf_logistic_regression"
-POSTER_FEATURES: Final = "poster_features_logistic_regression"
-TFIDF_AND_POSTER: Final = "tfidf_and_poster_features"
+NAMES: Final = (
+    NOTHING,
+    EVERY_GENRE,
+    MOST_COMMON,
+    TFIDF,
+    POSTER_FEATURES,
+    TFIDF_AND_POSTER,
+    LINEAR_PILE,
+)
+"""All baselines, in the order of tables."""
 
-_FITTED: Final = (TFIDF, POSTER_FEATURES, TFIDF_AND_POSTER)
-_SURELY_NOT: Final = -30.0
+_SURE: Final = 30.0
 
-FEATURES: Final = (schema.OVERVIEW, schema.POSTER, schema.HAS_POSTER, schema.LABELS)
-"""What a baseline needs to know of a movie: `Movies`, in the order of its fields."""
+
+@dataclasses.dataclass(frozen=True)
+class ModelBeside:
+    """A model's metrics in resamples of all movies, and of those that have a poster."""
+
+    of_all: confidence.Resampled
+    with_poster: confidence.Resampled | None
 
 
 def evaluate_baselines(
-    movies: Movies, trained_on: DatasetInfo, home: PreparedDataset | NotFitted
+    dataset: PreparedDataset,
+    split: str,
+    movies: Movies,
+    trained_on: DatasetInfo,
+    home: PreparedDataset | NotFitted,
+    beside: ModelBeside | None = None,
 ) -> Baselines:
     """Fits the baselines on a train split and evaluates them on other movies.
 
     Args:
-      movies: to evaluate on.
+      dataset: what the movies to evaluate on are of.
+      split: which of its splits.
+      movies: those of that split.
       trained_on: what the network beside them is trained on.
       home: the same data set, or why it cannot be read; then only trivial baselines are left.
+      beside: the network's answers for the same movies, to compare with in pairs.
 
     Returns:
-      By name, in this module's order, the evaluation without "per_genre", or why there is none.
+      By name, in the order of `NAMES`, the evaluation without "per_genre", or why there is none.
+      The log loss of `MOST_COMMON` is that of the genres' frequencies in the train split.
 
     Raises:
       UserError: a shard is missing or damaged.
     """
-    num_movies = len(movies.labels)
     rule = DecisionRule.default(trained_on.genres)
-    nothing = np.full(movies.labels.shape, _SURELY_NOT)
-    baselines: Baselines = {NOTHING: _evaluate(movies, nothing, rule)}
+    surely = np.full(movies.labels.shape, _SURE)
+    baselines: Baselines = {
+        NOTHING: _evaluate(movies, -surely, rule, beside),
+        EVERY_GENRE: _evaluate(movies, surely, rule, beside),
+    }
     if schema.TRAIN not in trained_on.splits:
-        return baselines | dict.fromkeys((MOST_COMMON, *_FITTED), NotFitted.NO_TRAIN_SPLIT)
-    common = np.tile(most_common_logits(trained_on), (num_movies, 1))
-    baselines[MOST_COMMON] = _evaluate(movies, common, rule)
+        rest = NAMES[len(baselines) :]
+        return baselines | dict.fromkeys(rest, NotFitted.NO_TRAIN_SPLIT)
+    common = np.tile(most_common_logits(trained_on), (len(movies.labels), 1))
+    baselines[MOST_COMMON] = _with_loss_of_frequencies(
+        _evaluate(movies, common, rule, beside), movies, trained_on
+    )
     if isinstance(home, NotFitted):
-        return baselines | dict.fromkeys(_FITTED, home)
-    return baselines | _evaluate_fitted(home, movies)
+        return baselines | dict.fromkeys(fitted_baselines.NAMES, home)
+    return baselines | _evaluate_fitted(dataset, split, home, movies, beside)
 
 
-def _evaluate(movies: Movies, logits: np.ndarray, rule: DecisionRule) -> BaselineEvaluation:
-    def evaluate(chosen: np.ndarray | slice) -> Evaluation:
-        found = operating_points.evaluate_logits(movies.labels[chosen], logits[chosen], rule)
-        return dataclasses.replace(found, per_genre={})
+def _evaluate(
+    movies: Movies, logits: np.ndarray, rule: DecisionRule, beside: ModelBeside | None
+) -> BaselineEvaluation:
+    def evaluate(chosen: np.ndarray | slice, model: confidence.Resampled | None) -> Evaluation:
+        labels, values = movies.labels[chosen], logits[chosen]
+        answers = rule.answers(values)
+        resampled = operating_points.resample_answers(labels, values, answers)
+        found = operating_points.evaluate_answers(labels, values, answers, rule.names, resampled)
+        pairs = {} if model is None else confidence.paired_intervals(model, resampled)
+        return dataclasses.replace(found, per_genre={}, model_minus_this=pairs)
 
     seen = movies.has_poster
-    with_poster = evaluate(seen) if seen.any() else None
-    return BaselineEvaluation(**vars(evaluate(slice(None))), with_poster=with_poster)
+    of_all, of_seen = (beside.of_all, beside.with_poster) if beside else (None, None)
+    with_poster = evaluate(seen, of_seen) if seen.any() else None
+    return BaselineEvaluation(**vars(evaluate(slice(None), of_all)), with_poster=with_poster)
 
 
-def _evaluate_fitted(home: PreparedDataset, movies: Movies) -> Baselines:
-    """Evaluates the fitted baselines, at temperatures and thresholds fitted on validation."""
-    fitted = _FittedBaselines(read_movies(home, schema.TRAIN))
-    answers = fitted.logits(movies)
-    genres = home.info.genres
-    rules = dict.fromkeys(answers, DecisionRule.default(genres))
-    if schema.VALIDATION in home.info.splits:
-        validation = read_movies(home, schema.VALIDATION)
-        for name, logits in fitted.logits(validation).items():
-            rules[name] = fit_decision_rule(logits, validation.labels, schema.VALIDATION, genres)
+def _evaluate_fitted(
+    dataset: PreparedDataset,
+    split: str,
+    home: PreparedDataset,
+    movies: Movies,
+    beside: ModelBeside | None,
+) -> Baselines:
+    """Evaluates the fitted baselines, by decision rules fitted on validation."""
+    answers = fitted_baselines.answer(home, movies, dataset, split)
+    rules = dict.fromkeys(answers.logits, DecisionRule.default(home.info.genres))
+    labels = answers.validation_labels
+    if labels is not None:
+        for name, logits in answers.validation.items():
+            rules[name] = fit_decision_rule(logits, labels, schema.VALIDATION, home.info.genres)
     return {
-        name: _evaluate(movies, answers[name], rules[name])
-        if name in answers
-        else fitted.missing[name]
-        for name in _FITTED
+        name: answers.missing[name]
+        if name in answers.missing
+        else _evaluate(movies, answers.logits[name], rules[name], beside)
+        for name in fitted_baselines.NAMES
     }
 
 
-class _FittedBaselines:
-    """The baselines that learn; `missing` says why some could not."""
-
-    def __init__(self, train: Movies):
-        self.missing: dict[str, NotFitted] = {}
-        self._text: TfidfModel | None = None
-        self._poster: PosterModel | None = None
-        try:
-            self._text = TfidfModel(train)
-        except CannotBeFittedError as error:
-            self.missing[TFIDF] = self.missing[TFIDF_AND_POSTER] = error.reason
-        try:
-            self._poster = PosterModel(train)
-        except CannotBeFittedError as error:
-            self.missing[POSTER_FEATURES] = error.reason
-            self.missing.setdefault(TFIDF_AND_POSTER, error.reason)
-
-    def logits(self, movies: Movies) -> dict[str, np.ndarray]:
-        """Returns <float64>[movies, genres] of each baseline that could be fitted."""
-        logits = {}
-        if self._text is not None:
-            logits[TFIDF] = self._text.logits(movies)
-        if self._poster is not None:
-            logits[POSTER_FEATURES] = self._poster.logits(movies)
-        if self._text is not None and self._poster is not None:
-            # The sum of two log-odds counts the genre's frequency twice.
-            both = logits[TFIDF] + logits[POSTER_FEATURES] - self._poster.prior
-            logits[TFIDF_AND_POSTER] = both
-        return logits
+def _with_loss_of_frequencies(
+    found: BaselineEvaluation, movies: Movies, info: DatasetInfo
+) -> BaselineEvaluation:
+    """Returns it with the log loss of answering each genre's frequency, for every movie."""
+    logits = np.broadcast_to(frequency_logits(info), movies.labels.shape)
+    seen, with_poster = movies.has_poster, found.with_poster
+    if with_poster is not None:
+        loss = metrics.log_loss(logits[seen], movies.labels[seen])
+        with_poster = dataclasses.replace(with_poster, log_loss=loss)
+    loss = metrics.log_loss(logits, movies.labels)
+    return dataclasses.replace(found, log_loss=loss, with_poster=with_poster)
 
 
-def read_movies(dataset: PreparedDataset, split: str) -> Movies:
-    """Reads a whole split; raises UserError where a shard is missing or damaged."""
-    from mmgenre.dataset.read_split import read_split  # TensorFlow.
+def frequency_logits(info: DatasetInfo) -> np.ndarray:
+    """Returns <float64>[genres]: the log-odds of each genre in the train split.
 
-    return Movies(*read_split(dataset, split, *FEATURES).values())
+    One movie in two is added that has the genre, and one that has not, so that they are finite.
+    """
+    train = info.splits[schema.TRAIN]
+    counts = np.asarray(train.genre_counts, np.float64) + 0.5
+    odds: np.ndarray = np.log(counts / (train.num_movies + 1 - counts))
+    return odds
 
 
 def most_common_logits(info: DatasetInfo) -> np.ndarray:
@@ -135,4 +166,5 @@ def most_common_logits(info: DatasetInfo) -> np.ndarray:
     frequencies = np.asarray(train.genre_counts, np.float64) / train.num_movies
     num_predicted = max(1, round(float(frequencies.sum())))
     weakest = np.sort(frequencies)[-num_predicted]
-    return 10 * (frequencies - weakest)
+    scores: np.ndarray = 10 * (frequencies - weakest)
+    return scores

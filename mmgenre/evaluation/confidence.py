@@ -3,8 +3,13 @@
 Each resample draws as many movies as there are, with replacement (Efron, 1979), which is the same
 as giving each movie a weight: how often it was drawn. So everything is ranked once, and the metrics
 of all resamples are sums of weights along that order.
+
+Two models are compared on the same resamples: what makes a drawn set of movies easy for one makes
+it easy for the other, so that the interval of their difference is narrower than either's own.
 """
 
+import functools
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -14,48 +19,76 @@ from mmgenre.evaluation.results import Interval
 _NUM_RESAMPLES: Final = 500
 _LEVEL: Final = 0.95
 
+Resampled = Mapping[str, np.ndarray]
+"""Values <float64>[resamples] of "f1 micro", "f1 macro", "roc_auc macro" and "average_precision
+macro"; NaN where a resample does not define one."""
 
-def confidence_intervals(
+
+def resample(
     labels: np.ndarray,
-    probabilities: np.ndarray,
-    predictions: np.ndarray,
+    scores: np.ndarray,
+    for_micro: np.ndarray,
+    for_macro: np.ndarray,
     *,
     num_resamples: int = _NUM_RESAMPLES,
     seed: int = 0,
-) -> dict[str, Interval | None]:
-    """Returns the 95% percentile intervals of the four metrics that models are compared by.
+) -> Resampled:
+    """Returns the four metrics that models are compared by, in each resample.
+
+    As many movies are resampled alike every time, so that results for two models are pairs.
 
     Args:
       labels: <bool>[movies, genres].
-      probabilities: <float>[movies, genres].
-      predictions: <bool>[movies, genres].
+      scores: <float>[movies, genres], probabilities or logits: only their order counts.
+      for_micro: <bool>[movies, genres], the decisions that micro F1 is of.
+      for_macro: <bool>[movies, genres], those that macro F1 is of.
       num_resamples: of the bootstrap.
       seed: of the resamples.
 
     Returns:
-      (low, high) of "f1 micro", "f1 macro", "roc_auc macro" and "average_precision macro"; None of
-      what no resample defines. A resample without positives (or negatives) of a genre leaves it out
-      of its ranking means, as `metrics.evaluate_probabilities` does; one that can rank no genre is
-      left out itself.
+      See `Resampled`. A resample without positives (or negatives) of a genre leaves it out of its
+      ranking means, as `metrics.evaluate_probabilities` does.
     """
-    num_movies = len(labels)
+    weights = _weights(len(labels), num_resamples, seed)
+    ranking = [ranking_metrics(labels[:, g], scores[:, g], weights) for g in range(labels.shape[1])]
+    aucs, precisions = (np.stack(values) for values in zip(*ranking, strict=True))
+    hits, decided = _counts(labels, for_micro, weights)
+    micro = 2 * hits.sum(axis=1) / np.maximum(decided.sum(axis=1), 1)
+    hits, decided = _counts(labels, for_macro, weights)
+    return {
+        "f1 micro": micro,
+        "f1 macro": (2 * hits / np.maximum(decided, 1)).mean(axis=1),
+        "roc_auc macro": _mean_of_defined(aucs),
+        "average_precision macro": _mean_of_defined(precisions),
+    }
+
+
+def intervals(resampled: Resampled) -> dict[str, Interval | None]:
+    """Returns the 95% percentile interval of each metric; None of what no resample defines."""
+    return {name: _interval(values) for name, values in resampled.items()}
+
+
+def paired_intervals(first: Resampled, second: Resampled) -> dict[str, Interval | None]:
+    """Returns the 95% intervals of the first's metrics minus the second's, on the same movies."""
+    return {name: _interval(values - second[name]) for name, values in first.items()}
+
+
+@functools.lru_cache(maxsize=2)  # All movies of a split, and those with a poster.
+def _weights(num_movies: int, num_resamples: int, seed: int) -> np.ndarray:
+    """Returns <float32>[movies, resamples]: how often each movie is drawn; counts are exact."""
     generator = np.random.default_rng(seed)
     drawn = generator.integers(num_movies, size=(num_resamples, num_movies))
-    weights = np.stack([np.bincount(row, minlength=num_movies) for row in drawn])
-    ranking = [
-        ranking_metrics(labels[:, g], probabilities[:, g], weights) for g in range(labels.shape[1])
-    ]
-    true_positives = weights @ (labels & predictions)
-    decided = weights @ predictions.astype(np.int64) + weights @ labels.astype(np.int64)
-    f1_macro = (2 * true_positives / np.maximum(decided, 1)).mean(axis=1)
-    f1_micro = 2 * true_positives.sum(axis=1) / np.maximum(decided.sum(axis=1), 1)
-    aucs, precisions = (np.stack(values) for values in zip(*ranking, strict=True))
-    return {
-        "f1 micro": _interval(f1_micro),
-        "f1 macro": _interval(f1_macro),
-        "roc_auc macro": _interval(_mean_of_defined(aucs)),
-        "average_precision macro": _interval(_mean_of_defined(precisions)),
-    }
+    weights = [np.bincount(row, minlength=num_movies) for row in drawn]
+    return np.ascontiguousarray(np.stack(weights, axis=1).astype(np.float32))
+
+
+def _counts(
+    labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns true positives, and predictions and positives together, [resamples, genres] each."""
+    hits = weights.T @ (labels & predictions).astype(np.float32)
+    decided = weights.T @ (labels.astype(np.float32) + predictions.astype(np.float32))
+    return hits.astype(np.float64), decided.astype(np.float64)
 
 
 def _mean_of_defined(values: np.ndarray) -> np.ndarray:
@@ -74,31 +107,43 @@ def _interval(values: np.ndarray) -> Interval | None:
 
 
 def ranking_metrics(
-    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+    labels: np.ndarray, scores: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns ROC AUC and average precision <float64>[resamples], as scikit-learn defines them.
 
-    NaN where a resample has no positives or no negatives: there is nothing to rank then.
+    NaN where a resample has no positives or no negatives: there is nothing to rank then. Both are
+    sums over the positives, so that only the movies drawn up to each of them are counted.
 
     Args:
       labels: <bool>[movies].
-      probabilities: <float>[movies].
-      weights: <int>[resamples, movies], how often each movie counts.
+      scores: <float>[movies].
+      weights: <float32>[movies, resamples], how often each movie counts.
     """
-    order = np.argsort(-probabilities, kind="stable")
-    ranked, positive = probabilities[order], labels[order]
-    last_of_tie = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    weights = weights[:, order]
-    hits = np.cumsum(weights * positive, axis=1)[:, last_of_tie]
-    drawn = np.cumsum(weights, axis=1)[:, last_of_tie]
-    zeros = np.zeros((len(weights), 1), hits.dtype)
-    new_hits = np.diff(hits, axis=1, prepend=zeros)
-    misses = drawn - hits
-    new_misses = np.diff(misses, axis=1, prepend=zeros)
-    num_positive, num_negative = hits[:, -1], misses[:, -1]
+    order = np.argsort(-scores, kind="stable")
+    ranked, places = scores[order], np.flatnonzero(labels[order])
+    first_of_tie = np.append(True, ranked[1:] != ranked[:-1])
+    starts = np.flatnonzero(first_of_tie)
+    tie = np.cumsum(first_of_tie)[places] - 1  # The tie of each positive.
+    start, end = starts[tie], np.append(starts[1:], len(ranked))[tie]
+    drawn = np.zeros((len(ranked) + 1, weights.shape[1]), np.float32)
+    np.cumsum(weights[order], axis=0, out=drawn[1:])
+    own = weights[order[places]].astype(np.float64)
+    hits = np.zeros((len(places) + 1, weights.shape[1]))
+    np.cumsum(own, axis=0, out=hits[1:])
+    hits_before = hits[np.searchsorted(places, start)]
+    hits_up_to_end = hits[np.searchsorted(places, end)]
+    positives, all_drawn = hits[-1], drawn[-1].astype(np.float64)
+    negatives = all_drawn - positives
+    up_to_end = drawn[end].astype(np.float64)
+    # Negatives ahead of each positive; those of its own tie count half.
+    ahead = (drawn[start] - hits_before + up_to_end - hits_up_to_end) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(drawn > 0, hits / drawn, 0)
-        average_precision = (new_hits * precision).sum(axis=1) / num_positive
-        area = (new_misses * (hits - new_hits / 2)).sum(axis=1)
-        roc_auc = area / (num_positive * num_negative)
-    return roc_auc, np.where(num_negative > 0, average_precision, np.nan)
+        # Where nothing is drawn up to a positive, it is not drawn itself.
+        precision = hits_up_to_end / np.maximum(up_to_end, 1)
+        average_precision = (own * precision).sum(axis=0) / positives
+        roc_auc = 1 - (own * ahead).sum(axis=0) / (positives * negatives)
+    undefined = (positives == 0) | (negatives == 0)
+    return (
+        np.where(undefined, np.nan, roc_auc),
+        np.where(undefined, np.nan, average_precision),
+    )

@@ -9,6 +9,9 @@ from etils import epath
 from mmgenre import schema
 from mmgenre.dataset.prepared import PreparedDataset, open_dataset
 from mmgenre.dataset.read_split import read_split
+from mmgenre.decisions.calibration import fit_situations
+from mmgenre.decisions.decision_rule import Answers
+from mmgenre.decisions.situations import SituationRules
 from mmgenre.errors import UserError
 from mmgenre.evaluation import (
     baselines,
@@ -19,8 +22,6 @@ from mmgenre.evaluation import (
     tables,
 )
 from mmgenre.evaluation.baseline_models import Movies
-from mmgenre.evaluation.calibration import fit_decision_rule
-from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.evaluation.predict_split import SplitPredictions, predict_views
 from mmgenre.evaluation.result_files import ResultFiles
 from mmgenre.evaluation.results import (
@@ -84,9 +85,18 @@ def choose_thresholds(run: RunDirectory, dataset: PreparedDataset) -> None:
     features = read_split(dataset, split, schema.ID, schema.TITLE, schema.HAS_POSTER)
     record = _record(dataset, split, predictions, step, features)
     _write_record(result_files.of_own_data(run, split), dataset, split, record)
+    rules = fit_situations(
+        record.logits,
+        record.poster_logits,
+        record.overview_logits,
+        record.labels,
+        record.has_poster,
+        record.num_tokens > 0,
+        chosen_on=split,
+        names=predictions.genres,
+    )
     try:
-        rule = fit_decision_rule(record.logits, record.labels, split, predictions.genres)
-        rule.save(run.path)
+        rules.save(run.path)
     except OSError as error:
         raise UserError(f"cannot write into {run.path}: {error}") from error
 
@@ -118,9 +128,15 @@ def _evaluate(
     run: RunDirectory, dataset: PreparedDataset, split: str, record: SplitRecord, movies: Movies
 ) -> RunEvaluation:
     trained_on, _ = run.load_dataset_info()
-    rule = DecisionRule.load(run.path, trained_on.genres)
-    evaluation = operating_points.evaluate_logits(record.labels, record.logits, rule)
-    compared = baselines.evaluate_baselines(movies, trained_on, _home(run, dataset))
+    rules = SituationRules.load(run.path, trained_on.genres)
+    answers = rules.answers(record.logits, record.has_poster, record.num_tokens > 0)
+    beside = _beside(record, answers)
+    evaluation = operating_points.evaluate_answers(
+        record.labels, record.logits, answers, rules.names, beside.of_all
+    )
+    compared = baselines.evaluate_baselines(
+        dataset, split, movies, trained_on, _home(run, dataset), beside
+    )
     nothing = compared[baselines.NOTHING]
     assert isinstance(nothing, BaselineEvaluation)  # It is not fitted, so there always is one.
     return RunEvaluation(
@@ -133,10 +149,10 @@ def _evaluate(
             fingerprint=dataset.info.fingerprint,
             split=split,
         ),
-        chosen_on=rule.chosen_on,
+        chosen_on=rules.chosen_on,
         warning=operating_points.accuracy_warning(evaluation, nothing),
         loss=metrics.log_loss(record.logits, record.labels),
-        with_poster=_with_poster(record, rule),
+        with_poster=_with_poster(record, rules, beside),
         baselines=compared,
     )
 
@@ -153,15 +169,40 @@ def _home(run: RunDirectory, dataset: PreparedDataset) -> PreparedDataset | NotF
     return home if home.info.fingerprint == trained_on.fingerprint else NotFitted.DATA_CHANGED
 
 
-def _with_poster(record: SplitRecord, rule: DecisionRule) -> HalvesEvaluation | None:
+def _beside(record: SplitRecord, answers: Answers) -> baselines.ModelBeside:
+    """Returns the model in resamples, to compare baselines with."""
+    seen = record.has_poster
+    return baselines.ModelBeside(
+        operating_points.resample_answers(record.labels, record.logits, answers),
+        operating_points.resample_answers(
+            record.labels[seen], record.logits[seen], answers.of(seen)
+        )
+        if seen.any()
+        else None,
+    )
+
+
+def _with_poster(
+    record: SplitRecord, rules: SituationRules, beside: baselines.ModelBeside
+) -> HalvesEvaluation | None:
+    """Evaluates the movies that have a poster, whole and with either half withheld."""
     seen = record.has_poster
     if not seen.any():
         return None
-    both, poster, overview = (
-        operating_points.evaluate_logits(record.labels[seen], logits[seen], rule)
-        for logits in (record.logits, record.poster_logits, record.overview_logits)
+    labels, logits = record.labels[seen], record.logits[seen]
+    answers = rules.answers(logits, record.has_poster[seen], record.num_tokens[seen] > 0)
+    both = operating_points.evaluate_answers(
+        labels, logits, answers, rules.names, beside.with_poster
     )
-    return HalvesEvaluation(**vars(both), poster_alone=poster, overview_alone=overview)
+    return HalvesEvaluation(
+        **vars(both),
+        poster_alone=operating_points.evaluate_logits(
+            labels, record.poster_logits[seen], rules.poster_alone
+        ),
+        overview_alone=operating_points.evaluate_logits(
+            labels, record.overview_logits[seen], rules.overview_alone
+        ),
+    )
 
 
 def _write_record(

@@ -44,14 +44,17 @@ def evaluate_probabilities(
     probabilities: np.ndarray,
     thresholds: float | np.ndarray = THRESHOLD,
     genres: Sequence[str] = schema.GENRES,
+    ranked_by: np.ndarray | None = None,
 ) -> Scores:
     """Computes everything that a run reports.
 
     Args:
       labels: [movies, genres], 0 or 1.
       probabilities: <float>[movies, genres].
-      thresholds: the probability from which a genre is predicted: one, or <float>[genres].
+      thresholds: the probability from which a genre is predicted: one, one for each genre, or
+        <float>[movies, genres], of which the median stands in the result.
       genres: their names.
+      ranked_by: <float>[movies, genres], what movies are ranked by; the probabilities if None.
 
     Raises:
       ValueError: shapes differ, there is no movie, or a probability is not finite.
@@ -61,11 +64,12 @@ def evaluate_probabilities(
         raise ValueError(f"labels {labels.shape} and probabilities {probabilities.shape} differ")
     if not np.isfinite(probabilities).all():
         raise ValueError("there are probabilities that are not finite")
-    thresholds = np.broadcast_to(np.asarray(thresholds, np.float64), labels.shape[1:])
+    thresholds = np.broadcast_to(np.asarray(thresholds, np.float64), labels.shape)
     predictions = probabilities >= thresholds
-    decisions = evaluate_decisions(labels, predictions)
-    rankings = rank_genres(labels, probabilities)
-    roc_auc, average_precision = _average_rankings(labels, probabilities, rankings)
+    decisions, usual = evaluate_decisions(labels, predictions), np.median(thresholds, axis=0)
+    ranked = probabilities if ranked_by is None else ranked_by
+    rankings = rank_genres(labels, ranked)
+    roc_auc, average_precision = _average_rankings(labels, ranked, rankings)
     return Scores(
         **vars(decisions),
         num_movies=len(labels),
@@ -76,7 +80,7 @@ def evaluate_probabilities(
             labels=float(labels.sum(1).mean()), predictions=float(predictions.sum(1).mean())
         ),
         per_genre={
-            genre: _evaluate_genre(labels[:, g], predictions[:, g], float(thresholds[g]), ranks)
+            genre: _evaluate_genre(labels[:, g], predictions[:, g], float(usual[g]), ranks)
             for g, (genre, ranks) in enumerate(zip(genres, rankings, strict=True))
         },
     )

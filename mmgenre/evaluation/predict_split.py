@@ -12,10 +12,10 @@ from mmgenre.config import Config
 from mmgenre.dataset.batch_plan import plan_evaluation
 from mmgenre.dataset.pipeline import MovieSource
 from mmgenre.dataset.prepared import PreparedDataset, genre_difference
+from mmgenre.decisions.decision_rule import DecisionRule
 from mmgenre.distributed import device_mapping
 from mmgenre.errors import UserError
 from mmgenre.evaluation import eval_steps, metrics
-from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.evaluation.results import Averages
 from mmgenre.models import fusion
 from mmgenre.runs.best_params import load_best_params

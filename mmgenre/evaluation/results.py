@@ -17,8 +17,14 @@ from mmgenre.errors import UserError
 from mmgenre.machine.json_files import read_json
 from mmgenre.runs import format_version
 
-FORMAT_VERSION: Final = 2
-"""Of `evaluation-*.json`. Version 1, which does not say so, has NaN where a metric is undefined."""
+FORMAT_VERSION: Final = 3
+"""Of `evaluation-*.json`. Version 1, which does not say so, has NaN where a metric is undefined; up
+to version 2 operating points have other names, and micro F1 is compared at that for macro F1."""
+
+FOR_MICRO_F1: Final = "for micro F1"
+FOR_MACRO_F1: Final = "for macro F1"
+_OLD_POINTS: Final = {"global": FOR_MICRO_F1, "per genre": FOR_MACRO_F1}
+"""Operating points, by their names up to version 2."""
 
 Interval = tuple[float, float]
 """The ends of a 95% confidence interval."""
@@ -91,7 +97,10 @@ class DecisionScores:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OperatingPoint(DecisionScores):
-    """Decisions at a choice of `thresholds`: one for all genres, or one for each."""
+    """Decisions at a choice of `thresholds`: one for all genres, or one for each.
+
+    Where movies that lack a half are decided on by others, these are those of most movies.
+    """
 
     thresholds: float | tuple[float, ...]
 
@@ -161,16 +170,19 @@ class Evaluation(Scores):
     The metrics of `Scores` are those of the plain sigmoid at threshold 0.5.
 
     Attributes:
-      log_loss: at the decision rule's temperatures.
-      operating_points: at 0.5, at the best threshold for all genres, at one for each; see
+      log_loss: of the probabilities by the decision rule.
+      operating_points: at 0.5, at thresholds fitted for micro F1, at those for macro F1; see
         `mmgenre.evaluation.operating_points`. Empty where an older program evaluated.
-      confidence_intervals: at the thresholds per genre, by "<metric> <average>"; None where the
+      confidence_intervals: each F1 at its own thresholds, by "<metric> <average>"; None where the
         metric is not defined. Empty likewise.
+      model_minus_this: the intervals of the model's figures minus these, on the same resamples of
+        the same movies; of a baseline beside a model only. Empty likewise.
     """
 
     log_loss: float | None = None
     operating_points: dict[str, OperatingPoint] = dataclasses.field(default_factory=dict)
     confidence_intervals: dict[str, Interval | None] = dataclasses.field(default_factory=dict)
+    model_minus_this: dict[str, Interval | None] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -250,6 +262,8 @@ class RunEvaluation(Evaluation):
         try:
             fields = _without_nan(read_json(path))
             format_version.require_known(path, fields, FORMAT_VERSION)
+            if isinstance(fields, dict) and fields.get(format_version.KEY, 1) < 3:
+                fields = _with_new_points(fields)
             evaluation = msgspec.convert(fields, cls)
             if not evaluation.per_genre:
                 raise ValueError("it has no genres")
@@ -271,6 +285,20 @@ def as_fields(result: Evaluation) -> dict[str, Any]:
     return dataclasses.asdict(
         result, dict_factory=lambda items: {k: v for k, v in items if v != {}}
     )
+
+
+def _with_new_points(value: Any) -> Any:
+    """Returns JSON as of version 3: operating points under their names of today."""
+    if isinstance(value, list):
+        return [_with_new_points(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: {_OLD_POINTS.get(point, point): found for point, found in each.items()}
+        if name == "operating_points" and isinstance(each, dict)
+        else _with_new_points(each)
+        for name, each in value.items()
+    }
 
 
 def _without_nan(value: Any) -> Any:

@@ -7,7 +7,16 @@ from typing import Final
 from tabulate import tabulate
 
 from mmgenre.evaluation import operating_points
-from mmgenre.evaluation.results import Averages, Evaluation, NotFitted, RunEvaluation, Scores
+from mmgenre.evaluation.results import (
+    FOR_MACRO_F1,
+    FOR_MICRO_F1,
+    Averages,
+    Evaluation,
+    HalvesEvaluation,
+    NotFitted,
+    RunEvaluation,
+    Scores,
+)
 
 Columns = Mapping[str, Evaluation | NotFitted]
 """What is compared, by name: the model first, then its baselines."""
@@ -37,7 +46,7 @@ class MetricRow:
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-    """One of the metrics that models are compared by, F1 at thresholds fitted on validation.
+    """One of the metrics that models are compared by, each F1 at the thresholds fitted for it.
 
     Attributes:
       value: None where it is not defined.
@@ -54,10 +63,10 @@ COMPARED: Final = ("f1 micro", "f1 macro", "roc_auc macro", "average_precision m
 
 def compared(evaluation: Evaluation) -> list[Compared]:
     """Returns what a model is compared by, in the order of `COMPARED`."""
-    fitted = evaluation.operating_points.get(operating_points.PER_GENRE, evaluation)
+    points = evaluation.operating_points
     values = (
-        fitted.f1.micro,
-        fitted.f1.macro,
+        points.get(FOR_MICRO_F1, evaluation).f1.micro,
+        points.get(FOR_MACRO_F1, evaluation).f1.macro,
         evaluation.roc_auc.macro,
         evaluation.average_precision.macro,
     )
@@ -91,6 +100,8 @@ def evaluation_tables(evaluation: RunEvaluation) -> str:
         f"{data.name}, split {data.split}, threshold {evaluation.threshold}"
     )
     parts = [title, comparison_table(columns), per_genre, headline_table(columns)]
+    if evaluation.with_poster is not None:
+        parts.append(halves_table(evaluation.with_poster))
     if evaluation.warning:
         parts.append(f"note: {evaluation.warning}")
     return "\n" + "\n\n".join(parts)
@@ -124,19 +135,40 @@ def headline_table(columns: Columns) -> str:
     for name, column in columns.items():
         title = name.replace("_", " ")
         if isinstance(column, NotFitted):
-            empty = [None] * (2 * len(points) + len(COMPARED))
+            empty = [None] * (2 * len(points) + len(COMPARED) + 1)
             rows.append([f"{title}:\nnot fitted, {column.sentence}", *empty])
             continue
         found = [column.operating_points[point].f1 for point in points]
         f1 = [value for averages in found for value in (averages.micro, averages.macro)]
-        rows.append([title, *f1, *map(_with_interval, compared(column))])
+        rows.append([title, *f1, *map(_with_interval, compared(column)), column.log_loss])
     headers = ["thresholds"]
     headers += [f"{point}\nF1 {average}" for point in points for average in ("micro", "macro")]
-    headers += [f"{name.replace('_', ' ')}\n(95%)" for name in COMPARED]
+    headers += [f"{name.replace('_', ' ')}\n(95%)" for name in COMPARED] + ["log\nloss"]
     table = tabulate(rows, headers=headers, floatfmt=".3f", missingval="-")
     return (
-        "F1 at 0.5 and at thresholds fitted on validation; 95% intervals at those per genre\n\n"
-        f"{table}"
+        "F1 at 0.5 and at thresholds fitted on validation, for micro and for macro F1; 95% "
+        "intervals of each\nF1 at its own; the log loss of the most common genres is that of "
+        f"their frequencies\n\n{table}"
+    )
+
+
+def halves_table(evaluation: HalvesEvaluation) -> str:
+    """Returns what a model is worth on movies with a poster, whole and with a half withheld."""
+    views = {
+        "poster and overview": evaluation,
+        "poster alone": evaluation.poster_alone,
+        "overview alone": evaluation.overview_alone,
+    }
+    rows = [
+        [name, *map(_with_interval, compared(found)), found.log_loss]
+        for name, found in views.items()
+        if found is not None
+    ]
+    headers = ["", *(f"{name.replace('_', ' ')}\n(95%)" for name in COMPARED), "log\nloss"]
+    table = tabulate(rows, headers=headers, floatfmt=".3f", missingval="-")
+    return (
+        f"the {evaluation.num_movies:,} movies with a poster, each half by thresholds of its own"
+        f"\n\n{table}"
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from mmgenre.evaluation import tables
-from mmgenre.evaluation.results import Evaluation, NotFitted
+from mmgenre.evaluation.results import Evaluation, Interval, NotFitted
 
 Standing = Literal["ahead of", "level with", "behind"]
 
@@ -20,8 +20,10 @@ class Verdict:
     Attributes:
       model: the model's name.
       baseline: the name of the best baseline.
-      standing: "level with" where the model's 95% interval holds the baseline's F1.
+      standing: "level with" where the 95% interval of the difference holds 0.
       difference: the model's micro F1 minus the baseline's, at thresholds fitted on validation.
+      interval: of the difference, 95%, on resamples of the same movies; where an older program
+        evaluated, of the model's F1 alone, minus the baseline's; None where neither is known.
       model_f1: the model's.
       baseline_f1: the baseline's.
     """
@@ -30,14 +32,18 @@ class Verdict:
     baseline: str
     standing: Standing
     difference: float
+    interval: Interval | None
     model_f1: float
     baseline_f1: float
 
     def __str__(self) -> str:
         by = f" by {abs(self.difference):.3f}" if self.standing != "level with" else ""
+        between = ""
+        if self.interval is not None:
+            between = f", difference {self.interval[0]:+.3f} to {self.interval[1]:+.3f}"
         return (
             f"{self.model} is {self.standing} {self.baseline}{by} in micro F1 "
-            f"({self.model_f1:.3f} and {self.baseline_f1:.3f})"
+            f"({self.model_f1:.3f} and {self.baseline_f1:.3f}{between})"
         )
 
 
@@ -55,20 +61,21 @@ def against_best_baseline(
       The verdict; None where no baseline could be fitted, or F1 is not defined.
     """
     index = tables.COMPARED.index(_BY)
-    found = {
-        name: tables.compared(each)[index].value
-        for name, each in baselines.items()
-        if not isinstance(each, NotFitted)
-    }
-    scores = {name: value for name, value in found.items() if value is not None}
+    found = {name: each for name, each in baselines.items() if not isinstance(each, NotFitted)}
+    values = {name: tables.compared(each)[index].value for name, each in found.items()}
+    scores = {name: value for name, value in values.items() if value is not None}
     own = tables.compared(evaluation)[index]
     if not scores or own.value is None:
         return None
     best = max(scores, key=lambda name: scores[name])
-    low, high = own.interval or (own.value, own.value)
+    interval = found[best].model_minus_this.get(_BY)
+    if interval is None and own.interval is not None:
+        interval = (own.interval[0] - scores[best], own.interval[1] - scores[best])
+    difference = own.value - scores[best]
+    low, high = interval or (difference, difference)
     standing: Standing = "level with"
-    if scores[best] < low:
+    if low > 0:
         standing = "ahead of"
-    elif scores[best] > high:
+    elif high < 0:
         standing = "behind"
-    return Verdict(model, best, standing, own.value - scores[best], own.value, scores[best])
+    return Verdict(model, best, standing, difference, interval, own.value, scores[best])

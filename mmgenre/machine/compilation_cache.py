@@ -12,12 +12,13 @@ which processes that start together would wait for.
 import hashlib
 import os
 import platform
-import tempfile
 import time
 import zlib
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Final
+
+from mmgenre.machine import user_cache
 
 _ZSTANDARD: Final = b"\x28\xb5\x2f\xfd"
 """What Zstandard's files begin with (RFC 8878); JAX uses zlib where that is not installed."""
@@ -44,11 +45,7 @@ def enable(environ: MutableMapping[str, str] = os.environ) -> None:
         return
     try:
         folder = cache_folder(environ)
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (_is_own(folder.parent) and _is_own(folder)):
-            return
-        folder.chmod(0o700)  # What lies here is run by the next start.
-        tempfile.TemporaryFile(dir=folder).close()  # Says more than the permissions do.
+        user_cache.make(folder)  # What lies here is run by the next start.
         tidy(folder)
     except (OSError, RuntimeError):  # The latter where there is no home.
         return
@@ -58,17 +55,8 @@ def enable(environ: MutableMapping[str, str] = os.environ) -> None:
 
 def cache_folder(environ: MutableMapping[str, str] = os.environ) -> Path:
     """Returns the folder for programs compiled on a processor like this one."""
-    root = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     kind = hashlib.sha256(_processor().encode()).hexdigest()[:12]
-    return Path(root) / "mmgenre" / f"compiled-{kind}"
-
-
-def _is_own(folder: Path) -> bool:
-    """Whether a folder is this user's, and so is a link to it.
-
-    Whoever owns it could put programs there that this user would run: $XDG_CACHE_HOME may be /tmp.
-    """
-    return {folder.lstat().st_uid, folder.stat().st_uid} == {os.geteuid()}
+    return user_cache.root(environ) / f"compiled-{kind}"
 
 
 def tidy(folder: Path, max_bytes: int = _MAX_BYTES) -> None:

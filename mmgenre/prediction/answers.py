@@ -1,13 +1,12 @@
 """Answers to the rows of a catalogue, a few hundred at a time."""
 
 import concurrent.futures
-import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from mmgenre.inputs.overview_text import MAX_CHARACTERS
-from mmgenre.prediction.predictor import GenrePredictor
+from mmgenre.prediction.predictor import GenrePredictor, Prediction
 from mmgenre.prediction.table_posters import TablePosters
 from mmgenre.prediction.table_request import Question, TableRequest
 
@@ -38,11 +37,7 @@ class Answerer:
         self._predictor = predictor
         self._copied = tuple(copied)
         self._posters = TablePosters(request)
-        rule = predictor.rule
-        if request.top is not None:
-            # Every genre is chosen, the surest first.
-            rule = dataclasses.replace(rule, thresholds=(0.0,) * len(rule.thresholds))
-        self._rule, self._top = rule, request.top
+        self._top = request.top
         fetches = request.has_server or request.addresses != "none"
         self._pool = concurrent.futures.ThreadPoolExecutor(_DOWNLOADS if fetches else None)
 
@@ -65,23 +60,35 @@ class Answerer:
                 note.append(f"overview cut to {MAX_CHARACTERS:,} characters")
             tokens.append(self._predictor.encode(question.overview[:MAX_CHARACTERS]))
         pixels = [poster for poster, _ in loaded]
-        probabilities = self._rule.probabilities(self._predictor.logits(pixels, tokens))
+        logits = self._predictor.logits(pixels, tokens)
         for question, poster, words, note, values in zip(
-            questions, pixels, tokens, notes, probabilities, strict=True
+            questions, pixels, tokens, notes, logits, strict=True
         ):
             known = poster is not None or len(words) > 0
             if not known and not question.note:
                 note.append("neither poster nor overview: no prediction")
+            found = self._predictor.answer(
+                values, has_poster=poster is not None, has_overview=len(words) > 0
+            )
             self.posters_found += poster is not None
             self.posters_named += poster is not None or bool(question.poster)
             yield {
                 **{name: getattr(question, name) for name in self._copied},
-                "genres": self._rule.genres(values)[: self._top] if known else [],
-                "probabilities": [round(float(value), 6) if known else None for value in values],
+                "genres": self._chosen(found) if known else [],
+                "probabilities": [
+                    round(value, 6) if known else None for value in found.probabilities.values()
+                ],
                 "has_poster": poster is not None,
                 "has_overview": len(words) > 0,
                 "note": "; ".join(note),
             }
+
+    def _chosen(self, found: Prediction) -> list[str]:
+        """Returns the predicted genres, or as many of the surest as the request says."""
+        if self._top is None:
+            return found.genres
+        probabilities = found.probabilities
+        return sorted(probabilities, key=lambda genre: -probabilities[genre])[: self._top]
 
 
 def chunks(questions: Iterable[Question]) -> Iterator[list[Question]]:

@@ -13,8 +13,8 @@ from typing import Any, Final, Self
 import numpy as np
 
 from mmgenre import schema
+from mmgenre.decisions.situations import SituationRules
 from mmgenre.errors import UserError, first_line
-from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 from mmgenre.machine.json_files import read_json
 
@@ -34,13 +34,13 @@ class Bundle:
     Attributes:
       exported: `jax.export.Exported`: posters, tokens and lengths to probabilities.
       tokenizer: of the overviews.
-      rule: its thresholds; the temperatures are in the model already.
+      rules: their thresholds; scales and biases are in the model already.
       max_tokens: words that the model reads.
     """
 
     exported: Any
     tokenizer: OverviewTokenizer
-    rule: DecisionRule
+    rules: SituationRules
     max_tokens: int
 
     @classmethod
@@ -67,7 +67,7 @@ class Bundle:
         return cls(
             exported=exported,
             tokenizer=OverviewTokenizer.load(folder / "tokenizer.json"),
-            rule=DecisionRule.load(folder, tuple(manifest["genres"])),
+            rules=SituationRules.load(folder, tuple(manifest["genres"])),
             max_tokens=int(manifest["max_tokens"]),
         )
 

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.machine import files
@@ -45,7 +43,7 @@ def _write(folder: Path, run: str, predictor: "GenrePredictor") -> None:
 
     (folder / bundle.MODEL).write_bytes(serialize_model(predictor))
     predictor.tokenizer.save(folder / "tokenizer.json")
-    predictor.rule.save(folder)
+    predictor.rules.save(folder)
     (folder / "MODEL_CARD.md").write_text(model_card(run, predictor), "utf-8")
     shipped = importlib.resources.files("mmgenre.prediction.bundle_files")
     (folder / "example.py").write_text((shipped / "example.py").read_text("utf-8"), "utf-8")
@@ -54,7 +52,9 @@ def _write(folder: Path, run: str, predictor: "GenrePredictor") -> None:
         "name": predictor.name,
         "step": predictor.step,
         "genres": predictor.genres,
-        "thresholds": predictor.rule.thresholds,
+        "thresholds": predictor.rules.both.thresholds,
+        "thresholds_poster_alone": predictor.rules.poster_alone.thresholds,
+        "thresholds_overview_alone": predictor.rules.overview_alone.thresholds,
         "max_tokens": predictor.bucket_lengths[-1],
         "platforms": PLATFORMS,
         "jax": jax_versions(),
@@ -77,7 +77,8 @@ def serialize_model(predictor: "GenrePredictor") -> bytes:
     """Returns the model as StableHLO, for any batch size, on each of `PLATFORMS`.
 
     A function of posters <uint8>[b, 64, 64, 3], tokens <int32>[b, max_tokens] and lengths
-    <int32>[b] to probabilities <float32>[b, genres]; parameters and temperatures are inside.
+    <int32>[b] to probabilities <float32>[b, genres]; parameters, scales and biases are
+    inside: those for movies with both halves, or for those that lack one.
     """
     import jax
     import jax.numpy as jnp
@@ -85,7 +86,10 @@ def serialize_model(predictor: "GenrePredictor") -> bytes:
 
     from mmgenre.kernels import plain_kernels
 
-    temperatures = jnp.asarray(predictor.rule.temperatures, jnp.float32)
+    rules = predictor.rules
+    by_situation = (rules.both, rules.poster_alone, rules.overview_alone)
+    scales = jnp.asarray([rule.scales for rule in by_situation], jnp.float32)
+    biases = jnp.asarray([rule.biases for rule in by_situation], jnp.float32)
     predict = functools.partial(predict_step.predict_step, model=predictor.model)
 
     def probabilities(posters: jax.Array, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
@@ -95,7 +99,11 @@ def serialize_model(predictor: "GenrePredictor") -> bytes:
             schema.LENGTH: lengths,
             schema.ROW: jnp.zeros_like(lengths),  # Places matter to dropout alone.
         }
-        return jax.nn.sigmoid(predict(predictor.params, batch) / temperatures[None])
+        has_poster = posters.any(axis=(1, 2, 3))
+        has_overview = (tokens != schema.PAD_ID).any(axis=1)
+        situation = jnp.where(has_poster, jnp.where(has_overview, 0, 1), 2)
+        logits = predict(predictor.params, batch)
+        return jax.nn.sigmoid(logits * scales[situation] + biases[situation])
 
     (size,) = export.symbolic_shape("b")
     arguments = (
@@ -124,11 +132,13 @@ def model_card(run: str, predictor: "GenrePredictor") -> str:
     if predictions.exists():
         record = SplitRecord.load(predictions)
     if record is not None and record.step == predictor.step:
+        answers = predictor.rules.answers(record.logits, record.has_poster, record.num_tokens > 0)
         report = metrics.evaluate_probabilities(
             record.labels,
-            predictor.rule.probabilities(record.logits),
-            np.asarray(predictor.rule.thresholds),
+            answers.probabilities,
+            answers.thresholds,
             predictor.genres,
+            record.logits,
         )
     template = importlib.resources.files("mmgenre.prediction.bundle_files") / "MODEL_CARD.md.j2"
     return render_text(

@@ -85,8 +85,8 @@ def explain(predictor: GenrePredictor, poster: Poster | None, overview: str | No
         [pixels, pixels, None], [tokens, nothing, tokens]
     )
     shares = modality.poster_share(logits, poster_logits, overview_logits)
-    without_poster = predictor.rule.probabilities(overview_logits)
-    without_overview = predictor.rule.probabilities(poster_logits)
+    without_poster = predictor.rules.overview_alone.probabilities(overview_logits)
+    without_overview = predictor.rules.poster_alone.probabilities(poster_logits)
     ranked = sorted(predictor.genres, key=lambda genre: -prediction.probabilities[genre])
     count = min(max(_AT_LEAST, len(prediction.genres)), _AT_MOST)
     chosen = [*prediction.genres, *(g for g in ranked if g not in prediction.genres)][:count]

@@ -17,8 +17,8 @@ import numpy as np
 import PIL.Image
 
 from mmgenre import schema
+from mmgenre.decisions.situations import SituationRules
 from mmgenre.errors import UserError
-from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.inputs import overview_text
 from mmgenre.inputs.poster_decoder import PosterError, decode_poster, squeeze_image
 from mmgenre.inputs.poster_source import read_poster
@@ -75,7 +75,7 @@ class GenrePredictor:
         model: fusion.FusionModel,
         params: Any,
         tokenizer: OverviewTokenizer,
-        rule: DecisionRule,
+        rules: SituationRules,
         bucket_lengths: tuple[int, ...],
         name: str,
         step: int,
@@ -84,7 +84,7 @@ class GenrePredictor:
         self.model = model
         self.params = jax.device_put(jax.device_get(params), jax.local_devices()[0])
         self.tokenizer = tokenizer
-        self.rule = rule
+        self.rules = rules
         self.bucket_lengths = bucket_lengths
         self.name = name
         self.step = step
@@ -109,7 +109,7 @@ class GenrePredictor:
             model=model,
             params=params,
             tokenizer=tokenizer,
-            rule=DecisionRule.load(directory.path, genres),
+            rules=SituationRules.load(directory.path, genres),
             bucket_lengths=config.data.bucket_lengths,
             name=directory.path.name,
             step=step,
@@ -118,7 +118,7 @@ class GenrePredictor:
     @property
     def genres(self) -> tuple[str, ...]:
         """The names of the genres, in the order of the logits."""
-        return self.rule.names
+        return self.rules.names
 
     def predict(
         self,
@@ -158,20 +158,22 @@ class GenrePredictor:
                 raise UserError(
                     f"{movie} has neither a poster nor an overview{said}; give at least one"
                 )
-        probabilities = self.rule.probabilities(self.logits(pixels, tokens))
         return [
             self.answer(row, has_poster=poster is not None, has_overview=bool(len(words)))
-            for row, poster, words in zip(probabilities, pixels, tokens, strict=True)
+            for row, poster, words in zip(self.logits(pixels, tokens), pixels, tokens, strict=True)
         ]
 
-    def answer(
-        self, probabilities: np.ndarray, *, has_poster: bool, has_overview: bool
-    ) -> Prediction:
-        """Returns the answer that the probabilities <float32>[genres] of a movie make."""
+    def answer(self, logits: np.ndarray, *, has_poster: bool, has_overview: bool) -> Prediction:
+        """Returns the answer that the logits <float32>[genres] of a movie make.
+
+        By the rule for what there is of it: a poster alone has other thresholds than both.
+        """
+        rule = self.rules.of(has_poster=has_poster, has_overview=has_overview)
+        probabilities = rule.probabilities(logits)
         return Prediction(
-            genres=self.rule.genres(probabilities),
+            genres=rule.genres(probabilities),
             probabilities=dict(zip(self.genres, map(float, probabilities), strict=True)),
-            thresholds=dict(zip(self.genres, self.rule.thresholds, strict=True)),
+            thresholds=dict(zip(self.genres, rule.thresholds, strict=True)),
             has_poster=has_poster,
             has_overview=has_overview,
         )

@@ -109,7 +109,7 @@ def warn_of_missing_posters(request: TableRequest, found: int, named: int) -> No
 
 def signature(predictor: GenrePredictor, request: TableRequest) -> str:
     """Returns what must be the same for an interrupted command to go on."""
-    parts: tuple[Any, ...] = (predictor.name, predictor.step, predictor.rule, predictor.genres)
+    parts: tuple[Any, ...] = (predictor.name, predictor.step, predictor.rules, predictor.genres)
     return hashlib.sha256(repr((*parts, *request.facts())).encode()).hexdigest()
 
 

@@ -144,7 +144,7 @@ def differences_from_first(runs: Mapping[str, RunData]) -> list[Difference]:
 
 def _resampled_f1(run: RunData, weights: np.ndarray) -> np.ndarray:
     """Returns micro F1 <float>[1 + resamples]: of all movies, then of each resampling."""
-    predicted = run.rule.decide(run.probabilities)
+    predicted = run.answers.predicted_for_micro
     hits = (run.labels & predicted).sum(axis=1).astype(np.float32)
     positives = (run.labels.sum(axis=1) + predicted.sum(axis=1)).astype(np.float32)
     weights = np.concatenate([np.ones((1, len(hits)), np.float32), weights])

@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 
 from mmgenre import schema
+from mmgenre.decisions.decision_rule import DecisionRule
+from mmgenre.decisions.situations import SituationRules
 from mmgenre.evaluation import metrics, poster_share, tables
 from mmgenre.evaluation.notable_movies import NotableMovie
 from mmgenre.evaluation.results import Scores
+from mmgenre.evaluation.split_record import SplitRecord
 from mmgenre.evaluation.tables import MetricRow
 from mmgenre.machine import environment
 from mmgenre.report import figures_overall, figures_per_genre, figures_training
@@ -23,11 +26,13 @@ class BranchTable:
     """The main metrics of each branch alone and of the fusion.
 
     Attributes:
+      split: of the movies.
       movies: that have both a poster and an overview; the metrics are over these.
       names: of the columns.
       rows: a metric each.
     """
 
+    split: str
     movies: int
     names: list[str]
     rows: list[MetricRow]
@@ -54,7 +59,7 @@ class MovieCard:
 def scores(data: RunData) -> Scores:
     """Returns `metrics.evaluate_probabilities` of the test split, at the thresholds in use."""
     return metrics.evaluate_probabilities(
-        data.labels, data.probabilities, data.thresholds, data.genres
+        data.labels, data.probabilities, data.answers.thresholds, data.genres, data.test.logits
     )
 
 
@@ -63,7 +68,7 @@ def build_figures(data: RunData, report: Scores) -> dict[str, Figure]:
     drawn = data.drawn
     genres = [data.genres[g] for g in drawn]
     labels, probabilities = data.labels[:, drawn], data.probabilities[:, drawn]
-    predicted = data.rule.decide(data.probabilities)[:, drawn]
+    predicted = data.answers.predicted[:, drawn]
     thresholds = data.thresholds[drawn]
     splits = {"test": (labels, probabilities)}
     if data.validation is not None:
@@ -71,7 +76,7 @@ def build_figures(data: RunData, report: Scores) -> dict[str, Figure]:
         splits = {
             "validation": (
                 validation.labels[:, drawn].astype(bool),
-                data.rule.probabilities(validation.logits)[:, drawn],
+                data.answers_to(validation).probabilities[:, drawn],
             ),
             **splits,
         }
@@ -83,8 +88,8 @@ def build_figures(data: RunData, report: Scores) -> dict[str, Figure]:
         ),
         figures_overall.per_genre_scores({genre: report.per_genre[genre] for genre in genres}),
         figures_per_genre.confusion_matrices(genres, labels, predicted),
-        figures_per_genre.precision_recall(genres, labels, probabilities, thresholds),
-        figures_per_genre.roc(genres, labels, probabilities, thresholds),
+        figures_per_genre.precision_recall(genres, labels, probabilities, predicted),
+        figures_per_genre.roc(genres, labels, probabilities, predicted),
         figures_per_genre.f1_against_threshold(genres, splits, thresholds),
         figures_per_genre.calibration(genres, labels, probabilities),
         figures_overall.occur_together(genres, labels),
@@ -94,17 +99,29 @@ def build_figures(data: RunData, report: Scores) -> dict[str, Figure]:
     return {figure.name: figure for figure in figures}
 
 
+def _ablated(data: RunData) -> tuple[str, SplitRecord, np.ndarray] | None:
+    """Returns the split that halves are withheld on, its record, and which movies have both.
+
+    Validation, where it was stored: what leads to the next choice should not be seen on test.
+    """
+    for split, record in ((schema.VALIDATION, data.validation), (schema.TEST, data.test)):
+        if record is not None and (both := poster_share.has_both(record)).any():
+            return split, record, both
+    return None
+
+
 def _view_figures(data: RunData) -> list[Figure]:
-    both = poster_share.has_both(data.test)
-    if not both.any():
+    found = _ablated(data)
+    if found is None:
         return []
+    split, record, both = found
+    labels = record.labels[both].astype(bool)
     genres = [data.genres[g] for g in data.drawn]
     views = {
         name: [
-            metrics.rank_genre(data.labels[both, g], logits[both, g]).average_precision
-            for g in data.drawn
+            metrics.rank_genre(labels[:, g], logits[both, g]).average_precision for g in data.drawn
         ]
-        for name, logits in _views(data).items()
+        for name, (logits, _) in _views(record, data.rules).items()
     }
     return [
         figures_overall.views(
@@ -112,39 +129,44 @@ def _view_figures(data: RunData) -> list[Figure]:
             views,
             "Both branches alone, against the fusion",
             "Average precision of each genre when the model is shown the poster alone, the "
-            "overview alone, or both; over the test movies that have both.",
+            f"overview alone, or both; over the {split} movies that have both.",
             "branches",
         ),
         figures_overall.modality_shares(
-            genres, poster_share.poster_share_per_genre(data.test)[data.drawn]
+            genres, poster_share.poster_share_per_genre(record)[data.drawn]
         ),
     ]
 
 
-def _views(data: RunData) -> dict[str, np.ndarray]:
-    test = data.test
+def _views(
+    record: SplitRecord, rules: SituationRules
+) -> dict[str, tuple[np.ndarray, DecisionRule]]:
+    """Returns logits with the half withheld, and the rule for them."""
     return {
-        "poster alone": test.poster_logits,
-        "overview alone": test.overview_logits,
-        "both": test.logits,
+        "poster alone": (record.poster_logits, rules.poster_alone),
+        "overview alone": (record.overview_logits, rules.overview_alone),
+        "both": (record.logits, rules.both),
     }
 
 
 def branch_table(data: RunData) -> BranchTable | None:
     """Returns how each branch does alone; None where no movie has both halves."""
-    both = poster_share.has_both(data.test)
-    if not both.any():
+    found = _ablated(data)
+    if found is None:
         return None
+    split, record, both = found
     columns = {
         name: metrics.evaluate_probabilities(
-            data.labels[both],
-            data.rule.probabilities(logits[both]),
-            data.thresholds,
+            record.labels[both],
+            rule.probabilities(logits[both]),
+            np.asarray(rule.thresholds),
             data.genres,
+            logits[both],
         )
-        for name, logits in _views(data).items()
+        for name, (logits, rule) in _views(record, data.rules).items()
     }
-    return BranchTable(int(both.sum()), list(columns), tables.metric_table(columns.values()))
+    rows = tables.metric_table(columns.values())
+    return BranchTable(split, int(both.sum()), list(columns), rows)
 
 
 def movie_cards(data: RunData, movies: list[NotableMovie]) -> list[MovieCard]:
@@ -153,8 +175,11 @@ def movie_cards(data: RunData, movies: list[NotableMovie]) -> list[MovieCard]:
 
 
 def _answers(data: RunData, movie: NotableMovie) -> list[Answer]:
-    probabilities = data.rule.probabilities(data.test.logits[movie.record])
-    predicted = data.rule.genres(probabilities)
+    probabilities = data.probabilities[movie.record]
+    predicted = data.rules.of(
+        has_poster=bool(data.test.has_poster[movie.record]),
+        has_overview=bool(data.test.num_tokens[movie.record]),
+    ).genres(probabilities)
     probability = dict(zip(data.genres, probabilities, strict=True))
     answers = [
         Answer(
@@ -188,7 +213,7 @@ def facts(data: RunData) -> list[tuple[str, str]]:
         ("Vocabulary", f"{data.dataset.vocabulary_size:,} words"),
         ("Evaluated on", f"{data.test.dataset_name}, {len(data.test.labels):,} test movies"),
         ("Checkpoint", f"step {data.test.step:,}"),
-        ("Thresholds", data.rule.chosen_on or "0.5 for every genre (none were fitted)"),
+        ("Thresholds", data.rules.chosen_on or "0.5 for every genre (none were fitted)"),
         ("Seed", str(data.config.seed)),
     ]
     if data.sessions:

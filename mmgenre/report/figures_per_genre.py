@@ -57,9 +57,12 @@ def confusion_matrices(genres: Sequence[str], labels: np.ndarray, predicted: np.
 
 @style.styled
 def precision_recall(
-    genres: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, chosen: np.ndarray
+    genres: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, predicted: np.ndarray
 ) -> Figure:
-    """Draws precision against recall; `chosen` <float>[genres] are the thresholds in use."""
+    """Draws precision against recall, with a dot for `predicted` <bool>[movies, genres].
+
+    They need not lie on the curve: movies without a half are decided on by other thresholds.
+    """
     canvas, panels = style.genre_grid(
         genres, panel_height=1.5, subtitles=True, sharex=True, sharey=True
     )
@@ -68,9 +71,9 @@ def precision_recall(
         prevalence = curve.positives / max(curve.total, 1)
         panel.axhline(prevalence, color=style.GREY, linestyle=":", linewidth=1)
         panel.plot(curve.recall[1:], curve.precision[1:], color=style.BLUE)
-        point = curves.point_at(curve, chosen[g])
-        if curve.predicted[point]:
-            x, y = curve.recall[point], curve.precision[point]
+        hits = (labels[:, g] & predicted[:, g]).sum()
+        if predicted[:, g].any():
+            x, y = hits / max(curve.positives, 1), hits / predicted[:, g].sum()
             panel.plot(x, y, "o", color=style.RED, markersize=4.5, zorder=3)
         area = metrics.rank_genre(labels[:, g], probabilities[:, g]).average_precision
         style.subtitle(panel, f"AP {_or_dash(area)}")
@@ -81,16 +84,16 @@ def precision_recall(
         canvas,
         "precision-recall",
         "Precision against recall",
-        "The dot is the threshold in use, the dotted line what guessing gives (the genre's share). "
+        "The dot is what is predicted, the dotted line what guessing gives (the genre's share). "
         "AP is the area under the curve.",
     )
 
 
 @style.styled
 def roc(
-    genres: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, chosen: np.ndarray
+    genres: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, predicted: np.ndarray
 ) -> Figure:
-    """Draws the share of true against that of false positives; `chosen` as above."""
+    """Draws the share of true against that of false positives; `predicted` as above."""
     canvas, panels = style.genre_grid(
         genres, panel_height=1.5, subtitles=True, sharex=True, sharey=True
     )
@@ -98,8 +101,9 @@ def roc(
         curve = curves.ranked_curve(labels[:, g], probabilities[:, g])
         panel.plot((0, 1), (0, 1), color=style.GREY, linestyle=":", linewidth=1)
         panel.plot(curve.false_positive_rate, curve.recall, color=style.BLUE)
-        point = curves.point_at(curve, chosen[g])
-        x, y = curve.false_positive_rate[point], curve.recall[point]
+        of_genre, answer = labels[:, g], predicted[:, g]
+        x = (answer & ~of_genre).sum() / max((~of_genre).sum(), 1)
+        y = (answer & of_genre).sum() / max(of_genre.sum(), 1)
         panel.plot(x, y, "o", color=style.RED, markersize=4.5, zorder=3, clip_on=False)
         area = metrics.rank_genre(labels[:, g], probabilities[:, g]).roc_auc
         style.subtitle(panel, f"AUC {_or_dash(area)}")
@@ -110,7 +114,7 @@ def roc(
         canvas,
         "roc",
         "ROC curves",
-        "The dot is the threshold in use, the dotted diagonal what guessing gives. AUC is the area "
+        "The dot is what is predicted, the dotted diagonal what guessing gives. AUC is the area "
         "under the curve.",
     )
 
@@ -152,8 +156,8 @@ def f1_against_threshold(
         canvas,
         "f1-threshold",
         "F1 against the threshold",
-        "The dashed line is the threshold in use, the number the F1 there on the test split. A "
-        "threshold is to be chosen on validation; where "
+        "The dashed line is the threshold in use for most movies, the number the F1 there on the "
+        "test split. A threshold is to be chosen on validation; where "
         "the two curves part, the choice will not carry over.",
     )
 

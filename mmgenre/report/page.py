@@ -87,7 +87,7 @@ def _single(data: RunData) -> tuple[str, Mapping[str, Figure]]:
         compared_names=against_baselines.COMPARED,
         point_names=against_baselines.POINTS,
         branches=contents.branch_table(data),
-        pairs=confused_pairs(data.genres, data.labels, data.rule.decide(data.probabilities)),
+        pairs=confused_pairs(data.genres, data.labels, data.answers.predicted),
         wrong=contents.movie_cards(data, data.movies.wrong),
         right=contents.movie_cards(data, data.movies.right),
         facts=contents.facts(data),

@@ -1,6 +1,7 @@
 """Everything that a report says about a run, read from its folder. No TensorFlow, no checkpoint."""
 
 import dataclasses
+import functools
 from typing import Any, Final, Self
 
 import numpy as np
@@ -9,9 +10,10 @@ from etils import epath
 from mmgenre import schema
 from mmgenre.config import Config
 from mmgenre.dataset.prepared import DatasetInfo
+from mmgenre.decisions.decision_rule import Answers
+from mmgenre.decisions.situations import SituationRules
 from mmgenre.errors import UserError
 from mmgenre.evaluation import result_files
-from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.evaluation.notable_movies import NotableMovies
 from mmgenre.evaluation.results import RunEvaluation
 from mmgenre.evaluation.split_record import SplitRecord
@@ -44,7 +46,7 @@ class RunData:
       dataset: what it is trained on.
       rows: its metrics over training; see `metric_log`.
       sessions: when and with what it was trained; see `training_session`.
-      rule: its temperatures and thresholds.
+      rules: its scales, biases and thresholds.
       test: its answers on the test split.
       validation: those on the validation split; None where they were not stored.
       evaluation: `evaluation-test.json`.
@@ -56,7 +58,7 @@ class RunData:
     dataset: DatasetInfo
     rows: list[dict[str, float]]
     sessions: list[dict[str, Any]]
-    rule: DecisionRule
+    rules: SituationRules
     test: SplitRecord
     validation: SplitRecord | None
     evaluation: RunEvaluation
@@ -85,12 +87,22 @@ class RunData:
     @property
     def probabilities(self) -> np.ndarray:
         """<float32>[movies, genres] of the test split."""
-        return self.rule.probabilities(self.test.logits)
+        return self.answers.probabilities
+
+    @functools.cached_property
+    def answers(self) -> Answers:
+        """To the movies of the test split, each by the rule that fits it."""
+        return self.answers_to(self.test)
+
+    def answers_to(self, record: SplitRecord) -> Answers:
+        """Returns the answers to the movies of a split, each by the rule that fits it."""
+        return self.rules.answers(record.logits, record.has_poster, record.num_tokens > 0)
 
     @property
     def thresholds(self) -> np.ndarray:
-        """<float64>[genres], in use."""
-        return np.asarray(self.rule.thresholds)
+        """<float64>[genres], in use for most movies of the test split."""
+        usual: np.ndarray = np.median(self.answers.thresholds, axis=0)
+        return usual
 
     @classmethod
     def load(cls, path: epath.PathLike) -> Self:
@@ -132,7 +144,7 @@ class RunData:
             dataset=dataset,
             rows=read_rows(run.metrics_file),
             sessions=training_session.read_sessions(run),
-            rule=DecisionRule.load(run.path, dataset.genres),
+            rules=SituationRules.load(run.path, dataset.genres),
             test=test,
             validation=SplitRecord.load(validation) if validation.exists() else None,
             evaluation=evaluation,

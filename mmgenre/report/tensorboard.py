@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from tensorboard.plugins.pr_curve import metadata as pr_metadata
 
 from mmgenre import schema
 from mmgenre.config import Config
+from mmgenre.decisions.situations import SituationRules
 from mmgenre.evaluation import result_files
-from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.evaluation.split_record import SplitRecord
 from mmgenre.report.run_data import most_common
 from mmgenre.runs.directory import RunDirectory
@@ -29,13 +30,15 @@ def write_test_evaluation(run: RunDirectory) -> None:
     split = schema.TEST
     record = SplitRecord.load(result_files.of_own_data(run, split).predictions)
     genres = run.load_dataset_info()[0].genres
-    rule = DecisionRule.load(run.path, genres)
-    probabilities = rule.probabilities(record.logits)
+    rules = SituationRules.load(run.path, genres)
+    answers = rules.answers(record.logits, record.has_poster, record.num_tokens > 0)
+    probabilities = answers.probabilities
     labels = record.labels.astype(bool)
     writer = metric_writers.create_default_writer(run.tensorboard, asynchronous=False)
     writer.write_hparams(hyper_parameters(run.load_config()))
     writer.write_images(
-        record.step, {f"{split}/confusion": _confusion_image(labels, probabilities, rule)[None]}
+        record.step,
+        {f"{split}/confusion": _confusion_image(genres, labels, answers.predicted)[None]},
     )
     curves = {f"{split}/all genres": _pr_curve(labels.ravel(), probabilities.ravel())}
     for g, genre in enumerate(genres):
@@ -71,15 +74,14 @@ def _flatten(prefix: str, fields: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _confusion_image(
-    labels: np.ndarray, probabilities: np.ndarray, rule: DecisionRule
+    genres: Sequence[str], labels: np.ndarray, predicted: np.ndarray
 ) -> np.ndarray:
     """Returns <uint8>[height, width, 3], the report's figure of the confusion matrices."""
     from mmgenre.report import figures_per_genre
 
     drawn = most_common(labels)
-    genres = [rule.names[g] for g in drawn]
-    predicted = rule.decide(probabilities)
-    png = figures_per_genre.confusion_matrices(genres, labels[:, drawn], predicted[:, drawn]).png
+    names = [genres[g] for g in drawn]
+    png = figures_per_genre.confusion_matrices(names, labels[:, drawn], predicted[:, drawn]).png
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 

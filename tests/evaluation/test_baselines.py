@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mmgenre import schema
+from mmgenre.evaluation import fitted_baselines, linear_pile
 from mmgenre.evaluation.baseline_models import (
     CannotBeFittedError,
     Movies,
@@ -81,6 +82,67 @@ def test_one_class_only_is_answered_for_all(label):
         assert np.isfinite(logits).all() and ((logits > 0) == label).all()
 
 
+def test_the_pile_learns_what_there_is_to_learn():
+    train, test = movies(300), movies(90, seed=1)
+    scores = linear_pile.TextPile(train).scores(test)
+    assert len(scores) == len(linear_pile.TextPile.NAMES)
+    for each in scores:
+        np.testing.assert_array_equal(each[:, 0] > 0, test.labels[:, 0] == 1)
+        assert (each[:, 5] < 0).all()  # No movie is of it.
+    poster = linear_pile.detailed_poster_model(train)
+    seen = test.has_poster
+    np.testing.assert_array_equal(poster.logits(test)[seen, 1] > 0, test.labels[seen, 1] == 1)
+    useless = np.random.default_rng(0).normal(size=scores[0].shape)
+    weights = linear_pile.fit_weights([*scores, useless], test.labels)
+    assert (weights >= 0).all() and weights[:-1].sum() > 5 * weights[-1]
+
+
+def test_detailed_features_by_hand():
+    poster = np.zeros((1, *schema.POSTER_SHAPE), np.uint8)
+    poster[0, 32:] = (255, 0, 0)  # Red below black: one edge across, which leads down.
+    features = linear_pile.detailed_features(poster)
+    assert features.shape == (1, 1000) and features.dtype == np.float32
+    saturation = features[0, 408:472].reshape(8, 8)
+    np.testing.assert_array_equal(saturation, np.repeat([0, 1], 4)[:, None] * np.ones(8))
+    np.testing.assert_array_equal(features[0, 472:488], [0.5, *[0] * 14, 0.5])
+    edges = features[0, 488:].reshape(8, 8, 8)
+    assert (edges[3:5, :, 4] > 0.9).all() and not np.delete(edges, 4, axis=2).any()
+
+
+def test_they_are_fitted_once_per_data_set(tiny_dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    test = fitted_baselines.read_movies(tiny_dataset, schema.TEST)
+
+    def answer(movies=test, split=schema.TEST):
+        return fitted_baselines.answer(tiny_dataset, movies, tiny_dataset, split)
+
+    first = answer()
+    (kept,) = (tmp_path / "mmgenre" / "baselines").iterdir()
+    assert kept.parent.stat().st_mode & 0o777 == 0o700
+    fit, fits = fitted_baselines._fit_and_answer, []
+    monkeypatch.setattr(
+        fitted_baselines, "_fit_and_answer", lambda *given: fits.append(given) or fit(*given)
+    )
+    again = answer()
+    assert not fits
+    for found, expected in ((again.logits, first.logits), (again.validation, first.validation)):
+        assert set(found) == set(fitted_baselines.NAMES)
+        for name in expected:
+            np.testing.assert_array_equal(found[name], expected[name])
+    kept.write_bytes(kept.read_bytes()[:-300])  # As a full disk would leave it.
+    np.testing.assert_array_equal(answer().logits["linear_pile"], first.logits["linear_pile"])
+    assert len(fits) == 1
+    answer()
+    validation = fitted_baselines.read_movies(tiny_dataset, schema.VALIDATION)
+    other = answer(validation, schema.VALIDATION)
+    assert len(fits) == 2  # Answers for other movies are others.
+    np.testing.assert_array_equal(other.logits["linear_pile"], first.validation["linear_pile"])
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # No cache can be there.
+    np.testing.assert_array_equal(answer().logits["linear_pile"], first.logits["linear_pile"])
+    assert len(fits) == 3
+
+
 def test_the_command(tiny_dataset, tmp_path):
     out = tmp_path / "baselines.json"
     process = run_module("mmgenre.baselines", "--data", tiny_dataset.path, "--out", out)
@@ -89,9 +151,9 @@ def test_the_command(tiny_dataset, tmp_path):
     reports = json.loads(out.read_text())
     assert reports["nothing"]["f1"]["micro"] == 0
     points = reports["tfidf_and_poster_features"]["operating_points"]
-    assert points["0.5"]["thresholds"] == 0.5 and len(points["per genre"]["thresholds"]) == 18
+    assert points["0.5"]["thresholds"] == 0.5 and len(points["for macro F1"]["thresholds"]) == 18
     low, high = reports["tfidf_and_poster_features"]["confidence_intervals"]["f1 micro"]
-    shown = f"{points['per genre']['f1']['micro']:.3f} ({low:.3f}-{high:.3f})"
+    shown = f"{points['for micro F1']['f1']['micro']:.3f} ({low:.3f}-{high:.3f})"
     assert shown in process.stdout
     both = reports["most_common_genres"]
     assert both["with_poster"]["num_movies"] < both["num_movies"]
@@ -107,8 +169,9 @@ def test_a_data_set_without_a_train_split(tiny_dataset, tmp_path):
     out = tmp_path / "baselines.json"
     process = run_module("mmgenre.baselines", "--data", tmp_path / "held-out", "--out", out)
     assert process.returncode == 0, process.stderr
-    assert process.stdout.count("not fitted, the data set has no train split") == 4
+    assert process.stdout.count("not fitted, the data set has no train split") == 5
     reports = json.loads(out.read_text())
+    assert reports.pop("every_genre")["recall"]["micro"] == 1
     assert reports.pop("nothing")["num_movies"] == tiny_dataset.split(schema.TEST).num_movies
     assert set(reports.values()) == {NotFitted.NO_TRAIN_SPLIT}
 

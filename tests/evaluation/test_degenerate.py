@@ -9,8 +9,8 @@ import pytest
 
 from data_prep.prepare import PrepareConfig, prepare
 from mmgenre import schema
+from mmgenre.decisions.decision_rule import DecisionRule
 from mmgenre.evaluation import operating_points
-from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.evaluation.results import NotFitted, RunEvaluation
 from tests import movie_files
 from tests.commands import run_module

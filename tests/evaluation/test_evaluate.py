@@ -91,10 +91,21 @@ def test_the_command_on_shards_prepared_elsewhere(tiny_run, held_out, tmp_path):
     assert list(report["per_genre"]) == list(schema.GENRES)
     assert report["baselines"]["nothing"]["f1"]["micro"] == 0
     assert "tfidf_logistic_regression" in report["baselines"]
-    assert set(report["operating_points"]) == {"0.5", "global", "per genre"}
+    assert set(report["operating_points"]) == {"0.5", "for micro F1", "for macro F1"}
     low, high = report["confidence_intervals"]["f1 micro"]
-    assert low <= report["operating_points"]["per genre"]["f1"]["micro"] <= high
+    assert low <= report["operating_points"]["for micro F1"]["f1"]["micro"] <= high
     assert report["operating_points"]["0.5"]["f1"] == report["f1"]
+    low, high = report["baselines"]["linear_pile"]["model_minus_this"]["f1 micro"]
+    assert -1 < low <= high < 1
+    frequencies = report["baselines"]["most_common_genres"]["log_loss"]
+    assert 0 < frequencies < report["baselines"]["every_genre"]["log_loss"]
+    for half in ("poster_alone", "overview_alone"):
+        assert set(report["with_poster"][half]["operating_points"]) == {
+            "0.5",
+            "for micro F1",
+            "for macro F1",
+        }
+    assert "overview alone" in process.stdout
     assert report["with_poster"]["num_movies"] < report["num_movies"]
     assert "average_precision macro" in process.stdout
     assert "Science Fiction" in process.stdout
@@ -144,7 +155,7 @@ def test_evaluating_again_gives_the_same_files(tiny_run, tiny_dataset, tmp_path)
 def test_an_evaluation_passes_twice_over_its_split_and_once_over_the_others(
     tiny_run, tiny_dataset, tmp_path, monkeypatch
 ):
-    """Once for the batches, once for all else; the baselines read train and validation."""
+    """Once for the batches, once for all else; baselines read train and validation, once in all."""
     read = collections.Counter()
     read_records = ShardReader.read
 
@@ -153,6 +164,7 @@ def test_an_evaluation_passes_twice_over_its_split_and_once_over_the_others(
         return read_records(self, movies)
 
     monkeypatch.setattr(ShardReader, "read", counted)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     run = RunDirectory(tmp_path / "run")
     shutil.copytree(tiny_run.path, run.path)
     evaluate_run.evaluate_and_write(run, tiny_dataset, schema.TEST)
@@ -163,6 +175,9 @@ def test_an_evaluation_passes_twice_over_its_split_and_once_over_the_others(
     padded = -(-sizes["test"] // batch) * batch  # Padding rows hold a movie, too.
     notable = 2 * notable_movies.NUM_NOTABLE
     assert read["mmgenre-test"] <= padded + sizes["test"] + notable
+    evaluate_run.evaluate_and_write(run, tiny_dataset, schema.TEST)  # As a sweep's next run.
+    assert read["mmgenre-train"] == sizes["train"]
+    assert read["mmgenre-validation"] == sizes["validation"]
 
 
 @pytest.mark.parametrize("reason", [NotFitted.DATA_GONE, NotFitted.DATA_CHANGED])
@@ -176,9 +191,9 @@ def test_baselines_of_a_run_whose_data_are_gone_or_others(
     fields["path"] = str(tmp_path / "gone" if gone else held_out.path)
     run.dataset_file.write_text(json.dumps(fields))
     evaluation = evaluate_run.evaluate_and_write(run, held_out, schema.TEST)
-    assert list(evaluation.baselines)[:2] == ["nothing", "most_common_genres"]
-    assert list(evaluation.baselines.values())[2:] == [reason] * 3
-    assert capsys.readouterr().out.count(f"not fitted, {reason.sentence}") == 3
+    assert list(evaluation.baselines)[:3] == ["nothing", "every_genre", "most_common_genres"]
+    assert list(evaluation.baselines.values())[3:] == [reason] * 4
+    assert capsys.readouterr().out.count(f"not fitted, {reason.sentence}") == 4
 
 
 def test_another_tokenizer_is_refused(demo_corpus, tiny_run, tmp_path):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from mmgenre import schema
+from mmgenre.decisions.decision_rule import DecisionRule
+from mmgenre.decisions.situations import FILE_NAME
 from mmgenre.errors import UserError
 from mmgenre.evaluation import notable_movies, operating_points, result_files
-from mmgenre.evaluation.decision_rule import FILE_NAME, DecisionRule
 from mmgenre.evaluation.notable_movies import NotableMovies
 from mmgenre.evaluation.results import (
     BaselineEvaluation,
@@ -65,7 +66,7 @@ def test_an_evaluation_is_read_back_as_it_was_written(evaluation, tmp_path):
     path.write_text(evaluation.to_json())
     assert RunEvaluation.load(path) == evaluation
     fields = strict_json(path.read_text())
-    assert fields["format_version"] == 2
+    assert fields["format_version"] == 3
     assert fields["baselines"]["tfidf_logistic_regression"] == "not_fitted_no_shared_word"
     assert fields["per_genre"][schema.GENRES[3]]["roc_auc"] is None
     assert "per_genre" not in fields["baselines"]["nothing"]
@@ -81,6 +82,16 @@ def test_version_1_is_read_with_its_bare_nan(evaluation, tmp_path):
     read = RunEvaluation.load(path)
     assert read.roc_auc.macro is None and read.confidence_intervals["roc_auc macro"] is None
     assert read.f1 == evaluation.f1 and read.per_genre == evaluation.per_genre
+
+
+def test_operating_points_of_version_2_are_read_under_their_names_of_today(evaluation, tmp_path):
+    text = evaluation.to_json().replace('"format_version": 3', '"format_version": 2')
+    for new, old in (("for micro F1", "global"), ("for macro F1", "per genre")):
+        text = text.replace(f'"{new}"', f'"{old}"')
+    path = tmp_path / "evaluation-test.json"
+    path.write_text(text)
+    assert '"per genre"' in text
+    assert RunEvaluation.load(path) == evaluation
 
 
 def test_what_older_programs_left_out_is_empty(evaluation, tmp_path):

@@ -4,22 +4,22 @@ import dataclasses
 
 import pytest
 
+from mmgenre.decisions.decision_rule import DecisionRule
 from mmgenre.evaluation import operating_points
-from mmgenre.evaluation.decision_rule import DecisionRule
-from mmgenre.evaluation.results import NotFitted
+from mmgenre.evaluation.results import FOR_MICRO_F1, NotFitted
 from mmgenre.evaluation.verdict import against_best_baseline
 from tests.evaluation.test_results import record
 
 
 def scored(micro: float, interval: tuple[float, float] | None = None):
-    """An evaluation with this micro F1 at thresholds per genre."""
+    """An evaluation with this micro F1 at the thresholds for it."""
     of = record()
     found = operating_points.evaluate_logits(of.labels, of.logits, DecisionRule())
-    point = found.operating_points[operating_points.PER_GENRE]
+    point = found.operating_points[FOR_MICRO_F1]
     point = dataclasses.replace(point, f1=dataclasses.replace(point.f1, micro=micro))
     return dataclasses.replace(
         found,
-        operating_points=found.operating_points | {operating_points.PER_GENRE: point},
+        operating_points=found.operating_points | {FOR_MICRO_F1: point},
         confidence_intervals=found.confidence_intervals | {"f1 micro": interval},
     )
 
@@ -27,8 +27,15 @@ def scored(micro: float, interval: tuple[float, float] | None = None):
 @pytest.mark.parametrize(
     ("interval", "sentence"),
     [
-        ((0.78, 0.82), "m is ahead of words by 0.100 in micro F1 (0.800 and 0.700)"),
-        ((0.69, 0.82), "m is level with words in micro F1 (0.800 and 0.700)"),
+        (
+            (0.78, 0.82),
+            "m is ahead of words by 0.100 in micro F1 "
+            "(0.800 and 0.700, difference +0.080 to +0.120)",
+        ),
+        (
+            (0.69, 0.82),
+            "m is level with words in micro F1 (0.800 and 0.700, difference -0.010 to +0.120)",
+        ),
         (None, "m is ahead of words by 0.100 in micro F1 (0.800 and 0.700)"),
     ],
 )
@@ -39,7 +46,9 @@ def test_verdict_names_the_best_baseline_and_heeds_the_interval(interval, senten
 
 def test_a_model_behind_its_baseline_is_said_to_be():
     found = against_best_baseline("m", scored(0.5, (0.45, 0.55)), {"words": scored(0.7)})
-    assert str(found) == "m is behind words by 0.200 in micro F1 (0.500 and 0.700)"
+    assert str(found) == (
+        "m is behind words by 0.200 in micro F1 (0.500 and 0.700, difference -0.250 to -0.150)"
+    )
 
 
 def test_baselines_that_could_not_be_fitted_do_not_count():
@@ -47,3 +56,11 @@ def test_baselines_that_could_not_be_fitted_do_not_count():
     found = against_best_baseline("m", scored(0.5, (0.4, 0.6)), others)
     assert found is not None and found.baseline == "nothing"
     assert against_best_baseline("m", scored(0.5), {"words": NotFitted.NO_SHARED_WORD}) is None
+
+
+def test_pairs_decide_where_there_are_any():
+    words = dataclasses.replace(scored(0.79), model_minus_this={"f1 micro": (0.002, 0.02)})
+    found = against_best_baseline("m", scored(0.8, (0.78, 0.82)), {"words": words})
+    assert str(found) == (
+        "m is ahead of words by 0.010 in micro F1 (0.800 and 0.790, difference +0.002 to +0.020)"
+    )

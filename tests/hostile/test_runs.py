@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mmgenre import schema
 from mmgenre.dataset.prepared import open_dataset
+from mmgenre.decisions.situations import SituationRules
 from mmgenre.errors import UserError
-from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 from mmgenre.prediction.bundle import read_manifest
 from mmgenre.report.page import write_report
@@ -36,7 +37,7 @@ def run_of(folder: Path) -> RunDirectory:
 READERS: dict[str, Reader] = {
     "config.json": lambda folder: run_of(folder).load_config(),
     "dataset.json": lambda folder: run_of(folder).load_dataset_info(),
-    "thresholds.json": DecisionRule.load,
+    "thresholds.json": lambda folder: SituationRules.load(folder, schema.GENRES),
     "tokenizer.json": lambda folder: OverviewTokenizer.load(folder / "tokenizer.json"),
     "sessions.jsonl": lambda folder: read_sessions(run_of(folder)),
     "metrics.jsonl": lambda folder: read_rows(run_of(folder).metrics_file),

@@ -33,7 +33,8 @@ def test_attributions_are_complete(missing, predictor, demo_corpus):
         if missing == "poster":
             assert not parts.pixels.any()
         assert (genre.poster_share is None) == (missing is not None)
-        logit = parts.logit / predictor.rule.temperatures[parts.genre]
+        rule = predictor.rules.of(has_poster=poster is not None, has_overview=overview is not None)
+        logit = parts.logit * rule.scales[parts.genre] + rule.biases[parts.genre]
         assert genre.probability == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
 
 

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from mmgenre import schema
+from mmgenre.decisions.decision_rule import DecisionRule
+from mmgenre.decisions.situations import SituationRules
 from mmgenre.errors import UserError
-from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.prediction.bundle import Bundle
 from mmgenre.prediction.bundle_export import export_run
 from mmgenre.prediction.predictor import GenrePredictor, load_poster
@@ -39,12 +40,17 @@ NAME = "- *a* [b](mailto:c) `d` <i>e $f$ | _g_ www.h.example &amp; 1. #i ~~j~~"
 def run_with_thresholds(tiny_run, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("export") / NAME
     shutil.copytree(tiny_run.path, folder)
-    DecisionRule(
-        thresholds=tuple(np.linspace(0.2, 0.6, schema.NUM_GENRES)),
-        temperatures=tuple(np.linspace(0.5, 1.5, schema.NUM_GENRES)),
-        chosen_on="validation",
-    ).save(folder)
+    SituationRules(rule(0.2, 0.5), rule(0.3, 0.7), rule(0.1, 0.9)).save(folder)
     return folder
+
+
+def rule(threshold: float, scale: float) -> DecisionRule:
+    return DecisionRule(
+        thresholds=tuple(np.linspace(threshold, 0.6, schema.NUM_GENRES)),
+        scales=tuple(np.linspace(scale, 1.5, schema.NUM_GENRES)),
+        biases=tuple(np.linspace(-1, threshold, schema.NUM_GENRES)),
+        chosen_on="validation",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -117,11 +123,13 @@ def test_any_batch_size_equals_the_run(bundle, run_with_thresholds, demo_corpus)
     assert set(opened.exported.platforms) == {"cpu", "cuda"}
     posters = [load_poster(str(p)) for p in sorted((demo_corpus / "posters").iterdir())[:5]]
     tokens = [predictor.encode("a word " * (5 * n)) for n in range(5)]
-    expected = predictor.rule.probabilities(predictor.logits(posters, tokens))
+    rules = predictor.rules  # The first overview has no word: its poster is alone.
+    logits = predictor.logits(posters, tokens)
+    expected = rules.answers(logits, np.ones(5, bool), np.arange(5) > 0).probabilities
     for size in (1, 3, 5):
         found = opened.probabilities(np.stack(posters[:size]), tokens[:size])
         np.testing.assert_allclose(found, expected[:size], atol=1e-5)
-    assert opened.rule == predictor.rule
+    assert opened.rules == predictor.rules
 
 
 def test_a_name_in_the_card_is_no_markdown(bundle):

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from mmgenre import schema
-from mmgenre.evaluation.decision_rule import DecisionRule
+from mmgenre.decisions.situations import SituationRules
 from tests.bad_posters import write_bad_posters
 from tests.commands import run_several
 
@@ -73,7 +73,7 @@ def test_the_command(tiny_run, demo_corpus, web, tmp_path):
     )
     assert [code for code, _, _ in results] == [0] * len(results), results
     as_json, from_web, half, other_half, chart = (out for _, out, _ in results)
-    threshold = DecisionRule.load(tiny_run.path, schema.GENRES).thresholds[
+    threshold = SituationRules.load(tiny_run.path, schema.GENRES).overview_alone.thresholds[
         schema.GENRES.index("Science Fiction")
     ]
     assert "Science Fiction" in chart and "%" in chart and f"at least {threshold:.2f}" in chart

@@ -41,7 +41,10 @@ def test_predictions_equal_evaluation(predictor, test_movies):
     assert any(poster is None for poster in posters)
     predictions = predictor.predict(posters=posters, overviews=overviews)
     found = np.array([list(p.probabilities.values()) for p in predictions])
-    np.testing.assert_allclose(found, predictor.rule.probabilities(record.logits), atol=1e-5)
+    answers = predictor.rules.answers(record.logits, record.has_poster, record.num_tokens > 0)
+    np.testing.assert_allclose(found, answers.probabilities, atol=1e-5)
+    predicted = [set(np.asarray(predictor.genres)[row]) for row in answers.predicted]
+    assert [set(p.genres) for p in predictions] == predicted
 
 
 def test_a_withheld_half_equals_the_recorded_one(predictor, test_movies):
@@ -50,13 +53,13 @@ def test_a_withheld_half_equals_the_recorded_one(predictor, test_movies):
     alone = predictor.predict(posters=[posters[n] for n in both])
     found = np.array([list(p.probabilities.values()) for p in alone])
     np.testing.assert_allclose(
-        found, predictor.rule.probabilities(record.poster_logits[both]), atol=1e-5
+        found, predictor.rules.poster_alone.probabilities(record.poster_logits[both]), atol=1e-5
     )
     assert all(p.missing == "overview" for p in alone)
     alone = predictor.predict(overviews=[overviews[n] for n in both])
     found = np.array([list(p.probabilities.values()) for p in alone])
     np.testing.assert_allclose(
-        found, predictor.rule.probabilities(record.overview_logits[both]), atol=1e-5
+        found, predictor.rules.overview_alone.probabilities(record.overview_logits[both]), atol=1e-5
     )
     assert all(p.missing == "poster" for p in alone)
 

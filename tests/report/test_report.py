@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mmgenre import schema
+from mmgenre.decisions.decision_rule import DecisionRule
+from mmgenre.decisions.situations import SituationRules
 from mmgenre.evaluation import curves
-from mmgenre.evaluation.decision_rule import DecisionRule
 from mmgenre.report import against_baselines, contents
 from mmgenre.report.page import write_report
 from mmgenre.report.run_data import RunData
@@ -27,7 +28,8 @@ def reported_run(tiny_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report") / NAME
     shutil.copytree(tiny_run.path, folder)
     thresholds = tuple(np.linspace(0.1, 0.4, schema.NUM_GENRES))
-    DecisionRule(thresholds=thresholds, chosen_on="validation").save(folder)
+    rule = DecisionRule(thresholds=thresholds, chosen_on="validation")
+    SituationRules.same(rule).save(folder)
     process = run_module("mmgenre.report", "--run", folder)
     assert process.returncode == 0, process.stderr
     assert "report.html" in process.stdout
@@ -73,15 +75,17 @@ def test_the_model_and_its_baselines_have_thresholds_chosen_alike(tiny_run, repo
     scores = contents.scores(data)  # At the thresholds in use.
     expected = [scores.f1.micro, scores.f1.macro, scores.roc_auc.macro]
     expected.append(scores.average_precision.macro)
-    assert [each.value for each in model.compared] == pytest.approx(expected)
+    assert [each.value for each in model.compared[1:]] == pytest.approx(expected[1:])
+    assert model.compared[0].value == model.f1[1].micro
     assert (model.f1[-1].micro, model.f1[-1].macro) == pytest.approx(expected[:2])
     for each in model.compared[:2]:
         low, high = each.interval
         assert low <= each.value <= high
     stored = data.evaluation.baselines.values()
     for row, baseline in zip(baselines, stored, strict=True):
-        fitted = baseline.operating_points["per genre"].f1
-        assert row.compared[0].value == fitted.micro and row.f1[-1].macro == fitted.macro
+        fitted = baseline.operating_points["for macro F1"].f1
+        assert row.compared[1].value == fitted.macro and row.f1[-1].micro == fitted.micro
+        assert row.compared[0].value == baseline.operating_points["for micro F1"].f1.micro
         assert (row.f1[0].micro, row.f1[0].macro) == (baseline.f1.micro, baseline.f1.macro)
 
 

@@ -45,5 +45,6 @@ except Exception as error:
         **bundle["jax"]
     )
     sys.exit(f"error: JAX {jax.__version__} cannot run the model ({why}); {versions}")
-rows = zip(bundle["genres"], found.tolist(), bundle["thresholds"], strict=True)
+half = "" if poster_file and ids else "_poster_alone" if poster_file else "_overview_alone"
+rows = zip(bundle["genres"], found.tolist(), bundle["thresholds" + half], strict=True)
 print(json.dumps({g: {"probability": p, "predicted": p >= t} for g, p, t in rows}, indent=1))
