@@ -5,7 +5,7 @@
 Beside Model 1: linear logits of words and word pairs, attention over all words in place of the last
 one, word embeddings initialised from co-occurrence in the train split, a sum of the branches'
 log-odds in place of a joint dense head, each branch with a loss of its own, a smaller CNN, posters
-changed at random, stronger dropout, weight decay, and a learning rate that falls.
+changed at random, stronger dropout, and a learning rate that falls.
 `--config.model.word_vectors=<file>` starts the embedding from word vectors instead; set
 `--config.model.embedding_size` to their size.
 
@@ -30,7 +30,6 @@ def get_config(variant: str = "") -> ConfigDict:
     config.learning_rate = 2e-3
     config.learning_rate_schedule = "cosine"
     config.embedding_learning_rate_factor = 0.1
-    config.weight_decay = 1e-4
     config.branch_loss = 0.3
     config.ngram_learning_rate = 4.0
 

@@ -41,6 +41,7 @@ class PrepareConfig:
       width: of the posters.
       fallback_widths: to try where a poster is not to be had at `width`; None tries all others.
       seed: of the split.
+      keep_franchises: whether movies whose titles have the same stem stay in one split.
       all_to: a split that gets every movie; None splits.
       tokenizer: an existing tokenizer's file; None trains one on the train split.
       vocabulary_size: of the tokenizer that is trained.
@@ -67,6 +68,7 @@ class PrepareConfig:
     width: str = DEFAULT_WIDTH
     fallback_widths: tuple[str, ...] | None = None
     seed: int = 0
+    keep_franchises: bool = False
     all_to: str | None = None
     tokenizer: epath.PathLike | None = None
     vocabulary_size: int = DEFAULT_VOCABULARY_SIZE
@@ -228,6 +230,12 @@ def _parser() -> ArgumentParser:
         help="to try where a poster is not to be had at --width (default: all others), or none",
     )
     add("--seed", type=int, default=0, help="of the split (default: 0)")
+    add(
+        "--keep-franchises",
+        action="store_true",
+        help='keep movies whose titles have the same stem, such as "Rocky" and "Rocky II", in one '
+        "split",
+    )
     add("--all-to", choices=schema.SPLITS, help="put every movie into this split")
     add("--tokenizer", metavar="FILE", help="an existing tokenizer.json, instead of training one")
     add(

@@ -63,7 +63,16 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
         posters = do(stage_choice.decode(config, processes))
         _warn_of_missing_posters(config, posters.statuses, progress)
         inputs = combined(movies, posters)
-        splits = do(Split(inputs, config.require, config.seed, config.all_to, movies.has_split))
+        splits = do(
+            Split(
+                inputs,
+                config.require,
+                config.seed,
+                config.all_to,
+                movies.has_split,
+                config.keep_franchises,
+            )
+        )
         inputs = combined(movies, posters, splits)
         tokenizer = do(Tokenise(inputs, config.vocabulary_size, config.tokenizer))
         inputs = combined(movies, posters, splits, tokenizer)

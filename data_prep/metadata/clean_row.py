@@ -21,7 +21,7 @@ from mmgenre.catalogue.columns import (
 from mmgenre.catalogue.genre_cells import UnreadableCell, genre_names
 from mmgenre.catalogue.genre_list import GenreList
 from mmgenre.catalogue.rows import NUMBER, Habits
-from mmgenre.inputs import overview_text, poster_places
+from mmgenre.inputs import mojibake, overview_text, poster_places
 
 DROPPED_GENRES: Final = ("TV Movie", "Foreign")
 """Genres of The Movie Database that are not among the 18."""
@@ -152,6 +152,10 @@ def clean_overview(cell: str, notes: dict[str, int]) -> str:
     if overview_text.needs_mending(cell):
         _note(notes, "overviews with NULs or lone surrogates, mended")
     text = overview_text.mend(cell)
+    mended = mojibake.mended(text)
+    if mended != text:
+        _note(notes, "overviews with UTF-8 read as Windows-1252, mended")
+        text = mended
     if len(text) > overview_text.MAX_CHARACTERS:
         _note(notes, f"overviews cut to {overview_text.MAX_CHARACTERS:,} characters")
         text = text[: overview_text.MAX_CHARACTERS].rstrip()

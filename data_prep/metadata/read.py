@@ -22,7 +22,7 @@ from mmgenre.catalogue.rows import read_rows
 from mmgenre.catalogue.table import Table, open_table
 from mmgenre.errors import UserError
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 _MOST_NAMED: Final = 100  # Names of genres that are on no list, in the audit.
 
 

@@ -1,9 +1,12 @@
 """Movies that are the same: by id, imdb id, overview after normalisation, or poster.
 
-Costs 32 bytes a movie for the keys, and about as much again while one kind is compared.
+And, where that is asked for, those of one franchise, by the stem of their titles.
+
+Costs 40 bytes a movie for the keys, and about as much again while one kind is compared.
 """
 
 import hashlib
+import re
 from typing import Final
 
 import numpy as np
@@ -13,6 +16,13 @@ from scipy.sparse import csgraph
 from data_prep.metadata import clean_row
 from data_prep.workspace.movie_file import Movie, MovieFile
 from mmgenre.inputs import overview_text
+
+_SUBTITLE: Final = re.compile(r":|\s[-–—]\s")
+_PART: Final = re.compile(
+    r"(\s(the|part|chapter|volume|vol|episode))*\s(\d{1,2}|[ivx]{1,5}|one|two|three|four|five)$"
+)
+_SHORTEST_STEM: Final = 4
+"""Characters: "It" and "It 2" may be anything."""
 
 DUPLICATE: Final = "duplicate: merged with the fuller row of the same id"
 
@@ -24,14 +34,23 @@ class Keys:
       num_movies: movies in the workspace, kept or not.
     """
 
-    KINDS: Final = ("id", "imdb id", "overview", "poster")
+    KINDS: Final = ("id", "imdb id", "overview", "poster", "title")
 
     def __init__(self, num_movies: int):
         self.ids = np.full(num_movies, -1, np.int64)
         self._keys = {kind: np.zeros(num_movies, np.uint64) for kind in self.KINDS[1:]}
 
-    def add(self, number: int, movie: Movie, poster_digest: int) -> None:
-        """Enters a movie that is kept; those that are not stay out of every group."""
+    def add(self, number: int, movie: Movie, poster_digest: int, *, by_title: bool = False) -> None:
+        """Enters a movie that is kept; those that are not stay out of every group.
+
+        Args:
+          number: of the movie in the workspace.
+          movie: the movie.
+          poster_digest: of its pixels.
+          by_title: whether movies of one franchise are kept together: of one `title_stem`.
+        """
+        if by_title:
+            self._keys["title"][number] = clean_row.text_digest(title_stem(movie.title))
         self.ids[number] = number_of(movie.id)
         self._keys["imdb id"][number] = clean_row.text_digest(movie.imdb_id)
         # A text without letters of its own after normalisation says nothing of the movie.
@@ -48,7 +67,8 @@ class Keys:
 
     def copies(self) -> dict[str, int]:
         """By kind: how many movies share it with another of another id."""
-        return {kind: _num_shared(*self._runs(kind)) for kind in self.KINDS[1:]}
+        found = {kind: _num_shared(*self._runs(kind)) for kind in self.KINDS[1:]}
+        return {kind: count for kind, count in found.items() if count or kind != "title"}
 
     def copies_across(self, split: np.ndarray) -> dict[str, int]:
         """By kind: how many movies share it with one in another split <uint8>[num_movies]."""
@@ -106,6 +126,17 @@ class Keys:
         numbers = np.flatnonzero(keys >= 0 if kind == "id" else keys != 0)
         numbers = numbers[np.argsort(keys[numbers], kind="stable")]
         return numbers, keys[numbers]
+
+
+def title_stem(title: str) -> str:
+    """Returns what the titles of a franchise have in common; "" where that is too little.
+
+    The part before a colon or a dash, without a number at its end: "Rocky", "Rocky II" and
+    "Rocky 3: Again" are one, "Alien" and "Aliens" two.
+    """
+    start = _SUBTITLE.split(title, maxsplit=1)[0]
+    stem = _PART.sub("", overview_text.normalise(start)).strip()
+    return stem if len(stem) >= _SHORTEST_STEM else ""
 
 
 def number_of(id_: int | str) -> int:

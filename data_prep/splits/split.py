@@ -80,6 +80,7 @@ class Split(Stage[SplitOutcome]):
       all_to: a split that gets every movie, or None.
       own_split: whether the movies bring a split, which is kept; copies that it has in two splits
         are counted, not moved.
+      keep_franchises: whether movies whose titles have the same stem stay in one split.
     """
 
     inputs: str
@@ -87,17 +88,19 @@ class Split(Stage[SplitOutcome]):
     seed: int
     all_to: str | None = None
     own_split: bool = False
+    keep_franchises: bool = False
     name: ClassVar[str] = "split"
     outcome_type: ClassVar[type[SplitOutcome]] = SplitOutcome
 
     def key(self) -> str:
         """See `Stage`."""
-        own = [self.own_split] if self.own_split else []
+        own: list[object] = [self.own_split] if self.own_split else []
+        own += ["franchises"] if self.keep_franchises else []
         return digest(self.name, _VERSION, self.inputs, self.require, self.seed, self.all_to, *own)
 
     def run(self, workspace: Workspace, progress: Progress) -> SplitOutcome:
         """Raises UserError where too few movies are left to make a train split."""
-        candidates = _Candidates.read(workspace, self.require, progress)
+        candidates = _Candidates.read(workspace, self, progress)
         keys, component = candidates.keys, candidates.component
         kept = np.flatnonzero(component >= 0)
         dropped = {why: count for why, count in sorted(candidates.dropped.items()) if count}
@@ -156,7 +159,7 @@ class _Candidates:
     dropped: Mapping[str, int]
 
     @classmethod
-    def read(cls, workspace: Workspace, require: str, progress: Progress) -> Self:
+    def read(cls, workspace: Workspace, stage: Split, progress: Progress) -> Self:
         """Reads all movies, and finds those that are the same."""
         dropped: collections.Counter[str] = collections.Counter()
         text_ids: dict[int, str] = {}
@@ -166,10 +169,10 @@ class _Candidates:
             with progress.bar(Split.name, len(movies), "movies") as bar:
                 for number, movie, status, pixels in _with_posters(workspace, movies):
                     bar.update()
-                    if not _is_kept(movie, status, require):
+                    if not _is_kept(movie, status, stage.require):
                         dropped[f"no poster: {status}"] += 1
                         continue
-                    keys.add(number, movie, pixels)
+                    keys.add(number, movie, pixels, by_title=stage.keep_franchises)
                     if isinstance(movie.id, str):
                         text_ids[number] = movie.id
                     if movie.split:

@@ -41,6 +41,7 @@ class TextPile:
         Raises:
           CannotBeFittedError: no word is in two overviews.
         """
+        from scipy import sparse
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression
         from sklearn.svm import LinearSVC
@@ -50,11 +51,10 @@ class TextPile:
             TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=3, sublinear_tf=True),
         )
         try:
-            for vectorizer in self._vectorizers:
-                vectorizer.fit(train.overviews)
+            parts = [vectorizer.fit_transform(train.overviews) for vectorizer in self._vectorizers]
         except ValueError as error:  # A vocabulary is empty.
             raise CannotBeFittedError(NotFitted.NO_SHARED_WORD) from error
-        features = self._features(train.overviews)
+        features = sparse.hstack(parts).tocsr()
         # By the same seed each time: the dual solvers draw the order of movies.
         common = {"tol": _TOLERANCE, "random_state": 0}
         self._logistic = _fit_genres(

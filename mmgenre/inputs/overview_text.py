@@ -8,6 +8,8 @@ import re
 import unicodedata
 from typing import Final
 
+from mmgenre.inputs import mojibake
+
 MAX_CHARACTERS: Final = 100_000
 """Longest overview that is kept or read; the model sees its first words only."""
 
@@ -64,9 +66,11 @@ def is_no_text(text: str) -> bool:
 def known(overview: str | None) -> str:
     """Returns the overview that the model is to read, mended; "" where there is none.
 
+    Mended is also what was read as Windows-1252 and is UTF-8: see `mmgenre.inputs.mojibake`.
+
     Longer ones than `MAX_CHARACTERS` are not cut.
     """
-    text = mend(overview or "")
+    text = mojibake.mended(mend(overview or ""))
     return "" if says_there_is_none(text) or is_no_text(text) else text
 
 

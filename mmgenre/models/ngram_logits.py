@@ -108,6 +108,8 @@ def inverse_document_frequency(
     """Returns "idf" <float32>[vocabulary_size + buckets] of a train split.
 
     log((1 + movies) / (1 + movies with the n-gram)) + 1, and 0 for what fewer than two movies have.
+    Pairs are counted by bucket: where two of them share one, it counts the movies of both, and may
+    weigh something though either pair is in one movie only.
 
     Args:
       tokens: <int32>[movies, time].

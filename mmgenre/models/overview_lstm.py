@@ -194,7 +194,7 @@ class LSTMStack(nn.Module):
 
 
 def _orthogonal_gates(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
-    """An orthogonal matrix for each of the four gates, as Keras and PyTorch users expect."""
+    """An orthogonal matrix for each of the four gates; Keras draws one for all of them together."""
     units = shape[0]
     gates = nn.initializers.orthogonal()
     return jnp.concatenate(

@@ -1,8 +1,9 @@
 """The model taken apart: what each branch says alone, and what the fusion makes of both.
 
-A half is withheld as training withholds it from movies that lack it: no poster is all zeros, no
-overview is one padding token. So "the poster alone" is the model's answer for a movie without an
-overview, not that of another model.
+A half is withheld as a movie that lacks it is read: no poster is all zeros, no overview is one
+padding token. So "the poster alone" is the model's answer for a movie without an overview, not that
+of another model. Where all movies of the train split have an overview, as they do by default,
+training has never seen such a movie.
 """
 
 from typing import Any, Final

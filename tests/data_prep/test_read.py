@@ -42,6 +42,13 @@ def test_a_clean_row(tmp_path):
     ]
 
 
+def test_utf_8_that_was_read_as_windows_1252_is_mended_and_counted(tmp_path):
+    rows = [row(7, overview="A cafÃ©â€™s war."), row(8, overview="A café’s other war.")]
+    outcome, kept = _read(tmp_path, rows)
+    assert [movie.overview for movie in kept] == ["A café’s war.", "A café’s other war."]
+    assert outcome.notes["overviews with UTF-8 read as Windows-1252, mended"] == 1
+
+
 @pytest.mark.parametrize(
     "changes, reason",
     [

@@ -11,6 +11,7 @@ from data_prep.shards import shard_order
 from data_prep.splits import duplicates, split
 from data_prep.workspace import movie_file
 from mmgenre import schema
+from mmgenre.dataset.read_split import read_split
 from mmgenre.errors import UserError
 from tests import movie_files
 from tests.movie_files import row
@@ -70,6 +71,28 @@ def test_chains_of_shared_keys_make_one_group():
     component = keys.components()
     assert len(set(component[:4])) == 1 and len(set(component)) == 3
     assert keys.copies() == {"imdb id": 2, "overview": 2, "poster": 2}
+
+
+def test_titles_of_a_franchise_have_one_stem():
+    rocky = ("Rocky", "ROCKY II", "Rocky 3: Again", "Rocky - The Musical", "Rocky: Part Four")
+    assert {duplicates.title_stem(title) for title in rocky} == {"rocky"}
+    assert duplicates.title_stem("Dune, Part Two") == duplicates.title_stem("Dune") == "dune"
+    assert duplicates.title_stem("Alien") != duplicates.title_stem("Aliens")
+    assert duplicates.title_stem("It 2") == duplicates.title_stem("") == ""
+
+
+def test_franchises_stay_in_one_split_where_that_is_asked_for(tmp_path):
+    rows = [row(n, title=f"Saga {n % 20} thing: part {n}") for n in range(1, 101)]
+    titles = {}
+    for keep in (False, True):
+        dataset, audit = _prepare(tmp_path, rows, None, f"{keep}", keep_franchises=keep)
+        titles[keep] = [
+            {duplicates.title_stem(t) for t in read_split(dataset, name, schema.TITLE)["title"]}
+            for name in dataset.info.splits
+        ]
+        assert audit["copies"]["sharing"].get("title", 0) == (100 if keep else 0)
+    assert set.intersection(*titles[False])
+    assert sum(map(len, titles[True])) == 20 == len(set.union(*titles[True]))
 
 
 def test_the_order_of_records_is_that_of_tfds():
