@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import json
 import random
+import re
 import socket
 import sqlite3
 import threading
@@ -174,7 +175,9 @@ def test_each_hostile_answer_costs_one_poster(tmp_path):
 
     def behave(connection: socket.socket, path: str) -> None:
         poster = path.removeprefix("/w154")
-        good = answer(GOOD) if "good" in poster else answer(b"", "404 Not Found")
+        good = answer(b"", "404 Not Found")
+        if number := re.fullmatch(r"/good(\d+)\.jpg", poster):  # All of them as one would be none.
+            good = answer(movie_files.jpeg(int(number[1])))
         connection.sendall(ANSWERS[names[poster]] if poster in names else good)
 
     paths = [path for bad in names for path in (bad, bad.replace("bad", "good"))]
