@@ -101,7 +101,7 @@ def test_evaluation_report_and_tensorboard_follow_it(run):
     record = SplitRecord.load(run.path / "predictions-test.npz")
     assert record.labels.shape == record.logits.shape == (len(record.ids), 5)
     rule = json.loads((run.path / "thresholds.json").read_text("utf-8"))
-    assert tuple(rule["genres"]) == NAMES
+    assert [tuple(rule[name]) for name in ("both", "poster_alone", "overview_alone")] == [NAMES] * 3
     report = run_module("mmgenre.report", "--run", run.path)
     assert report.returncode == 0 and "Glyph" not in report.stderr, report.stderr
     page = (run.path / "report.html").read_text("utf-8")
@@ -113,6 +113,7 @@ def test_evaluation_report_and_tensorboard_follow_it(run):
 def test_prediction_export_and_explanation_follow_it(run, tmp_path):
     from mmgenre.prediction import bundle, bundle_export, explanation, table
     from mmgenre.prediction.predictor import GenrePredictor
+    from mmgenre.prediction.table_request import TableRequest
 
     predictor = GenrePredictor.load(run.path)
     (answer,) = predictor.predict(overviews=["sign0 of sign3"])
@@ -123,7 +124,7 @@ def test_prediction_export_and_explanation_follow_it(run, tmp_path):
     movies = write_catalogue(tmp_path / "ask.csv", 3)
     for suffix in ("csv", "jsonl", "parquet"):
         out = tmp_path / f"answers.{suffix}"
-        table.predict_csv(str(run.path), csv_file=movies, posters=None, out=out)
+        table.predict_table(TableRequest(str(run.path), movies), out)
     with (tmp_path / "answers.csv").open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     assert header[-5:] == ["Drama", "Kids", "genre note", "科幻", "Film-Noir"] and len(rows) == 3

@@ -151,7 +151,7 @@ def test_other_genres(workdir, tiny_dataset):
     info["info"]["genres"][0] = "Slapstick"
     (workdir / "dataset.json").write_text(json.dumps(info))
     result = run(f"--config.data.dir={tiny_dataset.path}", f"--workdir={workdir}")
-    assert_refused(result, "they differ in Action, Slapstick")
+    assert_refused(result, "18 in place of 18: without 'Slapstick', with 'Action'")
 
 
 # Checkpoints.
