@@ -76,10 +76,12 @@ def test_training_resuming_and_evaluating(tiny_dataset, tmp_path):
     assert report["num_movies"] == tiny_dataset.split("test").num_movies
     assert set(report["baselines"]) == {
         "nothing",
+        "every_genre",
         "most_common_genres",
         "tfidf_logistic_regression",
         "poster_features_logistic_regression",
         "tfidf_and_poster_features",
+        "linear_pile",
     }
     assert (workdir / "thresholds.json").exists()
     rows = read_rows(RunDirectory.open(workdir).metrics_file)
