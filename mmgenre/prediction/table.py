@@ -89,8 +89,8 @@ def check_out(out: Path, ending: str) -> Path:
 
 def tell(request: TableRequest, questions: Questions) -> None:
     """Says, on standard error, how the catalogue was read."""
-    lines = [f"{request.catalogue} is {questions.form}; {questions.columns.describe()}"]
-    print("\n".join([*lines, *questions.notes]), file=sys.stderr)
+    form = f"{request.catalogue} is {questions.form}; {questions.columns.describe()}"
+    print(*(f"predict: {line}" for line in (form, *questions.notes)), sep="\n", file=sys.stderr)
 
 
 def tell_left_out(questions: Questions) -> None:
