@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 from pathlib import Path
 
 from mmgenre.machine import banners, compilation_cache
@@ -13,6 +14,8 @@ os.environ["XLA_FLAGS"] = xla_flags(4)
 os.environ["XDG_CACHE_HOME"] = str(CACHE)
 compilation_cache.enable()
 banners.silence()
+# Whoever starts tests in the background ignores Ctrl-C, and so would all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from etils import epath

@@ -126,7 +126,9 @@ def _refuse_shared_gpus(claim: gpu_share.Claim) -> None:
     """
     state, folder = _state(), "mmgenre/gpus"
     client = state.client
-    client.key_value_set(f"{folder}/{state.process_id}", json.dumps(dataclasses.astuple(claim)))
+    client.key_value_set(
+        f"{folder}/{state.process_id}", json.dumps(dataclasses.astuple(claim), allow_nan=False)
+    )
     if state.process_id == 0:
         claims = [
             gpu_share.Claim(*json.loads(client.blocking_key_value_get(f"{folder}/{i}", _A_DAY_MS)))

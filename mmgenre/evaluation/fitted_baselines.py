@@ -165,7 +165,7 @@ def _kept_path(home: PreparedDataset, evaluated: PreparedDataset, split: str) ->
     """Returns the file for these answers; None where there is no cache."""
     learner = importlib.metadata.version("scikit-learn")
     key = [_VERSION, learner, home.info.fingerprint, evaluated.info.fingerprint, split]
-    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
+    name = hashlib.sha256(json.dumps(key, allow_nan=False).encode()).hexdigest()[:32]
     try:
         folder = user_cache.root() / "baselines"
         user_cache.make(folder)

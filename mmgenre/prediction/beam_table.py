@@ -117,7 +117,7 @@ def _write_questions(parts: Path, first: str, questions: Any) -> int:
     files.write_text(facts, first)
     number = -1
     for number, chunk in enumerate(answers.chunks(questions)):
-        lines = (json.dumps(dataclasses.asdict(question)) for question in chunk)
+        lines = (json.dumps(dataclasses.asdict(question), allow_nan=False) for question in chunk)
         files.write_text(_questions_file(parts, number), "\n".join(lines) + "\n")
     return number + 1
 

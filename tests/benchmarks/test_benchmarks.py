@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from benchmarks.configs import load_config
 from benchmarks.training_step import OURS, step_ms, table
 from tests.commands import ROOT, run_module
@@ -19,6 +21,7 @@ def figures(benchmark, dataset, folder, *options):
     return json.loads(out.read_text())
 
 
+@pytest.mark.slow
 def test_training_step_beside_a_peer(tiny_dataset, tmp_path):
     options = (f"--configs={TRIAL}", "--peers=keras-tf", "--rounds=1", "--steps=1")
     result = figures("training_step", tiny_dataset, tmp_path, *options)["results"][TRIAL]
@@ -53,6 +56,7 @@ def test_real_lengths_are_weighted_by_their_batches():
     assert last[-2:] == ["4.00", "2.00"]
 
 
+@pytest.mark.slow
 def test_input_modes(tiny_dataset, tmp_path):
     result = figures(
         "input_modes", tiny_dataset, tmp_path, f"--config={TRIAL}", "--rounds=1", "--max_steps=2"
@@ -71,6 +75,7 @@ def test_evaluation_beside_training(tiny_dataset, tmp_path):
     assert all(len(values) == 2 and min(values) > 0 for values in rates.values())
 
 
+@pytest.mark.slow
 def test_memory_of_a_training(tiny_dataset, tmp_path):
     result = figures("memory", tiny_dataset, tmp_path, f"--config={TRIAL}", "--epochs=2")
     assert "start" in result["peak_mib"]

@@ -16,7 +16,7 @@ from tests.prepare_command import command, run
 def test_without_beam_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     files = movie_files.make(tmp_path, 5)
-    with pytest.raises(UserError, match=r"mmgenre\[beam\]"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[beam\]'"):
         prepare(PrepareConfig(*files, tmp_path / "out", runner="DirectRunner", progress="none"))
 
 

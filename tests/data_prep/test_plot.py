@@ -11,6 +11,7 @@ from mmgenre import schema
 @pytest.mark.parametrize("name", [r"$\frac$", "$x^{$ _a_", "a\nb", ""])
 def test_a_name_is_no_formula(tmp_path, name):
     split = {"movies": 9, "genres": dict.fromkeys(schema.GENRES, 3)}
-    plot.write(epath.Path(tmp_path), {"name": name, "splits": {schema.TRAIN: split}})
+    report = {"name": name, "genres": split["genres"], "splits": {schema.TRAIN: split}}
+    plot.write(epath.Path(tmp_path), report)
     with Image.open(tmp_path / plot.FILE) as figure:
         assert figure.size[0] > 500

@@ -81,6 +81,7 @@ def check_losses(folder, layout, dropout):
     assert not np.allclose(losses(folder / "one-off"), losses(folder / "one-on"), rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["four", "two_by_two"])
 def test_losses_do_not_depend_on_the_layout(trained, layout):
     check_losses(trained, layout, "on")

@@ -27,14 +27,6 @@ GONE_S = 30.0
 """Until a child must have ended; one that trains saves first."""
 
 
-@pytest.fixture(autouse=True)
-def ctrl_c_is_heard():
-    """Whoever starts tests in the background ignores it, and so would all that they start."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.fixture
 def inputs(demo_corpus, tiny_dataset, tiny_run, tmp_path):
     table = tmp_path / "movies.csv"
