@@ -11,12 +11,14 @@ Drama                                  one name
 """
 
 import ast
+import functools
 import json
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 _MAX_CELL: Final = 100_000
+_SHORT: Final = 1_000  # Characters of a cell that is kept with its names.
 _MISSING: Final = frozenset(
     ("", "nan", "none", "null", "\\n", "n/a", "na", "[]", "{}", "-", "()", "(no genres listed)")
 )
@@ -82,7 +84,7 @@ def _names_of_text(cell: str, is_genre: Callable[[str], bool]) -> list[str]:
     if cell.casefold() in _MISSING:
         return []
     if cell[0] in "[{(":
-        return _names_of_literal(cell)
+        return list(_names_of_short_literal(cell) if len(cell) <= _SHORT else _literal_names(cell))
     if _NUMBER.fullmatch(cell):
         return _names_of_value([int(cell)])
     if is_genre(cell):
@@ -117,7 +119,13 @@ def _split_at_hyphens(cell: str, is_genre: Callable[[str], bool]) -> list[str]:
     return best[-1] or []
 
 
-def _names_of_literal(cell: str) -> list[str]:
+@functools.lru_cache(maxsize=8_192)
+def _names_of_short_literal(cell: str) -> tuple[str, ...]:
+    """Parsing takes a quarter of the time of reading a catalogue, which has few different cells."""
+    return tuple(_literal_names(cell))
+
+
+def _literal_names(cell: str) -> list[str]:
     if len(cell) > _MAX_CELL:
         raise UnreadableCell
     if _NUMPY.fullmatch(cell) and "," not in _QUOTED.sub("", cell):
