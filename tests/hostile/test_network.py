@@ -281,10 +281,11 @@ def test_seeded_changes_of_a_good_answer_cost_one_poster(tmp_path, seed):
     """150 answers with a few bytes changed, removed or put in, some of them sent in pieces."""
     rng = random.Random(seed)
     paths = [f"/x{number}.jpg" for number in range(150)]
-    answers = {path: changed(rng) for path in paths}
+    # Each with a picture of its own: one for all would be a placeholder.
+    answers = {path: changed(rng, movie_files.jpeg(n)) for n, path in enumerate(paths)}
 
     def behave(connection: socket.socket, path: str) -> None:
-        data = answers[path.removeprefix("/w154")]
+        data = answers.get(path.removeprefix("/w154"), answer(b"", "404 Not Found"))
         cut = len(data) // 3
         connection.sendall(data[:cut])
         time.sleep(0.01)
@@ -296,9 +297,9 @@ def test_seeded_changes_of_a_good_answer_cost_one_poster(tmp_path, seed):
     assert 0 < sum(status == "" for status in found.values()) < len(paths)
 
 
-def changed(rng: random.Random) -> bytes:
+def changed(rng: random.Random, good: bytes = GOOD) -> bytes:
     """A good answer, plain or in chunks or a redirect, with a few changes in its head."""
-    data = rng.choice((answer(GOOD), CHUNKED + one_chunk(GOOD) + b"\r\n", to("/w154/x0.jpg")))
+    data = rng.choice((answer(good), CHUNKED + one_chunk(good) + b"\r\n", to("/w154/x0.jpg")))
     end = data.index(b"\r\n\r\n") + 8
     head = bytearray(data[:end])
     for _ in range(rng.randint(0, 3)):
