@@ -18,7 +18,7 @@ from tests.every_command import COMMANDS, Command, Inputs
 from tests.scale_helpers import ended, finish, start, wait_for_handlers
 
 PROGRESS = re.compile(
-    r"\w+: ([\d,]+ |done before|\S+ is )|\d{4}-\d\d-\d\d |SIG\w+: finishing the step"
+    r"\w+: ([\d,]+ |done before|\S+ is )|explanation: |\d{4}-\d\d-\d\d |SIG\w+: finishing the step"
 )
 """Lines that a command prints while all is well."""
 
