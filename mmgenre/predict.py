@@ -216,15 +216,7 @@ def _can_show(text: str, encoding: str) -> bool:
 
 def prediction_json(prediction: "Prediction") -> str:
     """Returns a prediction as JSON: genres, and probability and threshold of each genre."""
-    fields = {
-        "genres": prediction.genres,
-        "probabilities": {g: round(p, 6) for g, p in prediction.probabilities.items()},
-        "thresholds": prediction.thresholds,
-        "has_poster": prediction.has_poster,
-        "has_overview": prediction.has_overview,
-        "missing": prediction.missing,
-    }
-    return json.dumps(fields, indent=2, allow_nan=False)
+    return json.dumps(prediction.as_json(), indent=2, allow_nan=False)
 
 
 def _other(half: str) -> str:

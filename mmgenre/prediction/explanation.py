@@ -17,7 +17,8 @@ from mmgenre.inputs import overview_text
 from mmgenre.machine import files
 from mmgenre.prediction import attribution
 from mmgenre.prediction.attribution import Attribution
-from mmgenre.prediction.predictor import GenrePredictor, Poster, Prediction, load_poster
+from mmgenre.prediction.movie import Poster, load_poster
+from mmgenre.prediction.predictor import GenrePredictor, Prediction
 
 RAISES: Final = (0, 114, 178)
 """Blue: what speaks for a genre."""

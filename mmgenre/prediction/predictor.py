@@ -14,18 +14,15 @@ from typing import Any, Final, Self
 
 import jax
 import numpy as np
-import PIL.Image
 
 from mmgenre import schema
 from mmgenre.decisions.situations import SituationRules
 from mmgenre.errors import UserError
-from mmgenre.inputs import overview_text
-from mmgenre.inputs.poster_decoder import PosterError, decode_poster, squeeze_image
-from mmgenre.inputs.poster_source import read_poster
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 from mmgenre.kernels import plain_kernels
 from mmgenre.machine import devices
 from mmgenre.models import fusion, predict_step
+from mmgenre.prediction.movie import Movie, Poster, encode, read_movie
 from mmgenre.runs.best_params import load_best_params
 from mmgenre.runs.directory import RunDirectory
 
@@ -34,10 +31,6 @@ _BATCH_SIZES: Final = (1, 8, 64)
 
 _FEW: Final = 8
 """Up to so many movies the plain kernels compile and run faster than those for batches."""
-
-Poster = str | os.PathLike[str] | bytes | PIL.Image.Image | np.ndarray
-"""A file's path, a URL, an image file's bytes, an image that Pillow has opened or made, or decoded
-pixels <uint8>[64, 64, 3]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +57,17 @@ class Prediction:
         if not self.has_poster:
             return schema.POSTER
         return None if self.has_overview else schema.OVERVIEW
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the answer as JSON values: what `predict --json` and the server say."""
+        return {
+            "genres": self.genres,
+            "probabilities": {g: round(p, 6) for g, p in self.probabilities.items()},
+            "thresholds": self.thresholds,
+            "has_poster": self.has_poster,
+            "has_overview": self.has_overview,
+            "missing": self.missing,
+        }
 
 
 class GenrePredictor:
@@ -143,24 +147,24 @@ class GenrePredictor:
         overviews = [None] * count if overviews is None else overviews
         if len(posters) != len(overviews):
             raise UserError(f"there are {len(posters)} posters but {len(overviews)} overviews")
-        pixels = [
-            None
-            if poster is None
-            else load_poster(poster, "the poster" if count == 1 else f"poster {number}")
-            for number, poster in enumerate(posters)
+        movies = [
+            self.movie(poster, overview, number=None if count == 1 else number)
+            for number, (poster, overview) in enumerate(zip(posters, overviews, strict=True))
         ]
-        tokens = [self.encode(overview) for overview in overviews]
-        for number, (poster, words) in enumerate(zip(pixels, tokens, strict=True)):
-            if poster is None and not len(words):
-                movie = "the movie" if count == 1 else f"movie {number}"
-                is_written = bool((overviews[number] or "").strip())
-                said = " (its overview says nothing)" if is_written else ""
-                raise UserError(
-                    f"{movie} has neither a poster nor an overview{said}; give at least one"
-                )
+        return self.answer_movies(movies)
+
+    def movie(
+        self, poster: Poster | None, overview: str | None, *, number: int | None = None
+    ) -> Movie:
+        """Returns a movie as the model takes it; see `movie.read_movie`."""
+        return read_movie(poster, overview, self.encode, number=number)
+
+    def answer_movies(self, movies: Sequence[Movie]) -> list[Prediction]:
+        """Returns the answer for each of any number of movies."""
+        logits = self.logits([movie.poster for movie in movies], [movie.tokens for movie in movies])
         return [
-            self.answer(row, has_poster=poster is not None, has_overview=bool(len(words)))
-            for row, poster, words in zip(self.logits(pixels, tokens), pixels, tokens, strict=True)
+            self.answer(row, has_poster=movie.has_poster, has_overview=movie.has_overview)
+            for row, movie in zip(logits, movies, strict=True)
         ]
 
     def answer(self, logits: np.ndarray, *, has_poster: bool, has_overview: bool) -> Prediction:
@@ -186,12 +190,7 @@ class GenrePredictor:
         Raises:
           UserError: it is longer than `overview_text.MAX_CHARACTERS`.
         """
-        if overview is not None and len(overview) > overview_text.MAX_CHARACTERS:
-            raise UserError(
-                f"the overview is too long: {len(overview):,} characters, at most "
-                f"{overview_text.MAX_CHARACTERS:,} are read"
-            )
-        return self.tokenizer.encode(overview_text.known(overview))[: self.bucket_lengths[-1]]
+        return encode(self.tokenizer, overview, self.bucket_lengths[-1])
 
     def logits(
         self, posters: Sequence[np.ndarray | None], tokens: Sequence[np.ndarray]
@@ -240,36 +239,3 @@ def _predict_step(params: Any, batch: fusion.Batch, *, model: fusion.FusionModel
         return predict_step.predict_step(params, batch, model=model)
     with plain_kernels.kernels():
         return predict_step.predict_step(params, batch, model=model)
-
-
-def load_poster(poster: Poster, name: str = "the poster") -> np.ndarray:
-    """Returns a poster's pixels <uint8>[64, 64, 3].
-
-    Args:
-      poster: as `Poster` says.
-      name: of one that has neither a path nor an address, for errors.
-
-    Raises:
-      UserError: it cannot be read or decoded, or is nothing of these.
-    """
-    if isinstance(poster, np.ndarray):
-        if poster.shape != schema.POSTER_SHAPE or poster.dtype != np.uint8:
-            raise UserError(
-                f"{name} is {poster.dtype} {poster.shape}; decoded pixels are uint8 "
-                f"{schema.POSTER_SHAPE}; give others as PIL.Image.fromarray(...)"
-            )
-        return poster
-    try:
-        if isinstance(poster, bytes | bytearray):
-            return decode_poster(bytes(poster))
-        if isinstance(poster, PIL.Image.Image):
-            return squeeze_image(poster)
-        if not isinstance(poster, str | os.PathLike):
-            raise UserError(
-                f"{name} is of type {type(poster).__name__}; give a path, an address, the bytes of "
-                "an image file, an image of Pillow or a NumPy array"
-            )
-        name = f"the poster {poster}"
-        return decode_poster(read_poster(poster))
-    except PosterError as error:
-        raise UserError(f"{name} cannot be used: {error}") from error

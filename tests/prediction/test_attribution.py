@@ -9,7 +9,8 @@ from mmgenre import schema
 from mmgenre.evaluation import poster_share
 from mmgenre.models import fusion
 from mmgenre.prediction import attribution, explanation
-from mmgenre.prediction.predictor import GenrePredictor, load_poster
+from mmgenre.prediction.movie import load_poster
+from mmgenre.prediction.predictor import GenrePredictor
 from tests.small_model2 import LENGTHS, TOKENS, batch_of, random_params, small_model
 
 

@@ -21,7 +21,8 @@ from mmgenre.decisions.situations import SituationRules
 from mmgenre.errors import UserError
 from mmgenre.prediction.bundle import Bundle
 from mmgenre.prediction.bundle_export import export_run
-from mmgenre.prediction.predictor import GenrePredictor, load_poster
+from mmgenre.prediction.movie import load_poster
+from mmgenre.prediction.predictor import GenrePredictor
 from tests.commands import ROOT, run_several
 
 _WITHOUT_MMGENRE = """

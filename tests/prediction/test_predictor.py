@@ -12,7 +12,8 @@ from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.evaluation import result_files
 from mmgenre.evaluation.split_record import SplitRecord
-from mmgenre.prediction.predictor import GenrePredictor, load_poster
+from mmgenre.prediction.movie import load_poster
+from mmgenre.prediction.predictor import GenrePredictor
 from tests.commands import ROOT, environment
 
 
