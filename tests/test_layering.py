@@ -25,6 +25,7 @@ ROOMS = {
         "training",  # how a network learns
         "report",  # what people look at
         "prediction",  # a finished model at work
+        "serving",  # the same, for programs over HTTP
         "sweep",  # many runs
         "commands",  # parse, one late import, call
     ),

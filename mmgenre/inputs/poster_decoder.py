@@ -7,6 +7,8 @@ Strangers' files are not trusted. Each is looked through first (`image_file`), a
 small by its header is decoded in this process; the rest in one whose memory and time are limited.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -16,8 +18,18 @@ from mmgenre import schema
 from mmgenre.inputs import image_file, image_kinds, image_pixels, limited_decoder, orientation
 from mmgenre.inputs.image_file import ImageFile
 from mmgenre.inputs.image_kinds import MAX_BYTES, MAX_PIXELS, LimitError, PosterError
+from mmgenre.inputs.limited_decoder import LimitedDecoder
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "LimitError", "PosterError", "decode_poster", "squeeze_image"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "LimitError",
+    "PosterError",
+    "decode_isolated",
+    "decode_poster",
+    "parse_poster",
+    "squeeze_image",
+]
 
 _SMALL: Final = 32_000_000
 """Most bytes, roughly, and pixels that are gone over, of what is decoded in this process: less than
@@ -43,11 +55,37 @@ def decode_poster(data: bytes, *, isolated: bool = False) -> np.ndarray:
       LimitError: one of these, beyond the limits of `decoder_child`.
       UserError: the process with limits cannot be started.
     """
+    file = parse_poster(data)
+    if isolated or file.num_pixels * _weight(file) > _SMALL:
+        return decode_isolated(file, limited_decoder.shared)
+    with _memory_as_limit():
+        return _as_array(image_pixels.decode(file, schema.POSTER_SIZE))
+
+
+def parse_poster(data: bytes) -> ImageFile:
+    """Returns what an image file says of itself, such as `num_pixels`, before it is decoded.
+
+    Raises:
+      PosterError: as `decode_poster`, where that shows without decoding.
+    """
+    with _memory_as_limit():
+        return image_file.parse(data)
+
+
+def decode_isolated(file: ImageFile, decoder: LimitedDecoder) -> np.ndarray:
+    """Returns the pixels <uint8>[64, 64, 3] of a file, decoded in the process of `decoder`.
+
+    Raises:
+      PosterError, LimitError, UserError: as `decode_poster`.
+    """
+    with _memory_as_limit():
+        return _as_array(decoder.decode(file, schema.POSTER_SIZE))
+
+
+@contextlib.contextmanager
+def _memory_as_limit() -> Iterator[None]:
     try:
-        file = image_file.parse(data)
-        isolated = isolated or file.num_pixels * _weight(file) > _SMALL
-        decode = limited_decoder.shared.decode if isolated else image_pixels.decode
-        return _as_array(decode(file, schema.POSTER_SIZE))
+        yield
     except MemoryError as error:
         raise LimitError("it takes too much memory") from error
 

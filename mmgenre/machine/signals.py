@@ -39,6 +39,7 @@ class _State:
     unwinds = False
     unwinding = 0
     graceful = False
+    doing = ""
     requested = 0
     stderr: int | None = None
     ending = threading.Lock()
@@ -90,13 +91,16 @@ def keep(what: str) -> None:
 
 
 @contextlib.contextmanager
-def graceful() -> Iterator[None]:
+def graceful(doing: str = "finishing the step and saving") -> Iterator[None]:
     """Within it a signal only sets `requested`; outside it ends the process.
+
+    Args:
+      doing: what the code within does once a signal has come, for the line that says so.
 
     Raises:
       Interrupted: at the end, where a signal came too late for the code within to see it.
     """
-    _State.graceful = True
+    _State.graceful, _State.doing = True, doing
     try:
         yield
     finally:
@@ -155,7 +159,7 @@ def _watch(reader: socket.socket, writer: socket.socket) -> None:
 def _receive(signum: int, reader: socket.socket) -> None:
     if _State.graceful and not _State.requested:
         _State.requested = signum
-        _say(f"{_name(signum)}: finishing the step and saving; a second signal stops at once")
+        _say(f"{_name(signum)}: {_State.doing}; a second signal stops at once")
         return
     if _State.graceful:
         _end(signum, f"the second signal, stopped at once; {resume_hint()}")

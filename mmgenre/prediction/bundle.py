@@ -36,12 +36,16 @@ class Bundle:
       tokenizer: of the overviews.
       rules: their thresholds; scales and biases are in the model already.
       max_tokens: words that the model reads.
+      name: of the run that was exported; and
+      step: of training, that its parameters are from.
     """
 
     exported: Any
     tokenizer: OverviewTokenizer
     rules: SituationRules
     max_tokens: int
+    name: str
+    step: int
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -69,6 +73,8 @@ class Bundle:
             tokenizer=OverviewTokenizer.load(folder / "tokenizer.json"),
             rules=SituationRules.load(folder, tuple(manifest["genres"])),
             max_tokens=int(manifest["max_tokens"]),
+            name=str(manifest.get("name") or folder.name),
+            step=step if type(step := manifest.get("step")) is int else 0,
         )
 
     def probabilities(self, posters: np.ndarray, tokens: list[np.ndarray]) -> np.ndarray:

@@ -26,7 +26,7 @@ from mmgenre.prediction.movie import Movie, Poster, encode, read_movie
 from mmgenre.runs.best_params import load_best_params
 from mmgenre.runs.directory import RunDirectory
 
-_BATCH_SIZES: Final = (1, 8, 64)
+BATCH_SIZES: Final = (1, 8, 64)
 """Batches are padded to one of these, since each size is compiled."""
 
 _FEW: Final = 8
@@ -203,8 +203,8 @@ class GenrePredictor:
         """
         logits = np.zeros((len(posters), len(self.genres)), np.float32)
         order = np.argsort([len(words) for words in tokens], kind="stable")
-        for start in range(0, len(order), _BATCH_SIZES[-1]):
-            movies = order[start : start + _BATCH_SIZES[-1]]
+        for start in range(0, len(order), BATCH_SIZES[-1]):
+            movies = order[start : start + BATCH_SIZES[-1]]
             batch = self.batch([posters[m] for m in movies], [tokens[m] for m in movies])
             result = self._predict_step(self.params, batch)
             logits[movies] = np.asarray(result)[: len(movies)]
@@ -214,7 +214,7 @@ class GenrePredictor:
         self, posters: Sequence[np.ndarray | None], tokens: Sequence[np.ndarray]
     ) -> dict[str, np.ndarray]:
         """Puts at most 64 movies into a batch of a size and a length that is compiled for."""
-        size = next(size for size in _BATCH_SIZES if size >= len(posters))
+        size = next(size for size in BATCH_SIZES if size >= len(posters))
         longest = max(len(words) for words in tokens)
         length = next((b for b in self.bucket_lengths if b >= longest), self.bucket_lengths[-1])
         pixels = np.zeros((size, *schema.POSTER_SHAPE), np.uint8)

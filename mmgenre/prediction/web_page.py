@@ -9,7 +9,6 @@ import base64
 import contextlib
 import dataclasses
 import functools
-import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -19,7 +18,6 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -30,9 +28,10 @@ from mmgenre.errors import UserError
 from mmgenre.html import pages
 from mmgenre.inputs import overview_text
 from mmgenre.inputs.poster_decoder import PosterError, decode_poster
-from mmgenre.prediction import explanation, web_server
+from mmgenre.prediction import explanation, web_form, web_server
 from mmgenre.prediction.predictor import GenrePredictor, Prediction
-from mmgenre.prediction.web_guard import MAX_BODY, Guard
+from mmgenre.prediction.web_form import BadForm
+from mmgenre.prediction.web_guard import Guard
 
 MAX_UPLOAD: Final = 10 << 20
 """Bytes of the largest poster that is taken."""
@@ -42,8 +41,6 @@ _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
-# Without a charset of the client's choice: some of Python's take quadratic time.
-_FORM: Final = re.compile(r"multipart/form-data; *boundary=[\w'()+,./:=? -]{1,70}", re.ASCII)
 _FIELDS: Final[Mapping[str, type]] = {
     "poster": UploadFile,
     "overview": str,
@@ -79,16 +76,6 @@ class Movie:
         return "" if self.poster is None else explanation.png(Image.fromarray(self.poster))
 
 
-class _BadForm(Exception):
-    """A form that no page of ours sends."""
-
-
-class _InMemory(MultiPartParser):
-    """Keeps what is uploaded in memory, where `web_guard` has it already."""
-
-    spool_max_size = MAX_BODY
-
-
 class _Page:
     """The page of a run."""
 
@@ -104,8 +91,8 @@ class _Page:
     async def answer(self, request: Request) -> Response:
         """Answers with the form as it was sent, the genres, and then the reasons."""
         try:
-            fields = await _read_form(request)
-        except (_BadForm, MultiPartException) as error:
+            fields = await web_form.read_form(request, _FIELDS, max_upload=MAX_UPLOAD)
+        except BadForm as error:
             return PlainTextResponse(f"error: {error}\n", status_code=400)
         return await run_in_threadpool(self._answer, fields)
 
@@ -115,12 +102,14 @@ class _Page:
             movie = self._movie(fields)
             with self._computing:
                 prediction = self._predictor.predict([movie.poster], [movie.overview])[0]
-        except _BadForm as error:
+        except BadForm as error:
             return PlainTextResponse(f"error: {error}\n", status_code=400)
         except UserError as error:
-            with contextlib.suppress(_BadForm):  # What was chosen before is not lost by a mistake.
+            with contextlib.suppress(BadForm):  # What was chosen before is not lost by a mistake.
                 movie = dataclasses.replace(movie, poster=_kept(fields))
-            return HTMLResponse(self._page(movie, problem=_sentence(error)), status_code=422)
+            return HTMLResponse(
+                self._page(movie, problem=web_form.sentence(error)), status_code=422
+            )
         return StreamingResponse(self._pieces(movie, prediction), media_type="text/html")
 
     def _movie(self, fields: dict[str, str | bytes]) -> Movie:
@@ -129,7 +118,7 @@ class _Page:
         if number is not None:
             examples = {str(place): movie for place, movie in enumerate(self._examples)}
             if number not in examples:
-                raise _BadForm("there is no such example")
+                raise BadForm("there is no such example")
             return examples[str(number)]
         poster = _kept(fields)
         if data := fields.get("poster"):
@@ -165,32 +154,6 @@ class _Page:
         return pages.render("web_page.html.j2", **values | (answer or {}))
 
 
-async def _read_form(request: Request) -> dict[str, str | bytes]:
-    """Returns the fields of a form, each at most once; an upload as its bytes.
-
-    Raises:
-      _BadForm, MultiPartException: there are other fields, or other things in them.
-    """
-    if not _FORM.fullmatch(request.headers.get("content-type", "")):
-        raise _BadForm("a form is multipart/form-data")
-    parser = _InMemory(
-        request.headers,
-        request.stream(),
-        max_files=1,
-        max_fields=len(_FIELDS),
-        max_part_size=4 * overview_text.MAX_CHARACTERS + 1,
-    )
-    fields: dict[str, str | bytes] = {}
-    async with contextlib.AsyncExitStack() as uploads:
-        for name, value in (await parser.parse()).multi_items():
-            if isinstance(value, UploadFile):
-                uploads.push_async_callback(value.close)
-            if name in fields or not isinstance(value, _FIELDS.get(name, ())):
-                raise _BadForm("a field of the form is not as this page sends it")
-            fields[name] = value if isinstance(value, str) else await value.read(MAX_UPLOAD + 1)
-    return fields
-
-
 def _overview(fields: Mapping[str, str | bytes]) -> str:
     return str(fields.get("overview", "")).replace("\r\n", "\n")  # As forms send line ends.
 
@@ -204,7 +167,7 @@ def _kept(fields: Mapping[str, str | bytes]) -> np.ndarray | None:
         data = base64.b64decode(text, validate=True)
         return np.frombuffer(data, np.uint8).reshape(schema.POSTER_SHAPE).copy()
     except ValueError as error:
-        raise _BadForm("the poster of before is not as this page sends it") from error
+        raise BadForm("the poster of before is not as this page sends it") from error
 
 
 def _decode(data: bytes) -> np.ndarray:
@@ -214,11 +177,6 @@ def _decode(data: bytes) -> np.ndarray:
         return decode_poster(data, isolated=True)
     except PosterError as error:
         raise UserError(f"the poster cannot be used: {error}") from error
-
-
-def _sentence(error: UserError) -> str:
-    message = str(error).rstrip(".")
-    return f"{message[:1].upper()}{message[1:]}."
 
 
 def build_app(predictor: GenrePredictor, hosts: Iterable[str] = ()) -> ASGIApp:
