@@ -19,7 +19,7 @@ from tabulate import tabulate
 from mmgenre.machine import logs
 from mmgenre.machine.command_line import run_command
 
-_OVERVIEW = (
+OVERVIEW = (
     "A boy finds a map in the attic of his late grandfather, a sailor who never spoke of the sea. "
     "With his best friend and a stolen boat he sets out for an island that nobody has come back "
     "from, while the men who want the map for themselves are never more than a day behind."
@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prediction", description=__doc__)
     parser.add_argument("--run", required=True)
     parser.add_argument("--poster", type=Path, required=True)
-    parser.add_argument("--overview", default=_OVERVIEW)
+    parser.add_argument("--overview", default=OVERVIEW)
     parser.add_argument("--repeats", type=int, default=300, help="warm predictions")
     parser.add_argument("--cold", type=int, default=5, help="processes")
     args = parser.parse_args()

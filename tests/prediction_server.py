@@ -1,6 +1,7 @@
 """The prediction server, on loopback, by the real command."""
 
 import contextlib
+import json
 import re
 import signal
 import subprocess
@@ -8,8 +9,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.commands import ROOT, environment
+
+PAGE = ROOT / "docs" / "serving.md"
+PORT = "http://127.0.0.1:8000"
 
 
 @dataclass
@@ -30,6 +35,27 @@ class Server:
         """Returns the sum of a metric's series."""
         text = client.get("/metrics").text
         return sum(map(float, re.findall(rf"(?m)^{name}(?:\{{.*\}})? (\S+)$", text)))
+
+
+def page_commands() -> list[str]:
+    """The commands of docs/serving.md, in their order."""
+    blocks = re.findall(r"```bash\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def run_command(line: str, address: str, folder: Path) -> Any:
+    """Runs a command of the page against a server; returns what it prints, JSON read."""
+    assert PORT in line, line
+    process = subprocess.run(
+        ["bash", "-c", line.replace(PORT, address).replace("curl ", "curl --silent --fail ")],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert process.returncode == 0, (line, process.stderr)
+    return json.loads(process.stdout) if process.stdout.startswith("{") else process.stdout
 
 
 @contextlib.contextmanager

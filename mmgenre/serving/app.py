@@ -151,7 +151,11 @@ def build_app(
         said = Exception(known.get(error.status_code, error.detail))
         return _said(error.status_code, said, error.headers)
 
+    async def say_failure(request: Request, error: Exception) -> Response:
+        return _said(500, Exception("the server failed; its log says how"))
+
     app.add_exception_handler(Mistake, say_mistake)
+    app.add_exception_handler(Exception, say_failure)
     app.add_exception_handler(HTTPException, say_http)
     limits = Limits(
         body=settings.max_body_mib << 20,

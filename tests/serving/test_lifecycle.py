@@ -1,5 +1,6 @@
 """The server among many clients, with a token, and at its end."""
 
+import shutil
 import signal
 import socket
 import threading
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.commands import run_module, run_several
-from tests.prediction_server import served
+from tests.prediction_server import page_commands, run_command, served
 
 pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
@@ -45,6 +46,9 @@ def test_token_batches_queue_and_drain(tiny_run, tmp_path):
             return lambda: server.metric(client, "mmgenre_movies_waiting") == count
 
         _check_token(server)
+        if shutil.which("curl"):
+            (line,) = [line for line in page_commands() if "curl" in line and "token" in line]
+            assert run_command(line, server.address, tmp_path)["missing"] == "poster"
 
         batches = server.metric(client, "mmgenre_batch_movies_count")
         answers = list(threads.map(ask, range(5)))

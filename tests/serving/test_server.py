@@ -5,6 +5,8 @@ import contextlib
 import io
 import json
 import random
+import re
+import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +15,7 @@ from PIL import Image
 
 from mmgenre.prediction.predictor import GenrePredictor
 from tests.bad_posters import write_bad_posters, write_wide_poster
-from tests.prediction_server import served
+from tests.prediction_server import PAGE, page_commands, run_command, served
 
 pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
@@ -249,6 +251,26 @@ def test_what_it_says_of_itself(client, server, poster):
     assert server.metric(client, "mmgenre_movies_answered_total") == before + 3
     assert server.metric(client, "process_resident_memory_bytes") > 1e7
     assert server.metric(client, "mmgenre_requests_open") == 1
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_each_command_of_the_page(server, poster, tmp_path):
+    (tmp_path / "poster.jpg").write_bytes(poster)
+    lines = [line for line in page_commands() if "curl" in line and "token.txt" not in line]
+    both, overview, two, picture, health, metrics, schema = (
+        run_command(line, server.address, tmp_path) for line in lines
+    )
+    assert both["missing"] is None and overview["missing"] == "poster"
+    assert len(two["movies"]) == 2 and picture["movies"][0]["missing"] == "overview"
+    assert health["status"] == "ok" and "mmgenre_requests_total" in metrics
+    assert "/v1/predict" in schema["paths"]
+
+
+def test_the_page_names_each_status():
+    from mmgenre.serving import api_schema
+
+    named = re.findall(r"(?m)^\| (\d{3}) \|", PAGE.read_text("utf-8"))
+    assert [int(status) for status in named] == list(api_schema.mistakes())
 
 
 def hostile_requests(count, poster):
