@@ -32,6 +32,7 @@ def main() -> None:
     logs.warn_on_stderr()
     # JAX and TensorFlow take seconds to import: first what needs neither of them.
     from mmgenre.dataset.prepared import open_dataset
+    from mmgenre.runs import workplace
     from mmgenre.runs.directory import RunDirectory
 
     if args.out is not None:
@@ -43,7 +44,8 @@ def main() -> None:
     devices.start()
     from mmgenre.evaluation.evaluate_run import evaluate_and_write
 
-    evaluate_and_write(run, dataset, args.split, args.out)
+    with workplace.results_sent(args.run):
+        evaluate_and_write(run, dataset, args.split, args.out)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from absl import flags
-from etils import epath
 from ml_collections import config_flags
 
 from mmgenre.config import Config
 from mmgenre.config_file import ConfigFileParser, explain
 from mmgenre.distributed import process_place
 from mmgenre.distributed.process_place import Membership
-from mmgenre.errors import UserError
+from mmgenre.errors import Interrupted, UserError
 from mmgenre.machine import compilation_cache, cpu, signals
 from mmgenre.machine.command_line import run_command
 
@@ -42,7 +41,9 @@ _CONFIG = config_flags.DEFINE_config_file(
 _CONFIG_PARSER = ConfigFileParser()
 flags.FLAGS["config"].parser = _CONFIG_PARSER  # The library's own answers mistakes in tracebacks.
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "the run directory; by default runs/<the config's name>"
+    "workdir",
+    None,
+    "the run directory, also on s3:// and gs://; by default runs/<the config's name>",
 )
 _COORDINATOR = flags.DEFINE_string(
     "coordinator",
@@ -118,14 +119,14 @@ def run(config: Config, workdir: str, membership: Membership | None) -> None:
     with Cluster(membership) as processes, contextlib.ExitStack() as until_end:
         if not processes.is_first:
             logs.only_warnings()
-        _run(config, epath.Path(workdir), until_end)
+        _run(config, workdir, processes.is_first, until_end)
 
 
-def _run(config: Config, workdir: epath.Path, until_end: contextlib.ExitStack) -> None:
+def _run(config: Config, workdir: str, is_first: bool, until_end: contextlib.ExitStack) -> None:
     from mmgenre.dataset.prepared import open_dataset
     from mmgenre.distributed import cluster
     from mmgenre.machine import logs
-    from mmgenre.runs import lock
+    from mmgenre.runs import workplace
     from mmgenre.runs.directory import RunDirectory
 
     if not config.data.dir:
@@ -140,23 +141,36 @@ def _run(config: Config, workdir: epath.Path, until_end: contextlib.ExitStack) -
     )
     _log.info("data set: %s (%s; %s)", dataset.info.name, dataset.path, movies)
 
+    place = workplace.Workplace(workdir)
+
     def start_run() -> None:
-        until_end.enter_context(lock.held(workdir))
-        logs.log_to_file(RunDirectory.start(workdir, config, dataset).log_file)
+        until_end.enter_context(place)
+        run = RunDirectory.start(place.folder, config, dataset, place.address)
+        logs.log_to_file(run.log_file)
+        place.send()  # The other processes read it there.
 
     cluster.on_first_process(start_run)
+    run_directory = RunDirectory(place.folder, place.address)
+    if not is_first:
+        run_directory = RunDirectory.open(workdir, checkpoints=False)
     # TensorFlow and Orbax take seconds to import: first the answers that need neither.
     from mmgenre.training.compiled_programs import Programs
 
-    run_directory, programs = RunDirectory(workdir), Programs(config, dataset)
+    programs = Programs(config, dataset)
     if not any(run_directory.checkpoints.glob("*")):
         programs.compile_ahead()
     with _no_garbage_collection():
         from mmgenre.training import trainer
 
-    trainer.train_and_evaluate(config, dataset, run_directory, programs)
-    # The others wait for the report here: leaving together has a time limit.
+    # In what follows process 0 has more to do than the others, who wait for it: leaving together
+    # has a time limit.
+    try:
+        trainer.train_and_evaluate(config, dataset, run_directory, programs)
+    except Interrupted:
+        cluster.on_first_process(place.send)
+        raise
     cluster.on_first_process(lambda: _write_report(run_directory))
+    cluster.on_first_process(place.send)
 
 
 @contextlib.contextmanager
@@ -177,9 +191,9 @@ def _write_report(run_directory: "RunDirectory") -> None:
     from mmgenre.report import tensorboard
     from mmgenre.report.page import write_report
 
-    print(f"results: {run_directory.path}")
+    print(f"results: {run_directory.shown(run_directory.path)}")
     tensorboard.write_test_evaluation(run_directory)
-    print(f"report: {write_report([run_directory])}")
+    print(f"report: {run_directory.shown(write_report([run_directory]))}")
 
 
 def main() -> None:

@@ -66,7 +66,7 @@ def evaluate_and_write(
         write_text(out, evaluation.to_json())
     except OSError as error:
         raise UserError(f"cannot write {out}: {error}") from error
-    print(f"\nwritten to {out}")
+    print(f"\nwritten to {run.shown(out)}")
     if out == files.evaluation != result_files.of_own_data(run, split).evaluation:
         print("(another data set than the run's own, whose results stay as they are)")
     return evaluation

@@ -78,7 +78,7 @@ RUN: Final = FolderKind(
         _Marker("config.json", frozenset({"model", "data"})),
         _Marker("dataset.json", frozenset({"info", "path"}), even_damaged=False),
     ),
-    first=("lock", "output.txt"),
+    first=("lock", "mirror.json", "output.txt"),
     traces=("checkpoints", "tensorboard", "tokenizer.json"),
 )
 DATASET: Final = FolderKind(

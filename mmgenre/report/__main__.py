@@ -27,8 +27,13 @@ def main() -> None:
     )
     args = parser.parse_args()
     from mmgenre.report.page import write_report  # JAX and matplotlib: after the options are read.
+    from mmgenre.runs import workplace
+    from mmgenre.runs.directory import RunDirectory
 
-    print(f"report: {write_report(args.run, args.out)}")
+    runs = [RunDirectory.open(run) for run in args.run]
+    with workplace.results_sent(args.run[0]):
+        page = write_report(runs, args.out)
+    print(f"report: {runs[0].shown(page)}")
 
 
 if __name__ == "__main__":

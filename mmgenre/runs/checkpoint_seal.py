@@ -17,7 +17,8 @@ _SMALL: Final = 1 << 20  # Larger files hold values, which `checkpoint_format.tr
 
 def seal(path: epath.Path) -> None:
     """Writes down what files a complete checkpoint has."""
-    files.write_json(path / SEAL, {name: _size_and_crc(file) for name, file in _files(path, "")})
+    found = sorted(_files(path, ""))
+    files.write_json(path / SEAL, {name: _size_and_crc(file) for name, file in found})
 
 
 def broken_file(path: epath.Path) -> str:

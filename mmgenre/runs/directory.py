@@ -17,6 +17,7 @@ move the folder to another machine and predict. No JAX, no TensorFlow.
 
 import dataclasses
 import json
+import os
 from typing import Final, Self
 
 from etils import epath
@@ -32,6 +33,7 @@ from mmgenre.dataset.prepared import (
 from mmgenre.errors import UserError
 from mmgenre.machine import files, special_files
 from mmgenre.machine.json_files import read_json
+from mmgenre.runs import object_store, workplace
 
 _ABANDONED_S: Final = 3600.0
 """What nobody has written to for so long, nobody is writing any more."""
@@ -39,9 +41,15 @@ _ABANDONED_S: Final = 3600.0
 
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
-    """Paths in a run's folder, and what is read from it."""
+    """Paths in a run's folder, and what is read from it.
+
+    Attributes:
+      path: of the folder.
+      address: of the object store's folder that `path` is a copy of; "" where it is the run itself.
+    """
 
     path: epath.Path
+    address: str = ""
 
     @property
     def config_file(self) -> epath.Path:
@@ -92,6 +100,12 @@ class RunDirectory:
         """The metrics on a split."""
         return self.path / f"evaluation-{split}.json"
 
+    def shown(self, path: epath.PathLike) -> str:
+        """Returns how to tell users of a file or folder of the run: where it will stay."""
+        name, folder = os.fspath(path), os.fspath(self.path)
+        is_in_copy = bool(self.address) and name.startswith(folder)
+        return f"{self.address.rstrip('/')}{name[len(folder) :]}" if is_in_copy else name
+
     def load_config(self) -> Config:
         """Reads the experiment's settings; raises UserError where they are damaged."""
         try:
@@ -108,9 +122,21 @@ class RunDirectory:
             raise UserError(f"{self.dataset_file} is missing or damaged: {error}") from error
 
     @classmethod
-    def open(cls, path: epath.PathLike) -> Self:
-        """Opens the folder of an earlier run; raises UserError where `path` is none."""
-        run = cls(epath.Path(path))
+    def open(cls, path: epath.PathLike, *, checkpoints: bool = True) -> Self:
+        """Opens the folder of an earlier run; one on s3:// is copied to this machine first.
+
+        Args:
+          path: of the folder.
+          checkpoints: whether they are to be copied, too.
+
+        Raises:
+          UserError: it is no run, or cannot be read.
+        """
+        if object_store.is_mirrored(path):
+            copy = workplace.copy_of(os.fspath(path), checkpoints=checkpoints)
+            run = cls(copy.folder, copy.address)
+        else:
+            run = cls(epath.Path(path))
         special_files.refuse_endless_in(path)
         if not run.config_file.exists():
             reason = "no config.json in it" if run.path.exists() else "no such folder"
@@ -121,13 +147,21 @@ class RunDirectory:
         return run
 
     @classmethod
-    def start(cls, path: epath.PathLike, config: Config, dataset: PreparedDataset) -> Self:
+    def start(
+        cls, path: epath.PathLike, config: Config, dataset: PreparedDataset, address: str = ""
+    ) -> Self:
         """Makes the folder of a new run, or opens that of the same run to resume it.
+
+        Args:
+          path: of the folder.
+          config: the experiment.
+          dataset: what it is trained on.
+          address: see the attribute.
 
         Raises:
           UserError: the folder cannot be written, or holds a run of other settings or other data.
         """
-        run = cls(epath.Path(path))
+        run = cls(epath.Path(path), address)
         info = {"path": str(dataset.path), "info": dataclasses.asdict(dataset.info)}
         try:
             if run.config_file.exists():
@@ -146,6 +180,7 @@ class RunDirectory:
 
     def check_same(self, config: Config, info: DatasetInfo) -> None:
         """Raises UserError unless this run can go on with these settings and this data set."""
+        here = self.shown(self.path)
         old, new = flatten(self.load_config()), flatten(config)
         # A schedule ends with the last epoch, so that other epochs are another schedule.
         scheduled = config.learning_rate_schedule != "constant"
@@ -153,23 +188,23 @@ class RunDirectory:
             may_change = setting.may_change and not (scheduled and name == "epochs")
             if old[name] != new[name] and not may_change:
                 raise UserError(
-                    f"{self.path} holds a run with config.{name} = {old[name]!r}, now it is "
+                    f"{here} holds a run with config.{name} = {old[name]!r}, now it is "
                     f"{new[name]!r}; resume with the same value, or choose another --workdir"
                 )
         before, _ = self.load_dataset_info()
         if before.genres != info.genres:
             raise UserError(
-                f"{self.path} holds a run on other genres than {info.name!r} has "
+                f"{here} holds a run on other genres than {info.name!r} has "
                 f"({genre_difference(before.genres, info.genres)}); choose another --workdir"
             )
         if before.tokenizer_sha256 != info.tokenizer_sha256:
             raise UserError(
-                f"{self.path} holds a run on {before.name!r}, whose tokenizer is another one than "
+                f"{here} holds a run on {before.name!r}, whose tokenizer is another one than "
                 f"that of {info.name!r}; choose another --workdir (or, to go on with this run on "
                 f"new movies, prepare them with --tokenizer {self.tokenizer_file})"
             )
         if before.fingerprint != info.fingerprint:
             raise UserError(
-                f"{self.path} holds a run on the data set {before.name!r} with other contents than "
+                f"{here} holds a run on the data set {before.name!r} with other contents than "
                 f"{info.name!r} has now; choose another --workdir"
             )

@@ -150,7 +150,8 @@ class Trainer:
         if step is None:
             given = cluster.of_first_process(initial_values.from_data(self.config, self._dataset))
             return self._programs.initial_state(given), None
-        _log.info("resuming from the checkpoint of step %d in %s", step, self.run.path)
+        place = self.run.shown(self.run.path)
+        _log.info("resuming from the checkpoint of step %d in %s", step, place)
         restored = checkpoints.restore(step, like.as_dict())
         return TrainState(**restored.state), restored.extra
 
@@ -236,9 +237,9 @@ class Trainer:
             files.write_json(self.run.non_finite_file, record)
         return RunError(
             f"the loss is not finite ({error}, learning rate {rate:g}); "
-            f"{self.run.non_finite_file} lists the movies of its batch, the checkpoints before it "
-            "are untouched. Look at the movies, lower config.learning_rate, or set "
-            "config.clip_norm, with another --workdir"
+            f"{self.run.shown(self.run.non_finite_file)} lists the movies of its batch, the "
+            "checkpoints before it are untouched. Look at the movies, lower config.learning_rate, "
+            "or set config.clip_norm, with another --workdir"
         )
 
     def _validate(self, state: TrainState, step: int, writer: MetricWriter) -> float:
