@@ -230,6 +230,8 @@ def largest(value: int) -> int:
 def of_first_process(arrays: Any) -> Any:
     """Returns process 0's values of a pytree of NumPy arrays, of the same shapes on all processes.
 
+    To the last bit, the sign of a zero included: bytes are sent, since JAX adds zeros to them.
+
     What each computes for itself may differ in the last bits, by its processor or its threads, and
     then so would the parameters that all take for the same.
     """
@@ -237,7 +239,11 @@ def of_first_process(arrays: Any) -> Any:
         return arrays
     from jax.experimental import multihost_utils
 
-    return jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(arrays))
+    as_bytes = jax.tree.map(lambda x: np.frombuffer(x.tobytes(), np.uint8), arrays)
+    received = multihost_utils.broadcast_one_to_all(as_bytes)
+    return jax.tree.map(
+        lambda x, like: np.frombuffer(x.tobytes(), like.dtype).reshape(like.shape), received, arrays
+    )
 
 
 def _state() -> Any:

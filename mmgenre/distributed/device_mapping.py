@@ -153,8 +153,8 @@ def put_replicated(arrays: Mapping[K, np.ndarray]) -> dict[K, jax.Array]:
 def globalize_pmap_output(tree: Any) -> Any:
     """Returns the same arrays as ones of all processes, as `jit_replicated` gives; copies nothing.
 
-    With several processes, what comes out of `pmap` is each process' own; checkpoints and compiled
-    functions take only what belongs to all.
+    With several processes, what comes out of `pmap` is each process' own; compiled functions take
+    only what belongs to all.
     """
     if jax.process_count() == 1:
         return tree
@@ -165,6 +165,17 @@ def globalize_pmap_output(tree: Any) -> Any:
         ),
         tree,
     )
+
+
+def own(tree: Any) -> Any:
+    """Returns arrays that are the same on all devices as ones that need no other process.
+
+    With several processes, copies in the host's memory: Orbax takes no array of JAX' that is on the
+    devices of one process alone.
+    """
+    if jax.process_count() == 1:
+        return tree
+    return jax.tree.map(lambda x: np.array(host_value(x)), tree)
 
 
 def host_value(x: Any) -> np.ndarray:

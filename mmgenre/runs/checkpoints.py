@@ -7,11 +7,12 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 from orbax.checkpoint import checkpoint_managers
 
-from mmgenre.distributed import device_mapping
+from mmgenre.distributed import cluster, device_mapping
 from mmgenre.errors import RunError, UserError, first_line
 from mmgenre.machine import files
 from mmgenre.runs import checkpoint_format, checkpoint_seal
@@ -34,13 +35,30 @@ class Restored:
 
 
 class RunCheckpoints:
-    """The checkpoints in a folder; a context manager, since saving goes on in the background."""
+    """The checkpoints in a folder; a context manager, since saving goes on in the background.
+
+    Of several processes, all of which call the same methods, the first alone reads and writes the
+    folder: the state is the same on all of them.
+    """
 
     def __init__(self, directory: epath.PathLike, *, read_only: bool = False):
-        """Opens the folder; unless `read_only`, makes it where it is missing."""
+        """Opens the folder; unless `read_only`, makes it where it is missing.
+
+        Raises:
+          UserError: nothing is there to be read.
+        """
         self._directory = epath.Path(directory)
+        self._opened: ocp.CheckpointManager | None = None
+        self._saving: int | None = None
+        cluster.on_first_process(lambda: self._open(read_only))
+
+    def _open(self, read_only: bool) -> None:
         if read_only and not self._directory.exists():
-            raise UserError(f"{directory} has no checkpoint yet; let the training run reach one")
+            raise UserError(
+                f"{self._directory} has no checkpoint yet; let the training run reach one"
+            )
+        if not read_only:
+            self._directory.mkdir(parents=True, exist_ok=True)
         policies = (
             checkpoint_managers.LatestN(2),
             checkpoint_managers.BestN(
@@ -52,18 +70,27 @@ class RunCheckpoints:
             best_fn=score,
             best_mode="max",
             read_only=read_only,
-            create=not read_only,
+            create=False,
             # A save that a kill interrupted leaves a folder that counts as no checkpoint.
             cleanup_tmp_directories=not read_only,
+            multiprocessing_options=_alone("run_checkpoints"),
         )
-        handlers = {item: ocp.StandardCheckpointHandler() for item in checkpoint_format.ITEMS}
-        self._manager = ocp.CheckpointManager(
+        handlers = {
+            item: ocp.StandardCheckpointHandler(multiprocessing_options=_alone("run_checkpoints"))
+            for item in checkpoint_format.ITEMS
+        }
+        self._opened = ocp.CheckpointManager(
             _absolute(self._directory), options=options, item_handlers=handlers
         )
-        self._saving: int | None = None
+
+    @property
+    def _manager(self) -> ocp.CheckpointManager:
+        """Orbax', on the first process."""
+        assert self._opened is not None
+        return self._opened
 
     def save(self, step: int, state: State, score: float | None = None, extra: Any = None) -> None:
-        """Starts saving `state`; the next save, or closing, waits for it.
+        """Starts saving `state`, on the first process; the next save, or closing, waits for it.
 
         Args:
           step: steps done.
@@ -75,6 +102,8 @@ class RunCheckpoints:
         Raises:
           RunError: this checkpoint, or the one before, cannot be written.
         """
+        if self._opened is None:
+            return
         metrics = None if score is None else {_SCORE: score}
         self.wait()
         with self._explained(step):
@@ -82,7 +111,7 @@ class RunCheckpoints:
             digests = {item: checkpoint_format.tree_digest(tree) for item, tree in items.items()}
             self._manager.save(
                 step,
-                args=_composite(ocp.args.StandardSave, device_mapping.globalize_pmap_output(items)),
+                args=_composite(ocp.args.StandardSave, device_mapping.own(items)),
                 metrics=metrics,
                 custom_metadata=checkpoint_format.Metadata(digests, score, extra).to_json(),
                 force=True,
@@ -96,15 +125,19 @@ class RunCheckpoints:
             return
         with self._explained(step):
             self._manager.wait_until_finished()
-            if jax.process_index() == 0:
-                checkpoint_seal.seal(self._directory / str(step))
+            checkpoint_seal.seal(self._directory / str(step))
 
     def latest_step(self) -> int | None:
         """The step of the newest checkpoint; None if there is none."""
-        return self._manager.latest_step()
+        step: int | None = cluster.on_first_process(lambda: self._manager.latest_step())
+        return step
 
     def best(self) -> tuple[int, float] | None:
         """Step and score of the best checkpoint by the validation metric; None if there is none."""
+        found = cluster.on_first_process(self._best)
+        return None if found is None else (found[0], found[1])
+
+    def _best(self) -> tuple[int, float] | None:
         step = self._manager.best_step()
         if step is None:
             return None
@@ -122,6 +155,25 @@ class RunCheckpoints:
         Raises:
           UserError: the checkpoint is damaged, or another version of the program wrote it.
         """
+        if jax.process_count() == 1:
+            return self._restore(step, like)
+        read: list[State] = []
+
+        def on_first() -> Any:
+            restored = self._restore(step, _on_one_device(like))
+            read.append(restored.state)
+            return restored.extra
+
+        extra = cluster.on_first_process(on_first)
+        values = jax.tree.map(
+            device_mapping.host_value if read else lambda x: np.zeros(x.shape, x.dtype),
+            read[0] if read else dict(like),
+        )
+        leaves, structure = jax.tree.flatten(cluster.of_first_process(values))
+        placed = device_mapping.put_replicated(dict(enumerate(leaves)))
+        return Restored(jax.tree.unflatten(structure, placed.values()), extra)
+
+    def _restore(self, step: int, like: State) -> Restored:
         path = self._directory / str(step)
         try:
             saved = checkpoint_format.Metadata.read(
@@ -152,6 +204,8 @@ class RunCheckpoints:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._opened is None:
+            return
         if error is None:
             self.wait()
             self._manager.close()
@@ -197,15 +251,9 @@ def read_alone(path: epath.Path, like: State) -> Alone:
       UserError: another version of the program wrote it.
       Exception: of any kind, where it is damaged.
     """
-    # Orbax must not wait for the other processes.
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=0, active_processes={0}, barrier_sync_key_prefix="read_alone"
-    )
+    alone = _alone("read_alone")
     handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
-    one_device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    arrays = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one_device), dict(like)
-    )
+    arrays = _on_one_device(like)
     folder = _absolute(path)
     with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
         metadata = checkpointer.metadata(folder).custom_metadata
@@ -215,6 +263,21 @@ def read_alone(path: epath.Path, like: State) -> Alone:
             for item, tree in checkpoint_format.split(arrays, saved.format).items()
         }
     return Alone(saved.score, saved.prove(items))
+
+
+def _alone(name: str) -> ocp.options.MultiprocessingOptions:
+    """Orbax must not wait for the other processes."""
+    return ocp.options.MultiprocessingOptions(
+        primary_host=0, active_processes={0}, barrier_sync_key_prefix=name
+    )
+
+
+def _on_one_device(like: State) -> State:
+    """Returns the shapes and dtypes of a state, to be read onto this process' first device."""
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), dict(like)
+    )
 
 
 def _composite(arguments: Callable[[Any], Any], items: Mapping[str, Any]) -> ocp.args.Composite:

@@ -25,10 +25,10 @@ class StoredFolder:
 
     def __init__(self, address: str):
         """Connects to nothing yet; raises UserError where the package for the store is missing."""
-        import fsspec.core  # Here: whoever stays on this machine needs none.
-
         self.address = address.rstrip("/")
         try:
+            import fsspec.core  # Here: whoever stays on this machine needs none.
+
             system, root = fsspec.core.url_to_fs(self.address)
         except (ImportError, ValueError) as error:
             raise UserError(

@@ -1,21 +1,19 @@
-"""Files that are whole or absent; data and runs on s3://, with moto's object store on loopback."""
+"""Files that are whole or absent; data on s3://, with moto's object store on loopback."""
 
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
-import urllib.request
 
 import pytest
 from etils import epath
 
 from mmgenre.errors import UserError
 from mmgenre.machine import files
-from tests import movie_files
+from tests import movie_files, object_store
 from tests.commands import ROOT
-from tests.scale_helpers import ended, finish, free_port, start, start_main
+from tests.scale_helpers import ended, finish, start, start_main
 
 
 def test_local_paths_are_not_remote(tmp_path):
@@ -89,34 +87,7 @@ def test_what_is_in_the_way_is_named(tmp_path):
 
 @pytest.fixture
 def s3(monkeypatch):
-    """The address of an empty bucket, and the environment that leads there."""
-    pytest.importorskip("moto")
-    pytest.importorskip("s3fs")
-    port = free_port()
-    url = f"http://localhost:{port}"
-    env = {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-p", str(port)],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    with ended(server):
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(url).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        request = urllib.request.Request(f"{url}/bucket", method="PUT")
-        urllib.request.urlopen(request).close()
+    with object_store.bucket(monkeypatch) as env:
         yield env
 
 
@@ -148,16 +119,6 @@ def test_preparation_into_an_object_store(s3, tmp_path):
             code, output = finish(process)
         assert code == 0, output
     assert "s3://bucket/new: all well" in output
-
-
-def test_a_run_on_s3_is_refused_before_it_starts(tiny_dataset):
-    """Orbax could not write its checkpoints; better to know before an epoch of training."""
-    settings = (f"--config.data.dir={tiny_dataset.path}", "--workdir=s3://bucket/runs/tiny")
-    process = start_main(*settings)
-    with ended(process):
-        code, output = finish(process)
-    assert code == 2
-    assert "error: cannot write the run directory s3://bucket/runs/tiny: Orbax writes" in output
 
 
 def test_a_folder_removes_what_a_killed_process_left_of_it_but_not_what_is_being_made(tmp_path):
