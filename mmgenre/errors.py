@@ -2,7 +2,7 @@
 
 Exit codes: 0 done, 2 the user's mistake (`UserError`), 128 + the signal's number after an
 interruption (130 for SIGINT, 143 for SIGTERM), 75 where another process of the run was lost
-(`PeerLost`), 1 anything else.
+(`LOST_CODE`), 1 anything else.
 """
 
 import errno
@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Final
 
 LOST_CODE: Final = 75
-"""The exit code of `PeerLost`: EX_TEMPFAIL of sysexits.h, "try again later"."""
+"""EX_TEMPFAIL of sysexits.h, "try again later"; `mmgenre.distributed.peer_watch` ends with it.
+
+Whoever starts the run again need not count this as a failure: all processes had met.
+"""
 
 
 class UserError(Exception):
@@ -24,13 +27,6 @@ class RunError(Exception):
     """A run that cannot go on through no mistake on the command line: a full disk, a lost process.
 
     The message says what happened, what is safe, and what to do.
-    """
-
-
-class PeerLost(RunError):
-    """Another process of the run is gone or did not come: nothing is wrong with this one.
-
-    Whoever starts it again need not count this as a failure.
     """
 
 
@@ -53,8 +49,6 @@ def report(error: Exception) -> int:
         return 128 + error.signum
     if isinstance(error, UserError):
         return _fail(str(error), 2)
-    if isinstance(error, PeerLost):
-        return _fail(str(error), LOST_CODE)
     if isinstance(error, RunError):
         return _fail(str(error), 1)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -24,7 +24,7 @@ from mmgenre.distributed import gpu_share
 from mmgenre.distributed.handshake import Invitation, is_loopback
 from mmgenre.distributed.peer_watch import PeerWatch
 from mmgenre.distributed.process_place import FINDS_COORDINATOR, Membership
-from mmgenre.errors import Interrupted, PeerLost, RunError, UserError, first_line, report
+from mmgenre.errors import Interrupted, RunError, UserError, first_line, report
 from mmgenre.machine import devices
 
 _log = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ def _time_limit(member: Membership) -> Iterator[None]:
     """Ends the process where what is within takes too long: JAX would abort it, with a trace."""
 
     def give_up() -> NoReturn:
-        error = PeerLost(
+        error = RunError(  # Counted as a failure: else it would be tried again for ever.
             f"{_cannot_join(member)}: not all were there after {member.join_timeout_s} s. Start "
             "all of them, with the same coordinator, whose port must be open between the machines "
             "(--join_timeout waits longer)"
