@@ -4,6 +4,7 @@ from etils import epath
 
 from data_prep.demo.corpus import write_demo_corpus
 from data_prep.prepare import PrepareConfig, prepare
+from data_prep.workspace.progress import Progress
 from mmgenre.dataset.prepared import INFO_FILE
 from mmgenre.errors import UserError
 from mmgenre.machine import special_files
@@ -37,6 +38,7 @@ def ensure_demo_dataset(folder: epath.PathLike = "data/demo") -> epath.Path:
                 posters=corpus / "posters",
                 out=prepared,
                 name=NAME,
-            )
+            ),
+            Progress("bars"),
         )
     return prepared

@@ -19,7 +19,7 @@ from mmgenre.machine.command_line import ArgumentParser, run_command
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line: `data`, `split` and `out`."""
+    """Reads the command line: `data`, `split`, `out` and `full`."""
     parser = ArgumentParser(
         prog="python -m mmgenre.baselines",
         description=__doc__,
@@ -28,6 +28,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="folder of a prepared data set")
     parser.add_argument("--split", default=schema.TEST, choices=schema.SPLITS)
     parser.add_argument("--out", type=epath.Path, help="JSON file for all figures")
+    parser.add_argument("--full", action="store_true", help="print every metric, in wide tables")
     return parser.parse_args(arguments)
 
 
@@ -36,7 +37,12 @@ def main() -> None:
     args = parse_args()
     logs.warn_on_stderr()
     from mmgenre.dataset.prepared import open_dataset
-    from mmgenre.evaluation import baselines, results, tables  # After the options are read.
+    from mmgenre.evaluation import (  # After the options are read.
+        baselines,
+        results,
+        summary,
+        tables,
+    )
 
     if args.out is not None:
         files.require_new(args.out)
@@ -45,8 +51,9 @@ def main() -> None:
     num_movies = dataset.split(args.split).num_movies
     movies = baselines.read_movies(dataset, args.split)
     found = baselines.evaluate_baselines(dataset, args.split, movies, dataset.info, dataset)
-    print(f"\n{dataset.info.name}, split {args.split}, {num_movies:,} movies")
-    print(f"\n{tables.comparison_table(found)}\n\n{tables.headline_table(found)}")
+    print(summary.of_baselines(found, dataset.info.name, args.split, num_movies))
+    if args.full:
+        print(f"\n{tables.comparison_table(found)}\n\n{tables.headline_table(found)}")
     if args.out is not None:
         try:
             files.write_json(args.out, results.baselines_as_fields(found))

@@ -13,7 +13,7 @@ from mmgenre.machine.command_line import ArgumentParser, run_command
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line: `run`, `data`, `split` and `out`."""
+    """Reads the command line: `run`, `data`, `split`, `out` and `full`."""
     parser = ArgumentParser(
         prog="python -m mmgenre.evaluate",
         description=__doc__,
@@ -23,6 +23,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="folder of a prepared data set")
     parser.add_argument("--split", default=schema.TEST, choices=schema.SPLITS)
     parser.add_argument("--out", type=epath.Path, help="JSON file (default: in the run's folder)")
+    parser.add_argument("--full", action="store_true", help="print every metric, in wide tables")
     return parser.parse_args(arguments)
 
 
@@ -45,7 +46,7 @@ def main() -> None:
     from mmgenre.evaluation.evaluate_run import evaluate_and_write
 
     with workplace.results_sent(args.run):
-        evaluate_and_write(run, dataset, args.split, args.out)
+        evaluate_and_write(run, dataset, args.split, args.out, full=args.full)
 
 
 if __name__ == "__main__":

@@ -191,7 +191,8 @@ def _write_report(run_directory: "RunDirectory") -> None:
     from mmgenre.report import tensorboard
     from mmgenre.report.page import write_report
 
-    print(f"results: {run_directory.shown(run_directory.path)}")
+    _log.info("drawing the report")
+    print(f"results: {run_directory.shown(run_directory.path)}", flush=True)
     tensorboard.write_test_evaluation(run_directory)
     print(f"report: {run_directory.shown(write_report([run_directory]))}")
 

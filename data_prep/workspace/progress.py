@@ -2,52 +2,28 @@
 
 import contextlib
 import sys
-import time
 from collections.abc import Iterator
-from typing import Final
 
 import tqdm
 
-_LINE_EVERY: Final = 10.0  # Seconds between two plain lines.
+from mmgenre.machine.progress import Lines
 
 
-class Bar:
-    """Counts the items of a stage, and shows it as a line now and then."""
-
-    def __init__(self, stage: str, total: int | None, unit: str, shown: bool):
-        self._stage, self._total, self._unit, self._shown = stage, total, unit, shown
-        self._start = self._last = time.monotonic()
-        self._count = 0
-
-    def update(self, count: int = 1) -> None:
-        """Adds `count` items."""
-        self._count += count
-        if self._shown and time.monotonic() - self._last >= _LINE_EVERY:
-            self._last = time.monotonic()
-            self._print()
+class Bar(Lines):
+    """The lines of a stage, and a last one with the final figures."""
 
     def close(self) -> None:
         """Shows the final figures."""
         if self._shown:
-            self._print()
-
-    def _print(self) -> None:
-        seconds = max(time.monotonic() - self._start, 1e-9)
-        rate = self._count / seconds
-        line = f"{self._stage}: {self._count:,}"
-        if self._total is not None:
-            line += f" of {self._total:,}"
-        line += f" {self._unit}, {rate:,.0f} per second"
-        if self._total and rate and self._count < self._total:
-            line += f", {(self._total - self._count) / rate:,.0f} s left"
-        print(line, file=sys.stderr, flush=True)
+            self.show()
 
 
 class Progress:
     """Where stages report to.
 
     Args:
-      mode: "auto" shows bars on a terminal and lines elsewhere; "lines"; "none" is silent.
+      mode: "auto" shows bars on a terminal and lines elsewhere; "lines"; "none" is silent;
+        "bars" is silent but for the bars on a terminal.
     """
 
     def __init__(self, mode: str = "auto"):
@@ -57,10 +33,10 @@ class Progress:
     def bar(self, stage: str, total: int | None, unit: str) -> Iterator[Bar | tqdm.tqdm]:
         """Yields something with `update(count)`; `total` None where it is not known."""
         bar: Bar | tqdm.tqdm
-        if self.mode == "auto" and sys.stderr.isatty():
+        if self.mode in ("auto", "bars") and sys.stderr.isatty():
             bar = tqdm.tqdm(total=total, desc=f"{stage:9}", unit=f" {unit}", dynamic_ncols=True)
         else:
-            bar = Bar(stage, total, unit, shown=self.mode != "none")
+            bar = Bar(stage, total, unit, shown=self.mode in ("auto", "lines"))
         try:
             yield bar
         finally:
@@ -72,10 +48,10 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Prints one line."""
-        if self.mode != "none":
+        if self.mode in ("auto", "lines"):
             tqdm.tqdm.write(text, file=sys.stderr)
 
     def result(self, text: str) -> None:
         """Prints a command's result, on stdout."""
-        if self.mode != "none":
+        if self.mode in ("auto", "lines"):
             print(text, flush=True)

@@ -19,6 +19,7 @@ from mmgenre.evaluation import (
     notable_movies,
     operating_points,
     result_files,
+    summary,
     tables,
 )
 from mmgenre.evaluation.baseline_models import Movies
@@ -37,9 +38,14 @@ from mmgenre.runs.directory import RunDirectory
 
 
 def evaluate_and_write(
-    run: RunDirectory, dataset: PreparedDataset, split: str, out: epath.Path | None = None
+    run: RunDirectory,
+    dataset: PreparedDataset,
+    split: str,
+    out: epath.Path | None = None,
+    *,
+    full: bool = False,
 ) -> RunEvaluation | None:
-    """Evaluates, prints the tables, and writes the evaluation into `out`.
+    """Evaluates, prints a summary, or with `full` all tables, and writes the evaluation into `out`.
 
     Without `out` it goes into the run's folder, with what figures are drawn from beside it; see
     `mmgenre.evaluation.result_files`. Process 0 does this; the others only compute their share, and
@@ -57,7 +63,7 @@ def evaluate_and_write(
     record = _record(dataset, split, predictions, step, features)
     movies = Movies(*(features[name] for name in baselines.FEATURES))
     evaluation = _evaluate(run, dataset, split, record, movies)
-    print(tables.evaluation_tables(evaluation))
+    print(tables.evaluation_tables(evaluation) if full else summary.of_run(evaluation))
     files = result_files.of_data(run, split, dataset.info)
     if out is None:
         out = files.evaluation

@@ -11,7 +11,7 @@ import importlib.metadata
 import json
 import logging
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from mmgenre.evaluation import linear_pile
 from mmgenre.evaluation.baseline_models import CannotBeFittedError, Movies, PosterModel, TfidfModel
 from mmgenre.evaluation.results import NotFitted
 from mmgenre.machine import array_files, files, user_cache
+from mmgenre.machine.progress import phase
 
 TFIDF: Final = "tfidf_logistic_regression"
 POSTER_FEATURES: Final = "poster_features_logistic_regression"
@@ -80,7 +81,7 @@ def answer(
     kept = _read(path, counts, movies.labels.shape[1])
     if kept is not None:
         return kept
-    _log.info("baselines: fitting them on %s, once for this data set", home.info.name)
+    _log.info("fitting the baselines on %s, once for this data set", home.info.name)
     found = _fit_and_answer(home, movies)
     if not found.missing:  # Where one is missing there is little to fit.
         _write(path, found)
@@ -95,7 +96,10 @@ def read_movies(dataset: PreparedDataset, split: str) -> Movies:
 
 
 def _fit_and_answer(home: PreparedDataset, movies: Movies) -> FittedAnswers:
-    fitted = _FittedBaselines(read_movies(home, schema.TRAIN))
+    train = read_movies(home, schema.TRAIN)
+    total = _FittedBaselines.MODELS * train.labels.shape[1]
+    with phase("fitting baselines", total, "models") as bar:
+        fitted = _FittedBaselines(train, bar.update)
     validation = None
     if schema.VALIDATION in home.info.splits:
         validation = read_movies(home, schema.VALIDATION)
@@ -109,24 +113,35 @@ def _fit_and_answer(home: PreparedDataset, movies: Movies) -> FittedAnswers:
 
 
 class _FittedBaselines:
-    """The baselines that learn; `missing` says why some could not."""
+    """The baselines that learn; `missing` says why some could not.
 
-    def __init__(self, train: Movies):
+    `fitted` is called with a number of genres that a model has been fitted for.
+    """
+
+    MODELS: Final = 6
+
+    def __init__(self, train: Movies, fitted: Callable[[int], object]):
+        num_genres = train.labels.shape[1]
         self.missing: dict[str, NotFitted] = {}
         self._text: TfidfModel | None = None
         self._pile: linear_pile.TextPile | None = None
         self._poster: PosterModel | None = None
         self._detailed: PosterModel | None = None
         try:
-            self._text, self._pile = TfidfModel(train), linear_pile.TextPile(train)
+            self._text = TfidfModel(train)
+            fitted(num_genres)
+            self._pile = linear_pile.TextPile(train, fitted)
         except CannotBeFittedError as error:
             self.missing |= dict.fromkeys((TFIDF, TFIDF_AND_POSTER, LINEAR_PILE), error.reason)
         try:
             self._poster = PosterModel(train)
+            fitted(num_genres)
             self._detailed = linear_pile.detailed_poster_model(train)
         except CannotBeFittedError as error:
             self.missing[POSTER_FEATURES] = error.reason
             self.missing.setdefault(TFIDF_AND_POSTER, error.reason)
+        else:
+            fitted(num_genres)
 
     def pile_weights(self, validation: Movies | None) -> np.ndarray:
         """Returns the weights <float64>[models] of the pile; none where it could not be fitted."""

@@ -35,8 +35,12 @@ class TextPile:
 
     NAMES: Final = ("logistic regression", "linear SVM", "naive Bayes and SVM")
 
-    def __init__(self, train: Movies):
+    def __init__(self, train: Movies, fitted: Callable[[int], object] = lambda _: None):
         """Fits them.
+
+        Args:
+          train: movies to learn from.
+          fitted: called with 1 after each genre of each model.
 
         Raises:
           CannotBeFittedError: no word is in two overviews.
@@ -62,12 +66,15 @@ class TextPile:
                 features, target
             ),
             train.labels,
+            fitted,
         )
         self._svm = _fit_genres(
-            lambda target: LinearSVC(C=0.1, **common).fit(features, target), train.labels
+            lambda target: LinearSVC(C=0.1, **common).fit(features, target), train.labels, fitted
         )
         self._bayes = _fit_genres(
-            lambda target: _BayesSvm(features, target, LinearSVC(C=0.05, **common)), train.labels
+            lambda target: _BayesSvm(features, target, LinearSVC(C=0.05, **common)),
+            train.labels,
+            fitted,
         )
 
     def scores(self, movies: Movies) -> list[np.ndarray]:
@@ -190,14 +197,19 @@ def equal_weights(count: int) -> np.ndarray:
     return np.full(count, 0.5)
 
 
-def _fit_genres(fit: Callable[[np.ndarray], Any], labels: np.ndarray) -> list[Any]:
+def _fit_genres(
+    fit: Callable[[np.ndarray], Any], labels: np.ndarray, fitted: Callable[[int], object]
+) -> list[Any]:
     """Returns a model for each genre, or its score where there are no two classes to tell."""
 
     def fit_one(target: np.ndarray) -> Any:
         positives = int(target.sum())
         if positives in (0, len(target)):
-            return _LARGEST_SCORE if positives else -_LARGEST_SCORE
-        return fit(target)
+            found: Any = _LARGEST_SCORE if positives else -_LARGEST_SCORE
+        else:
+            found = fit(target)
+        fitted(1)
+        return found
 
     # One after the other: liblinear's dual solvers share one stream of random numbers, so that
     # those of several threads would depend on each other's speed.

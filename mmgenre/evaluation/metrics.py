@@ -112,6 +112,12 @@ def evaluate_decisions(labels: np.ndarray, predictions: np.ndarray) -> DecisionS
     )
 
 
+def f1_by_genre(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Returns F1 <float64>[genres] of decisions, of <bool>[movies, genres] each."""
+    hits = (labels & predictions).sum(axis=0)
+    return _ratios(hits, predictions.sum(axis=0), labels.sum(axis=0))[2]
+
+
 def _ratios(
     hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -54,7 +54,11 @@ def evaluate_answers(
         (FOR_MACRO_F1, answers.predicted, answers.thresholds),
     ):
         at_point = metrics.evaluate_decisions(actual, decided)
-        points[name] = OperatingPoint(**vars(at_point), thresholds=_in_short(thresholds))
+        points[name] = OperatingPoint(
+            **vars(at_point),
+            thresholds=_in_short(thresholds),
+            f1_by_genre=tuple(map(float, metrics.f1_by_genre(actual, decided))),
+        )
     if resampled is None:
         resampled = resample_answers(labels, logits, answers)
     return Evaluation(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,9 +18,12 @@ from mmgenre.distributed import device_mapping
 from mmgenre.errors import UserError
 from mmgenre.evaluation import eval_steps, metrics
 from mmgenre.evaluation.results import Averages
+from mmgenre.machine.progress import phase
 from mmgenre.models import fusion
 from mmgenre.runs.best_params import load_best_params
 from mmgenre.runs.directory import RunDirectory
+
+_log = logging.getLogger(__name__)
 
 _VALIDATION_METRICS = ("precision", "recall", "f1", "roc_auc", "average_precision")
 
@@ -45,6 +49,7 @@ def predict_split(
     source: MovieSource,
     config: Config,
     kept: list[dict[str, jax.Array]] | None = None,
+    progress: str = "",
 ) -> SplitPredictions:
     """Runs a model over every movie of a split, each exactly once, on all devices.
 
@@ -55,6 +60,7 @@ def predict_split(
       config: its batch size is rounded up to a multiple of the devices.
       kept: the batches on the devices, of an earlier call with the same source and config; where it
         is empty they are put into it. None: they are made anew.
+      progress: what to call the phase that is shown; empty to show nothing.
     """
     batch_size = -(-config.batch_size // jax.device_count()) * jax.device_count()
     plan = plan_evaluation(
@@ -78,13 +84,16 @@ def predict_split(
     if kept == []:
         kept += map(device_mapping.put_split, batches)
         batches = kept
-    for movies, batch in zip(plan.movies, batches, strict=True):
-        results = eval_step(params, batch)
-        if pending is not None:  # One step late: the host prepares while the device computes.
+    is_shown = bool(progress) and jax.process_index() == 0
+    with phase(progress, num_movies, "movies", shown=is_shown) as bar:
+        for movies, batch in zip(plan.movies, batches, strict=True):
+            results = eval_step(params, batch)
+            if pending is not None:  # One step late: the host prepares while the device computes.
+                collect(*pending)
+            pending = (movies, results)
+            bar.update(int((movies >= 0).sum()))
+        if pending is not None:
             collect(*pending)
-        pending = (movies, results)
-    if pending is not None:
-        collect(*pending)
     assert logits is not None, "a split has at least one movie"
     return SplitPredictions(logits, labels, source.genres)
 
@@ -118,7 +127,9 @@ def predict_views(
     source = MovieSource(dataset, split, config.data)
     model = fusion.build(config.model, len(trained_on.genres))
     params, step = load_best_params(run, model)
-    return predict_split(compiled_views(model), params, source, config), step
+    _log.info("evaluating the best checkpoint, step %d, on the %s split", step, split)
+    step_function = compiled_views(model)
+    return predict_split(step_function, params, source, config, progress="evaluating"), step
 
 
 def require_same_genres(

@@ -100,9 +100,11 @@ class OperatingPoint(DecisionScores):
     """Decisions at a choice of `thresholds`: one for all genres, or one for each.
 
     Where movies that lack a half are decided on by others, these are those of most movies.
+    `f1_by_genre` is empty where an older program evaluated.
     """
 
     thresholds: float | tuple[float, ...]
+    f1_by_genre: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -140,7 +140,7 @@ def headline_table(columns: Columns) -> str:
             continue
         found = [column.operating_points[point].f1 for point in points]
         f1 = [value for averages in found for value in (averages.micro, averages.macro)]
-        rows.append([title, *f1, *map(_with_interval, compared(column)), column.log_loss])
+        rows.append([title, *f1, *map(with_interval, compared(column)), column.log_loss])
     headers = ["thresholds"]
     headers += [f"{point}\nF1 {average}" for point in points for average in ("micro", "macro")]
     headers += [f"{name.replace('_', ' ')}\n(95%)" for name in COMPARED] + ["log\nloss"]
@@ -160,7 +160,7 @@ def halves_table(evaluation: HalvesEvaluation) -> str:
         "overview alone": evaluation.overview_alone,
     }
     rows = [
-        [name, *map(_with_interval, compared(found)), found.log_loss]
+        [name, *map(with_interval, compared(found)), found.log_loss]
         for name, found in views.items()
         if found is not None
     ]
@@ -172,7 +172,8 @@ def halves_table(evaluation: HalvesEvaluation) -> str:
     )
 
 
-def _with_interval(of: Compared) -> str:
+def with_interval(of: Compared) -> str:
+    """Returns a value with its interval, if it has one; "-" where it is not defined."""
     if of.value is None:
         return "-"
     if of.interval is None:

@@ -65,12 +65,10 @@ class _ProgressBarHandler(logging.Handler):
 
 
 def _is_wanted(record: logging.LogRecord) -> bool:
-    """CLU's writers and Orbax both log through absl; only the former say something to users."""
+    """This program's messages, and other libraries' warnings."""
     if "orbax" in record.pathname:
         # What it cannot do it also raises; `mmgenre.runs.checkpoints` says it in a line.
         return record.levelno >= logging.ERROR and not record.exc_info
-    if record.levelno >= logging.WARNING or record.name.startswith(("mmgenre", "data_prep")):
+    if record.levelno >= logging.WARNING:
         return True
-    if "metric_writers" in record.pathname:
-        return " Got " not in str(record.msg)  # Images and tensors, of which it tells the shapes.
-    return record.name == "__main__"
+    return record.name == "__main__" or record.name.startswith(("mmgenre", "data_prep"))

@@ -19,7 +19,7 @@ _NAMES: Final = {
     baselines.TFIDF: "TF-IDF + logistic regression",
     baselines.POSTER_FEATURES: "poster features + logistic regression",
     baselines.TFIDF_AND_POSTER: "TF-IDF and poster features",
-    baselines.LINEAR_PILE: "the strongest linear models, added",
+    baselines.LINEAR_PILE: "ensemble of linear models",
 }
 COMPARED: Final = ("F1, micro", "F1, macro", "ROC AUC, macro", "AP, macro")
 """What `Row.compared` holds, for readers."""
@@ -99,7 +99,7 @@ def figure(columns: Columns) -> Figure:
         scores,
         "Against what needs no network",
         "The model in blue; in grey predicting nothing, every genre or the most common ones, "
-        "logistic regression on words, on coarse poster features and on both, and the strongest "
-        "linear models added. Each F1 at thresholds fitted for it on validation movies, for all of "
+        "logistic regression on words, on coarse poster features and on both, and an ensemble "
+        "of linear models. Each F1 at thresholds fitted for it on validation movies, for all of "
         "them alike. A dash where there is no figure.",
     )

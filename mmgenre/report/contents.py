@@ -1,6 +1,7 @@
 """Contents of the page about one run: its figures, tables and facts."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from mmgenre.evaluation.results import Scores
 from mmgenre.evaluation.split_record import SplitRecord
 from mmgenre.evaluation.tables import MetricRow
 from mmgenre.machine import environment
+from mmgenre.machine.progress import phase
 from mmgenre.report import figures_overall, figures_per_genre, figures_training
 from mmgenre.report.run_data import RunData
 from mmgenre.report.style import Figure
@@ -65,6 +67,15 @@ def scores(data: RunData) -> Scores:
 
 def build_figures(data: RunData, report: Scores) -> dict[str, Figure]:
     """Draws every figure of the page but the baselines', by name."""
+    figures = {}
+    with phase("drawing the report", None, "figures") as bar:
+        for figure in _figures(data, report):
+            figures[figure.name] = figure
+            bar.update()
+    return figures
+
+
+def _figures(data: RunData, report: Scores) -> Iterator[Figure]:
     drawn = data.drawn
     genres = [data.genres[g] for g in drawn]
     labels, probabilities = data.labels[:, drawn], data.probabilities[:, drawn]
@@ -81,22 +92,19 @@ def build_figures(data: RunData, report: Scores) -> dict[str, Figure]:
             **splits,
         }
     train = data.dataset.splits[schema.TRAIN]
-    figures = [
-        *figures_training.training_curves(data.rows, data.test.step),
-        figures_overall.common_genres(
-            {data.genres[g]: train.genre_counts[g] for g in drawn}, train.num_movies
-        ),
-        figures_overall.per_genre_scores({genre: report.per_genre[genre] for genre in genres}),
-        figures_per_genre.confusion_matrices(genres, labels, predicted),
-        figures_per_genre.precision_recall(genres, labels, probabilities, predicted),
-        figures_per_genre.roc(genres, labels, probabilities, predicted),
-        figures_per_genre.f1_against_threshold(genres, splits, thresholds),
-        figures_per_genre.calibration(genres, labels, probabilities),
-        figures_overall.occur_together(genres, labels),
-        figures_overall.confused(genres, labels, predicted),
-        *_view_figures(data),
-    ]
-    return {figure.name: figure for figure in figures}
+    yield from figures_training.training_curves(data.rows, data.test.step)
+    yield figures_overall.common_genres(
+        {data.genres[g]: train.genre_counts[g] for g in drawn}, train.num_movies
+    )
+    yield figures_overall.per_genre_scores({genre: report.per_genre[genre] for genre in genres})
+    yield figures_per_genre.confusion_matrices(genres, labels, predicted)
+    yield figures_per_genre.precision_recall(genres, labels, probabilities, predicted)
+    yield figures_per_genre.roc(genres, labels, probabilities, predicted)
+    yield figures_per_genre.f1_against_threshold(genres, splits, thresholds)
+    yield figures_per_genre.calibration(genres, labels, probabilities)
+    yield figures_overall.occur_together(genres, labels)
+    yield figures_overall.confused(genres, labels, predicted)
+    yield from _view_figures(data)
 
 
 def _ablated(data: RunData) -> tuple[str, SplitRecord, np.ndarray] | None:

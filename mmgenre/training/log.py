@@ -1,4 +1,4 @@
-"""The rows of training metrics: what is summed over steps, and when it is written."""
+"""The rows of training metrics, and the line that a person reads after each epoch."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -56,6 +56,7 @@ class TrainingLog:
         self._learning_rate = learning_rate
         self._last_step = last_step
         self._sums: dict[str, float] = {}
+        self._epoch_loss, self._epoch_steps = 0.0, 0
         self._reset()
         if partial:
             self._sums = dict(partial["sums"])
@@ -91,6 +92,11 @@ class TrainingLog:
         if step % self._config.log_every_steps == 0 or step == self._last_step:
             self._write(step)
 
+    @property
+    def mean_loss(self) -> float:
+        """The mean loss of the epoch's steps, as far as rows of them were written here."""
+        return self._epoch_loss / max(self._epoch_steps, 1)
+
     def partial(self) -> dict[str, Any] | None:
         """Returns what was added since the last row, as JSON; None if that is nothing."""
         if not self._steps:
@@ -102,6 +108,8 @@ class TrainingLog:
         seconds = time.perf_counter() - self._start
         timed_steps = self._steps - self._untimed_steps
         scalars = losses.summarize_counts(self._sums)
+        self._epoch_loss += scalars["loss"] * self._steps
+        self._epoch_steps += self._steps
         scalars["grad_norm"] = self._grad_norm / self._steps
         scalars["learning_rate"] = self._learning_rate(step)
         scalars["movies_per_second"] = timed_steps * self._config.batch_size / seconds
@@ -113,3 +121,37 @@ class TrainingLog:
         self._sums = {}
         self._steps, self._untimed_steps, self._grad_norm, self._waited = 0, 0, 0.0, 0.0
         self._start = time.perf_counter()
+
+
+def epoch_line(
+    config: Config,
+    epoch: int,
+    loss: float,
+    scalars: Mapping[str, float],
+    rate: float,
+    *,
+    is_best: bool,
+) -> str:
+    """Returns what the log says of an epoch, in some 90 characters.
+
+    Such as "epoch 3/20  loss 0.363  val loss 0.333  mAP 0.199 (best)  F1 0.180  779 movies/s  2 s",
+    where F1 is micro F1 at 0.5.
+
+    Args:
+      config: of the experiment.
+      epoch: its number, from 1.
+      loss: the mean of its steps.
+      scalars: of validation, "validation/...", and "epoch/seconds".
+      rate: movies per second, in steps.
+      is_best: whether no epoch before was as good by `config.selection_metric`.
+    """
+    shown = {"loss": "val loss", "average_precision/macro": "mAP", "f1/micro": "F1"}
+    shown.setdefault(config.selection_metric, config.selection_metric.replace("_", " "))
+    parts = [f"epoch {epoch:>{len(str(config.epochs))}}/{config.epochs}", f"loss {loss:.3f}"]
+    for metric, name in shown.items():
+        value = scalars.get(f"validation/{metric}")
+        best = " (best)" if is_best and metric == config.selection_metric else ""
+        parts.append(f"{name} -" if value is None else f"{name} {value:.3f}{best}")
+    seconds = scalars["epoch/seconds"]
+    parts += [f"{rate:,.0f} movies/s", f"{seconds:.{1 if seconds < 1 else 0}f} s"]
+    return "  ".join(parts)

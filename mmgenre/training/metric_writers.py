@@ -1,4 +1,4 @@
-"""CLU's writers of a run's metrics: to TensorBoard, the log, and `metrics.jsonl`."""
+"""CLU's writers of a run's metrics: to TensorBoard and to `metrics.jsonl`."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def create_writer(run: RunDirectory, *, resume_step: int) -> MetricWriter:
     drop_events_after(run.tensorboard, resume_step)
     return metric_writers.MultiWriter(
         [
-            metric_writers.create_default_writer(run.tensorboard, asynchronous=False),
+            metric_writers.SummaryWriter(os.fspath(run.tensorboard)),
             JsonLinesWriter(run.metrics_file, resume_step=resume_step),
         ]
     )

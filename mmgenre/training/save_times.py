@@ -37,21 +37,27 @@ class SaveTimes:
 
 
 class EpochClock:
-    """The time of an epoch, and of it that spent in steps: from the first one to the last one."""
+    """The time of an epoch, and of it that spent in steps: from the first one to the last one.
+
+    Attributes:
+      rate: movies per second in the steps of the last epoch.
+    """
 
     def __init__(self) -> None:
         """Starts the clock."""
         self._start, self._in_steps = time.perf_counter(), 0.0
         self._all, self._all_in_steps = 0.0, 0.0
+        self.rate = 0.0
 
     @contextlib.contextmanager
-    def steps(self) -> Iterator[None]:
+    def steps(self, num_movies: int) -> Iterator[None]:
         """Counts what is within as time spent in steps, waiting for batches included."""
         start = time.perf_counter()
         try:
             yield
         finally:
             self._in_steps += time.perf_counter() - start
+            self.rate = num_movies / max(self._in_steps, 1e-9)
 
     def end_epoch(self) -> dict[str, float]:
         """Returns the scalars of an epoch's row; what follows belongs to the next epoch."""

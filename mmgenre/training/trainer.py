@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -23,6 +25,7 @@ from mmgenre.evaluation.evaluate_run import choose_thresholds, evaluate_and_writ
 from mmgenre.evaluation.predict_split import predict_split, validation_scalars
 from mmgenre.evaluation.results import RunEvaluation
 from mmgenre.machine import files, signals
+from mmgenre.machine.progress import Lines, phase
 from mmgenre.runs import sessions
 from mmgenre.runs.checkpoints import RunCheckpoints
 from mmgenre.runs.damaged_checkpoints import set_damaged_aside
@@ -30,7 +33,7 @@ from mmgenre.runs.directory import RunDirectory
 from mmgenre.training import feeds, initial_values, metric_writers, start_line
 from mmgenre.training.compiled_programs import Programs
 from mmgenre.training.dispatch import StepsUnderWay, dispatch_ends
-from mmgenre.training.log import NonFiniteLoss, TrainingLog
+from mmgenre.training.log import NonFiniteLoss, TrainingLog, epoch_line
 from mmgenre.training.save_times import SAVE_DUE, EpochClock, SaveTimes
 from mmgenre.training.state import TrainState
 
@@ -105,15 +108,29 @@ class Trainer:
             writer = files.enter_context(
                 contextlib.closing(metric_writers.create_writer(self.run, resume_step=step))
             )
-            for epoch in range(step // self.steps_per_epoch, self.config.epochs):
+            first_epoch = step // self.steps_per_epoch
+            if first_epoch < self.config.epochs:
+                _log.info("compiling during the first epoch; later runs find it in the cache")
+            for epoch in range(first_epoch, self.config.epochs):
                 if self._has_stopped_improving(checkpoints, epoch):
                     break
-                state = self._train_epoch(state, epoch, checkpoints, writer, partial)
+                state, loss = self._train_epoch(state, epoch, checkpoints, writer, partial)
                 partial, step = None, (epoch + 1) * self.steps_per_epoch
-                score = self._validate(state, step, writer)
-                self._end_epoch(state, step, score, checkpoints, writer)
+                scalars = self._validate(state, step, writer)
+                score = self._score(scalars)
+                best = checkpoints.best()
+                is_best = best is None or score > best[1]
+                self._log_epoch(epoch, loss, scalars, is_best=is_best)
+                self._end_epoch(state, step, score, checkpoints, writer, is_best=is_best)
             self._save_last(state, step, checkpoints)
-        _log.info("%.0f%% of the time was spent outside steps", 100 * self._clock.outside_share)
+            best = checkpoints.best()
+        if best is not None and self._clock.outside_share:
+            _log.info(
+                "trained to epoch %d, the best is epoch %d; %.0f%% of the time outside steps",
+                step // self.steps_per_epoch,
+                best[0] // self.steps_per_epoch,
+                100 * self._clock.outside_share,
+            )
 
     def _end_epoch(
         self,
@@ -122,13 +139,13 @@ class Trainer:
         score: float,
         checkpoints: RunCheckpoints,
         writer: MetricWriter,
+        *,
+        is_best: bool,
     ) -> None:
         """Saves where it is due, and ends the training where a signal asks for it."""
         writer.flush()  # Before the checkpoint: no checkpoint without the rows before it.
         vote = signals.requested() + self._save_times.vote()
         is_due, signum = divmod(cluster.largest(vote), SAVE_DUE)
-        best = checkpoints.best()
-        is_best = best is None or score > best[1]
         if is_due or signum or is_best or not self._save_times.is_set:
             checkpoints.save(step, state.as_dict(), score)
             self._save_times.saved()
@@ -162,8 +179,12 @@ class Trainer:
         checkpoints: RunCheckpoints,
         writer: MetricWriter,
         partial: Any,
-    ) -> TrainState:
-        """Trains what is left of an epoch; rows, checkpoints and signals come between its steps."""
+    ) -> tuple[TrainState, float]:
+        """Trains what is left of an epoch; rows, checkpoints and signals come between its steps.
+
+        Returns:
+          The state after it, and the mean loss of the steps.
+        """
         config, plan = self.config, epoch_plan(self.config, self.train_source.num_tokens, epoch)
         first_step = epoch * self.steps_per_epoch
         last_step = first_step + self.steps_per_epoch
@@ -175,7 +196,8 @@ class Trainer:
             last_step=last_step,
             partial=partial,
         )
-        with self._progress_bar(epoch, start) as bar, self._clock.steps():
+        num_movies = (self.steps_per_epoch - start) * config.batch_size
+        with self._progress_bar(epoch, start) as bar, self._clock.steps(num_movies):
 
             def done(step: int, sums: dict[str, np.ndarray]) -> None:
                 log.add(step, sums)
@@ -199,22 +221,21 @@ class Trainer:
             except NonFiniteLoss as error:
                 movies = plan.movies[error.step - first_step - 1]
                 raise self._non_finite(error, movies) from error
-        return steps.state
+        return steps.state, log.mean_loss
 
     def _saves_now(self, steps: StepsUnderWay) -> bool:
         every = self.config.checkpoint_every_steps
         is_at_step = bool(every) and steps.step % every == 0
         return bool(steps.signum) or steps.is_save_due or is_at_step
 
-    def _progress_bar(self, epoch: int, start: int) -> tqdm:
+    def _progress_bar(self, epoch: int, start: int) -> AbstractContextManager[Lines | tqdm]:
         """Returns a bar of an epoch's movies that begins at batch `start`."""
-        return tqdm(
-            total=self.steps_per_epoch * self.config.batch_size,
+        return phase(
+            f"epoch {epoch + 1}/{self.config.epochs}",
+            self.steps_per_epoch * self.config.batch_size,
+            "movies",
             initial=start * self.config.batch_size,
-            desc=f"epoch {epoch + 1}/{self.config.epochs}",
-            unit="movie",
-            disable=None if jax.process_index() == 0 else True,  # None: only in a terminal.
-            leave=False,
+            shown=jax.process_index() == 0,
         )
 
     def _non_finite(self, error: NonFiniteLoss, movies: np.ndarray) -> RunError:
@@ -242,8 +263,8 @@ class Trainer:
             "or set config.clip_norm, with another --workdir"
         )
 
-    def _validate(self, state: TrainState, step: int, writer: MetricWriter) -> float:
-        """Writes the validation metrics and returns the one that chooses, higher is better."""
+    def _validate(self, state: TrainState, step: int, writer: MetricWriter) -> dict[str, float]:
+        """Writes the validation metrics and returns them."""
         start = time.perf_counter()
         predictions = predict_split(
             self._programs.eval_step,
@@ -254,10 +275,20 @@ class Trainer:
         )
         # Computed once, so that all processes choose and stop alike to the last bit.
         scalars = cluster.on_first_process(lambda: validation_scalars(predictions))
-        selected = scalars.get(f"validation/{self.config.selection_metric}", -np.inf)
         scalars["validation/seconds"] = time.perf_counter() - start
         scalars |= self._clock.end_epoch()
         writer.write_scalars(step, scalars)
+        return scalars
+
+    def _log_epoch(
+        self, epoch: int, loss: float, scalars: Mapping[str, float], *, is_best: bool
+    ) -> None:
+        line = epoch_line(self.config, epoch + 1, loss, scalars, self._clock.rate, is_best=is_best)
+        _log.info("%s", line)
+
+    def _score(self, scalars: Mapping[str, float]) -> float:
+        """Returns the validation metric that chooses the best epoch, higher is better."""
+        selected = scalars.get(f"validation/{self.config.selection_metric}", -np.inf)
         return -selected if self.config.selection_metric == "loss" else selected
 
     def _has_stopped_improving(self, checkpoints: RunCheckpoints, epoch: int) -> bool:

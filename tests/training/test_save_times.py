@@ -41,8 +41,9 @@ def test_a_vote_by_the_clock(clock, tiny_config):
 def test_the_share_outside_steps(clock):
     epochs = EpochClock()
     for seconds in (1.0, 3.0):
-        with epochs.steps():
+        with epochs.steps(num_movies=30):
             clock[0] += seconds
+        assert epochs.rate == pytest.approx(30 / seconds)
         clock[0] += 1.0
         assert epochs.end_epoch() == {
             "epoch/seconds": seconds + 1,
