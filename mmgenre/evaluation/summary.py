@@ -66,17 +66,19 @@ def _named(found: Baselines) -> dict[str, Evaluation | NotFitted]:
 
 def _methods(columns: Mapping[str, Evaluation | NotFitted]) -> str:
     rows: list[Sequence[str | float | None]] = []
-    notes = [_METHODS_NOTE]
+    missing: dict[NotFitted, list[str]] = {}
     for name, column in columns.items():
         if isinstance(column, NotFitted):
             rows.append([name, None, None, None, None])
-            notes.append(f"{name}: not fitted, {column.sentence}.")
+            missing.setdefault(column, []).append(name)
             continue
         micro, macro, auc, precision = tables.compared(column)
         rows.append([name, micro.value, macro.value, auc.value, tables.with_interval(precision)])
     headers = ["method", "F1 micro", "F1 macro", "AUC", "AP (95%)"]
     table = tabulate(rows, headers=headers, floatfmt=".3f", missingval="-")
-    return table + "\n" + "\n".join(textwrap.fill(note, WIDTH) for note in notes)
+    notes = [_METHODS_NOTE]
+    notes += [f"Not fitted, {why.sentence}: {', '.join(names)}." for why, names in missing.items()]
+    return table + "\n" + "\n".join(_filled(note) for note in notes)
 
 
 def _genres(evaluation: RunEvaluation) -> str:
@@ -106,8 +108,12 @@ def _cut(name: str) -> str:
     return name if len(name) <= _NAME else f"{name[: _NAME - 3]}..."
 
 
+def _filled(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_on_hyphens=False)  # "TF-IDF" stays whole.
+
+
 def _wrapped(parts: Sequence[str]) -> str:
     """Joins paragraphs and tables; paragraphs are wrapped."""
     return "\n" + "\n\n".join(
-        part if "\n" in part else textwrap.fill(part, WIDTH) for part in parts
+        part if "\n" in part else _filled(part) for part in parts
     )

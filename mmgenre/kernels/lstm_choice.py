@@ -9,7 +9,7 @@ from mmgenre.config import ModelConfig
 from mmgenre.errors import UserError
 from mmgenre.kernels import plain_kernels
 from mmgenre.kernels.lstm import Method
-from mmgenre.machine import gpu
+from mmgenre.machine import devices
 
 _FOR_NVIDIA: Final = ("cudnn", "pallas")
 
@@ -32,7 +32,7 @@ def method_of(lstm_kernel: str, units: Sequence[int], dtype: Any) -> Method:
         return "auto"
     if lstm_kernel == "scan":
         return "plain"
-    capability = gpu.compute_capability()
+    capability = devices.compute_capability()
     if capability is None:
         return "auto"
     from mmgenre.kernels import cudnn_lstm, pallas_lstm
@@ -50,7 +50,7 @@ def require_kernel(config: ModelConfig) -> None:
     if config.lstm_kernel not in _FOR_NVIDIA or not config.use_overview:
         return
     name = f"config.model.lstm_kernel is {config.lstm_kernel!r}"
-    capability = gpu.compute_capability()
+    capability = devices.compute_capability()
     if capability is None:
         raise UserError(
             f"{name}, which needs an NVIDIA GPU, but JAX finds only {jax.default_backend()!r} "
@@ -66,7 +66,7 @@ def require_kernel(config: ModelConfig) -> None:
             raise UserError(
                 f"{name}, which takes 16, 32, 64 or 128 units, and for {units} in {dtype} "
                 f"{pallas_lstm.shared_bytes(units, dtype)} bytes of shared memory; this GPU, of "
-                f"compute capability {card}, gives {gpu.shared_memory(capability)}. Set it to "
+                f"compute capability {card}, gives {devices.shared_memory(capability)}. Set it to "
                 '"auto" or "cudnn", or change config.model.lstm_units or '
                 "config.model.compute_dtype"
             )

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plgpu
 
-from mmgenre.machine import gpu
+from mmgenre.machine import devices
 
 BLOCK: Final = 16
 """Movies of a program: the least that a matrix unit takes, since a step's latency is what counts,
@@ -58,13 +58,13 @@ def supports(units: int, dtype: Any, capability: tuple[int, int]) -> bool:
     Args:
       units: of the layer.
       dtype: of its inputs.
-      capability: of the card; see `mmgenre.machine.gpu`.
+      capability: of the card; see `mmgenre.machine.devices`.
     """
     return (
         capability >= _LEAST_CAPABILITY
         and 16 <= units <= 128
         and units & (units - 1) == 0
-        and shared_bytes(units, dtype) <= gpu.shared_memory(capability)
+        and shared_bytes(units, dtype) <= devices.shared_memory(capability)
     )
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmgenre import schema
 from mmgenre.errors import UserError
-from mmgenre.evaluation import poster_share as modality
+from mmgenre.evaluation import split_record
 from mmgenre.html.pages import render
 from mmgenre.inputs import overview_text
 from mmgenre.machine import files
@@ -85,7 +85,7 @@ def explain(predictor: GenrePredictor, poster: Poster | None, overview: str | No
     logits, poster_logits, overview_logits = predictor.logits(
         [pixels, pixels, None], [tokens, nothing, tokens]
     )
-    shares = modality.poster_share(logits, poster_logits, overview_logits)
+    shares = split_record.poster_share(logits, poster_logits, overview_logits)
     without_poster = predictor.rules.overview_alone.probabilities(overview_logits)
     without_overview = predictor.rules.poster_alone.probabilities(poster_logits)
     ranked = sorted(predictor.genres, key=lambda genre: -prediction.probabilities[genre])

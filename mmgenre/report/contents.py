@@ -9,7 +9,7 @@ import numpy as np
 from mmgenre import schema
 from mmgenre.decisions.decision_rule import DecisionRule
 from mmgenre.decisions.situations import SituationRules
-from mmgenre.evaluation import metrics, poster_share, tables
+from mmgenre.evaluation import metrics, split_record, tables
 from mmgenre.evaluation.notable_movies import NotableMovie
 from mmgenre.evaluation.results import Scores
 from mmgenre.evaluation.split_record import SplitRecord
@@ -113,7 +113,7 @@ def _ablated(data: RunData) -> tuple[str, SplitRecord, np.ndarray] | None:
     Validation, where it was stored: what leads to the next choice should not be seen on test.
     """
     for split, record in ((schema.VALIDATION, data.validation), (schema.TEST, data.test)):
-        if record is not None and (both := poster_share.has_both(record)).any():
+        if record is not None and (both := split_record.has_both(record)).any():
             return split, record, both
     return None
 
@@ -141,7 +141,7 @@ def _view_figures(data: RunData) -> list[Figure]:
             "branches",
         ),
         figures_overall.modality_shares(
-            genres, poster_share.poster_share_per_genre(record)[data.drawn]
+            genres, split_record.poster_share_per_genre(record)[data.drawn]
         ),
     ]
 

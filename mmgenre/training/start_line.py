@@ -4,7 +4,7 @@ import jax
 
 from mmgenre.config import Config
 from mmgenre.kernels import lstm_choice
-from mmgenre.machine import gpu
+from mmgenre.machine import devices
 
 
 def describe(config: Config) -> str:
@@ -31,7 +31,7 @@ def describe(config: Config) -> str:
 
 def products(config: Config) -> str:
     """Returns what products are computed in."""
-    capability, dtype = gpu.compute_capability(), config.model.compute_dtype
+    capability, dtype = devices.compute_capability(), config.model.compute_dtype
     is_rounded = config.model.product_precision != "highest"
     if dtype == "float32" and capability and capability >= (8, 0) and is_rounded:
         return "float32 as TensorFloat-32"

@@ -13,7 +13,7 @@ from mmgenre.config import ModelConfig
 from mmgenre.errors import UserError
 from mmgenre.kernels import cudnn_lstm, lstm_choice, pallas_lstm, plain_kernels
 from mmgenre.kernels.lstm import lstm_stack
-from mmgenre.machine import gpu
+from mmgenre.machine import devices
 from mmgenre.models import fusion
 from tests.kernels.test_lstm import make_inputs, make_layers
 
@@ -164,7 +164,7 @@ def test_a_layer_must_fit_into_the_shared_memory_of_the_card(units, dtype, cards
 
 
 def test_what_auto_is_on_a_gpu(monkeypatch):
-    monkeypatch.setattr(gpu, "compute_capability", lambda: L4)
+    monkeypatch.setattr(devices, "compute_capability", lambda: L4)
     assert [method_of(k) for k in KERNELS] == ["pallas", "plain", "pallas", "pallas"]
     assert method_of("auto", 128) == "plain"  # Without cuDNN, and the fused kernel does not fit.
     monkeypatch.setattr(cudnn_lstm, "is_there", lambda: True)
@@ -198,7 +198,7 @@ def test_a_model_can_be_told_its_kernel(monkeypatch):
         return interpreted(*arguments)
 
     monkeypatch.setattr(pallas_lstm, "layer", layer)
-    monkeypatch.setattr(gpu, "compute_capability", lambda: H100)
+    monkeypatch.setattr(devices, "compute_capability", lambda: H100)
     other = fusion.build(dataclasses.replace(config, lstm_kernel="pallas"))
     np.testing.assert_allclose(logits(other), expected, atol=1e-6)
     assert launched == [(6, 3, 8), (6, 3, 16)]

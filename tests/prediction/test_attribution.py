@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmgenre import schema
-from mmgenre.evaluation import poster_share
+from mmgenre.evaluation import split_record
 from mmgenre.models import fusion
 from mmgenre.prediction import attribution, explanation
 from mmgenre.prediction.movie import load_poster
@@ -56,7 +56,7 @@ def test_a_page_escapes_what_it_shows(predictor):
 
 
 def test_shares_by_hand():
-    share = poster_share.poster_share(np.array([3.0, 0]), np.array([2.0, 0]), np.array([0.0, 0]))
+    share = split_record.poster_share(np.array([3.0, 0]), np.array([2.0, 0]), np.array([0.0, 0]))
     np.testing.assert_allclose(share, [0.75, 0.5])
 
 

@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 from mmgenre import schema
 from mmgenre.config import Config, ModelConfig
 from mmgenre.distributed import device_mapping
-from mmgenre.machine import gpu
+from mmgenre.machine import devices
 from mmgenre.models import fusion
 from mmgenre.training.learner import Learner
 
@@ -52,7 +52,7 @@ def modules() -> dict[str, str]:
     model = ModelConfig(compute_dtype="bfloat16")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax, "default_backend", lambda: "gpu")
-        patch.setattr(gpu, "compute_capability", lambda: (9, 0))
+        patch.setattr(devices, "compute_capability", lambda: (9, 0))
         return {
             kernel: lowered(dataclasses.replace(model, lstm_kernel=kernel))
             for kernel in ("scan", "pallas")

@@ -7,7 +7,7 @@ import pytest
 
 from mmgenre.config import Config, DataConfig
 from mmgenre.kernels import cudnn_lstm
-from mmgenre.machine import gpu
+from mmgenre.machine import devices
 from mmgenre.training import input_mode, start_line
 
 
@@ -27,12 +27,12 @@ class Gpu:
 def as_gpus(monkeypatch):
     """Makes this process one of these GPUs, as far as it is asked here."""
 
-    def use(*devices: Gpu) -> None:
+    def use(*gpus: Gpu) -> None:
         monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-        monkeypatch.setattr(jax, "local_devices", lambda: devices)
-        monkeypatch.setattr(jax, "devices", lambda: devices)
-        monkeypatch.setattr(jax, "device_count", lambda: len(devices))
-        monkeypatch.setattr(gpu, "compute_capability", lambda: (9, 0))
+        monkeypatch.setattr(jax, "local_devices", lambda: gpus)
+        monkeypatch.setattr(jax, "devices", lambda: gpus)
+        monkeypatch.setattr(jax, "device_count", lambda: len(gpus))
+        monkeypatch.setattr(devices, "compute_capability", lambda: (9, 0))
         monkeypatch.setattr(cudnn_lstm, "is_there", lambda: True)
 
     return use
