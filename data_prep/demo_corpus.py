@@ -12,11 +12,13 @@ from mmgenre.machine.command_line import ArgumentParser, run_command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = ArgumentParser(
-        prog="python -m data_prep.demo_corpus", description="Writes the generated demo corpus."
+        module="data_prep.demo_corpus", description="Writes the generated demo corpus."
     )
-    parser.add_argument("--out", required=True, help="folder to write; must not exist")
-    parser.add_argument("--movies", type=int, default=NUM_MOVIES, help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--out", required=True, help="folder to write to; must not exist")
+    parser.add_argument(
+        "--movies", type=int, default=NUM_MOVIES, help="number of movies (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     parser.add_argument(
         "--poster-pool",
         type=int,

@@ -31,18 +31,23 @@ _OVERVIEW: Final = 160
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = ArgumentParser(
-        prog="python -m data_prep.inspect",
+        module="data_prep.inspect",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("metadata", metavar="FILE", help="a catalogue of movies, as --metadata of prepare")
-    add("--posters", help="as prepare's; some are looked for")
-    add("--columns", metavar="ROLE=NAME,...", help="as prepare's")
-    add("--genres", metavar="auto|FILE", help="as prepare's; auto reads the whole file")
-    add("--min-genre-movies", type=int, default=DEFAULT_MIN_GENRE_MOVIES, metavar="N")
-    add("--require", choices=REQUIREMENTS, help="as prepare's")
-    add("--rows", type=int, default=ROWS, metavar="N", help=f"to read (default: {ROWS:,})")
+    add("metadata", metavar="FILE", help="catalogue of movies, as --metadata of prepare")
+    add("--posters", help="folder or image server to look for some posters in")
+    add("--columns", metavar="ROLE=NAME,...", help="names of columns that are not recognized")
+    add("--genres", metavar="auto|FILE", help="list of genres; auto reads the whole file")
+    add(
+        "--min-genre-movies",
+        type=int,
+        default=DEFAULT_MIN_GENRE_MOVIES,
+        metavar="N",
+        help="movies that a genre needs with --genres auto",
+    )
+    add("--require", choices=REQUIREMENTS, help="which half a movie needs to be kept")
+    add("--rows", type=int, default=ROWS, metavar="N", help=f"rows to read (default: {ROWS:,})")
     return parser.parse_args(arguments)
 
 

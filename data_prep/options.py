@@ -171,90 +171,179 @@ def parse_args(arguments: list[str] | None = None) -> PrepareConfig:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
-        prog="python -m data_prep.prepare",
+        module="data_prep.prepare",
         allow_abbrev=False,
-        description="Prepares a data set from movies_metadata.csv and posters. Safe to kill and to "
-        "run again: what is done is not done twice.",
+        description="Prepares a data set from a catalogue of movies and their posters.\n"
+        "Resumes if interrupted: run the same command again.",
         epilog="With --runner, further options are passed to Apache Beam's pipelines.",
     )
-    add = parser.add_argument
+    _add_data_options(parser)
+    _add_poster_options(parser)
+    _add_machine_options(parser)
+    return parser
+
+
+def _add_data_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("movies").add_argument
     add(
         "--metadata",
         required=True,
-        help="catalogue of movies: CSV, JSON lines, a JSON array or Parquet, packed or not, or a "
-        "folder with one",
+        help="catalogue of movies: a CSV, JSON lines, JSON or Parquet file, compressed or not, or "
+        "a folder with one",
     )
     add(
         "--columns",
         metavar="ROLE=NAME,...",
-        help="columns that have no usual name, such as overview=plot,genres=Genre",
+        help="names of columns that are not recognized, such as overview=plot,genres=Genre",
     )
     add(
         "--genres",
         metavar="auto|FILE",
-        help="the list of genres: auto, for every name that --min-genre-movies movies have, or a "
-        "file with a name a line and aliases behind '=' (default: the 18 of the specification)",
+        help="list of genres to learn: auto for every genre of at least --min-genre-movies movies, "
+        "or a file with a name per line and aliases behind '=' (default: the 18 of The Movies "
+        "Dataset)",
     )
     add(
         "--min-genre-movies",
         type=int,
         default=DEFAULT_MIN_GENRE_MOVIES,
         metavar="N",
-        help=f"that a genre of --genres auto must have (default: {DEFAULT_MIN_GENRE_MOVIES})",
+        help="movies that a genre needs with --genres auto (default: %(default)s)",
     )
-    add(
-        "--posters",
-        help="a folder laid out like the image server, or with files named by id, or an address "
-        "such as https://image.tmdb.org/t/p (default: no posters)",
-    )
-    add("--out", required=True, help="folder of the data set")
-    add("--name", help="what to call the data set (default: the out folder's name)")
     add(
         "--require",
         choices=REQUIREMENTS,
         default="overview",
-        help="what a movie must have to be kept (default: overview; a missing poster is flagged)",
+        help="which half a movie needs to be kept (default: %(default)s)",
+    )
+    add("--seed", type=int, default=0, help="random seed of the split (default: %(default)s)")
+    add(
+        "--keep-franchises",
+        action="store_true",
+        help='keep movies whose titles have the same stem, such as "Rocky" and "Rocky II", in the '
+        "same split",
+    )
+    add("--all-to", choices=schema.SPLITS, help="put every movie into this split")
+    add(
+        "--tokenizer",
+        metavar="FILE",
+        help="tokenizer.json of another data set or run, to use instead of training a tokenizer",
+    )
+    add(
+        "--vocabulary-size",
+        type=int,
+        default=DEFAULT_VOCABULARY_SIZE,
+        metavar="N",
+        help="maximum number of words in the vocabulary (default: %(default)s)",
+    )
+    add(
+        "--max-tokens",
+        type=int,
+        default=512,
+        metavar="N",
+        help="tokens of an overview to store (default: %(default)s)",
+    )
+    add = parser.add_argument_group("data set").add_argument
+    add("--out", required=True, help="folder to write the data set to")
+    add("--name", help="name of the data set (default: the name of the --out folder)")
+    add(
+        "--num-shards",
+        type=int,
+        metavar="N",
+        help="number of shards in each split (default: by size)",
+    )
+
+
+def _add_poster_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("posters").add_argument
+    add(
+        "--posters",
+        help="folder of posters, laid out like the image server or with files named by movie id, "
+        "or the address of an image server, such as https://image.tmdb.org/t/p (default: no "
+        "posters)",
     )
     add(
         "--fetch-posters",
         choices=("public", "any"),
         nargs="?",
         const="public",
-        help="fetch posters whose cells are whole addresses: those of public servers, or any, this "
-        "machine and private networks included (default: only with --posters ADDRESS)",
+        help="download posters whose cells hold whole URLs: from public servers, or from any, "
+        "including this machine and private networks (default: only with --posters ADDRESS)",
     )
-    add("--width", choices=WIDTHS, default=DEFAULT_WIDTH, help="of the posters (default: w154)")
+    add(
+        "--width",
+        choices=WIDTHS,
+        default=DEFAULT_WIDTH,
+        help="poster width to request (default: %(default)s)",
+    )
     add(
         "--fallback-widths",
         metavar="W,W",
-        help="to try where a poster is not to be had at --width (default: all others), or none",
+        help="widths to try where a poster is missing at --width, or none (default: all others)",
     )
-    add("--seed", type=int, default=0, help="of the split (default: 0)")
     add(
-        "--keep-franchises",
-        action="store_true",
-        help='keep movies whose titles have the same stem, such as "Rocky" and "Rocky II", in one '
-        "split",
-    )
-    add("--all-to", choices=schema.SPLITS, help="put every movie into this split")
-    add("--tokenizer", metavar="FILE", help="an existing tokenizer.json, instead of training one")
-    add(
-        "--vocabulary-size",
+        "--concurrency",
         type=int,
-        default=DEFAULT_VOCABULARY_SIZE,
+        default=32,
         metavar="N",
-        help=f"of the tokenizer that is trained (default: {DEFAULT_VOCABULARY_SIZE:,})",
+        help="maximum number of simultaneous requests (default: %(default)s)",
     )
-    add("--max-tokens", type=int, default=512, metavar="N", help="kept of a text (default: 512)")
-    add("--num-shards", type=int, metavar="N", help="of each split (default: by size)")
-    add("--processes", type=int, metavar="N", help="that decode and write (default: all cores)")
-    add("--work", metavar="DIR", help="for the stages' results (default: .work in --out)")
-    add("--concurrency", type=int, default=32, metavar="N", help="of requests (default: 32)")
-    add("--rate", type=float, metavar="R", help="requests a second at most (default: no limit)")
-    add("--tries", type=int, default=6, metavar="N", help="of one address (default: 6)")
-    add("--timeout", type=float, default=20.0, metavar="S", help="in seconds (default: 20)")
-    add("--backoff", type=float, default=0.5, metavar="S", help="first wait (default: 0.5)")
-    add("--ask-again", action="store_true", help="for posters that were missing or corrupt")
-    add("--runner", choices=RUNNERS, help="of Apache Beam, to work on many machines")
-    add("--progress", choices=("auto", "lines", "none"), default="auto")
-    return parser
+    add(
+        "--rate",
+        type=float,
+        metavar="R",
+        help="maximum number of requests per second (default: no limit)",
+    )
+    add(
+        "--tries",
+        type=int,
+        default=6,
+        metavar="N",
+        help="attempts for each poster (default: %(default)s)",
+    )
+    add(
+        "--timeout",
+        type=float,
+        default=20.0,
+        metavar="S",
+        help="seconds until a request counts as failed (default: %(default)g)",
+    )
+    add(
+        "--backoff",
+        type=float,
+        default=0.5,
+        metavar="S",
+        help="seconds to wait before the first retry; doubles each time (default: %(default)g)",
+    )
+    add(
+        "--ask-again",
+        action="store_true",
+        help="request posters again that were missing or corrupt in an earlier run",
+    )
+
+
+def _add_machine_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("resources").add_argument
+    add(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="number of processes that decode and write (default: one per core)",
+    )
+    add(
+        "--work",
+        metavar="DIR",
+        help="folder for intermediate results (default: .work in the --out folder)",
+    )
+    add(
+        "--runner",
+        choices=RUNNERS,
+        help="Apache Beam runner, to prepare on many machines",
+    )
+    add(
+        "--progress",
+        choices=("auto", "lines", "none"),
+        default="auto",
+        help="progress display: bars on a terminal and lines elsewhere, always lines, or none "
+        "(default: %(default)s)",
+    )

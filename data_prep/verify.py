@@ -180,11 +180,18 @@ def summary(path: epath.PathLike) -> str:
 def main() -> int:
     """The command."""
     parser = ArgumentParser(
-        prog="python -m data_prep.verify", description="Checks every record of a prepared data set."
+        module="data_prep.verify", description="Checks every record of a prepared data set."
     )
     parser.add_argument("path", help="folder of the data set")
-    parser.add_argument("--processes", type=int, help="that read shards (default: all cores)")
-    parser.add_argument("--progress", choices=("auto", "lines", "none"), default="auto")
+    parser.add_argument(
+        "--processes", type=int, help="number of processes that read shards (default: one per core)"
+    )
+    parser.add_argument(
+        "--progress",
+        choices=("auto", "lines", "none"),
+        default="auto",
+        help="progress display: bars or lines, always lines, or none",
+    )
     options = parser.parse_args()
     problems = verify(options.path, options.processes, options.progress)
     for problem in problems[:_MAX_LINES]:

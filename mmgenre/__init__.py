@@ -9,6 +9,9 @@ from types import FrameType
 
 __version__ = "0.1.0"
 
+_SCRIPT = "mmgenre"
+"""The console script's name."""
+
 _FOR_OTHERS = (
     "MPLBACKEND",  # A notebook's. Figures go into files here; another backend may not be installed.
     "SOURCE_DATE_EPOCH",  # A build system's. NumPy reads it as a number when SciPy is imported.
@@ -27,8 +30,19 @@ Each command that is started there inherits them. Libraries obey them, or end in
 """
 
 
+def typed_command() -> str:
+    """Returns the command that the user typed, to be typed again."""
+    if _is_script():
+        return shlex.join([_SCRIPT, *sys.orig_argv[2:]])
+    return shlex.join(["python", *sys.orig_argv[1:]])
+
+
+def _is_script() -> bool:
+    return len(sys.orig_argv) > 1 and os.path.basename(sys.orig_argv[1]) == _SCRIPT
+
+
 def _end_at_once(signum: int, frame: FrameType | None) -> None:
-    command = shlex.join(["python", *sys.orig_argv[1:]])
+    command = typed_command()
     name = signal.Signals(signum).name
     os.write(2, f"{name}: stopped before it began; go on with: {command}\n".encode())
     os._exit(128 + signum)
@@ -42,7 +56,8 @@ def _disregard_what_is_for_others(environ: MutableMapping[str, str]) -> None:
     environ["KERAS_BACKEND"] = "tensorflow"
 
 
-if sys.argv[:1] == ["-m"]:  # What `python -m` has there until it has found the command to run.
+# What `python -m` has there until it has found the command to run.
+if sys.argv[:1] == ["-m"] or _is_script():
     # Importing takes a command a second, until `mmgenre.machine.signals` takes over.
     for _signum in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(_signum) != signal.SIG_IGN:

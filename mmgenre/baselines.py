@@ -21,13 +21,14 @@ from mmgenre.machine.command_line import ArgumentParser, run_command
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line: `data`, `split`, `out` and `full`."""
     parser = ArgumentParser(
-        prog="python -m mmgenre.baselines",
+        module="mmgenre.baselines",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--data", required=True, help="folder of a prepared data set")
-    parser.add_argument("--split", default=schema.TEST, choices=schema.SPLITS)
-    parser.add_argument("--out", type=epath.Path, help="JSON file for all figures")
+    parser.add_argument(
+        "--split", default=schema.TEST, choices=schema.SPLITS, help="split to evaluate on"
+    )
+    parser.add_argument("--out", type=epath.Path, help="JSON file for all metrics")
     parser.add_argument("--full", action="store_true", help="print every metric, in wide tables")
     return parser.parse_args(arguments)
 

@@ -57,22 +57,23 @@ class DataConfig:
 
     dir: str = setting(
         "",
-        "Folder of a prepared data set; empty for the built-in demo corpus.",
+        "Folder of the prepared data set; empty for the built-in demo corpus.",
         may_change=True,  # Its fingerprint tells whether it is the same data.
     )
     mode: Literal["auto", "stream", "host", "resident"] = setting(
         "auto",
-        '"stream" reads the records of each batch from the shards, "host" keeps them in memory, '
-        '"resident" keeps the train split on every device; "auto" is "resident" on GPUs that have '
-        'the memory, else "stream". All give the same batches.',
+        'Where training batches come from: "stream" reads each batch\'s records from the shards, '
+        '"host" keeps the records in memory, "resident" keeps the train split on every device; '
+        '"auto" is "resident" on GPUs with enough memory, else "stream". All give equal batches.',
         may_change=True,
     )
-    max_tokens: int = setting(128, "An overview is cut after so many tokens.", _SIZE)
+    max_tokens: int = setting(
+        128, "Tokens of an overview that are used; the rest is cut off.", _SIZE
+    )
     bucket_lengths: tuple[int, ...] = setting(
         (32, 64, 96, 128),
-        "The lengths that batches of overviews are padded to, ascending, the last one "
-        "data.max_tokens; few, since each is compiled, and each costs its own length in LSTM "
-        "steps.",
+        "Lengths in tokens that batches of overviews are padded to, ascending; the last one is "
+        "data.max_tokens. Each length is compiled separately, so a few are enough.",
         lists(_SIZE, 1, 64),
     )
 
@@ -93,14 +94,14 @@ class ModelConfig:
 
     vocabulary_size: int = setting(
         20_000,
-        "Rows of the embedding; a data set's tokenizer may have fewer words, not more.",
+        "Rows of the word embedding; the data set's tokenizer may have fewer words, not more.",
         between(1, 10_000_000),
     )
-    embedding_size: int = setting(128, "Features of a word.", _SIZE)
+    embedding_size: int = setting(128, "Features of a word's embedding.", _SIZE)
     embedding_stddev: float = setting(
         0.05,
-        "Standard deviation of the embedding's random initial values. A thousand movies teach a "
-        "wider one (0.5) faster.",
+        "Standard deviation of the random initial word embeddings. Small data sets (a thousand "
+        "movies) learn faster from a wider one, such as 0.5.",
         _STDDEV,
     )
     cnn_filters: tuple[int, ...] = setting(
@@ -108,69 +109,75 @@ class ModelConfig:
         "Filters of each 3x3 convolution; each is followed by ReLU and 2x2 max pooling.",
         lists(_SIZE, 1, 6),  # A poster's 64 pixels can be halved so often.
     )
-    cnn_dropout: float = setting(0.3, "Rate after the last convolution.", RATE)
+    cnn_dropout: float = setting(0.3, "Dropout rate after the last convolution.", RATE)
     poster_features: int = setting(
-        512, "Units of the dense layer that ends the poster's branch.", _SIZE
+        512, "Units of the dense layer at the end of the poster branch.", _SIZE
     )
     lstm_units: tuple[int, ...] = setting((64, 64), "Units of each LSTM layer.", _SIZES)
-    lstm_dropout: float = setting(0.3, "Rate after each LSTM layer.", RATE)
+    lstm_dropout: float = setting(0.3, "Dropout rate after each LSTM layer.", RATE)
     overview_features: int = setting(
-        18, "Units of the dense layer that ends the overview's branch.", _SIZE
+        18, "Units of the dense layer at the end of the overview branch.", _SIZE
     )
     head_units: tuple[int, ...] = setting(
         (512, 256),
-        "Units of the dense layers between the concatenated features and the logits.",
+        "Units of the dense layers between the concatenated features and the logits (the head).",
         lists(_SIZE, 0, 64),
     )
-    head_dropout: float = setting(0.3, "Rate after each of the head's layers.", RATE)
-    use_poster: bool = setting(True, "False cuts the poster's branch off.")
-    use_overview: bool = setting(True, "False cuts the overview's branch off.")
+    head_dropout: float = setting(0.3, "Dropout rate after each dense layer of the head.", RATE)
+    use_poster: bool = setting(True, "Whether the model has a poster branch.")
+    use_overview: bool = setting(True, "Whether the model has an overview branch.")
     compute_dtype: ComputeDtype = setting(
         "float32",
-        "Of convolutions, LSTMs and dense layers; parameters, their gradients' sums, logits and "
-        "loss are float32 in any case.",
+        "Data type of convolutions, LSTMs and dense layers; parameters, sums of gradients, logits "
+        "and loss are always float32.",
     )
     product_precision: ProductPrecision = setting(
         "default",
-        "Of float32 products on GPUs: by default TensorFloat-32 where the GPU has it; "
-        '"highest" is float32. The logits\' product is float32 in any case.',
+        "Precision of float32 matrix products on GPUs: the default is TensorFloat-32 where the GPU "
+        'has it, "highest" is full float32. The product for the logits is always float32.',
     )
     lstm_kernel: LstmKernel = setting(
         "auto",
-        "How a GPU computes the LSTMs, the same function each way; docs/gpu.md compares them.",
+        "Implementation of the LSTMs on a GPU; all compute the same function (docs/gpu.md compares "
+        "them).",
         may_change=True,
     )
     fusion: Literal["dense", "sum"] = setting(
         "dense",
-        '"dense" joins the branches\' features through the head; "sum" adds a logit of each '
-        "branch, so that what one knows does not depend on the other being there.",
+        'How the branches are fused: "dense" concatenates their features and applies the head; '
+        '"sum" adds the logits of each branch, so that either branch works without the other.',
     )
     overview_pooling: Literal["last", "attention"] = setting(
         "last",
-        '"last" takes the LSTM\'s output at the last word; "attention" means over all words of '
-        "its outputs and of the word embeddings, plain and weighted.",
+        'How the overview becomes one vector: "last" takes the LSTM\'s output at the last token; '
+        '"attention" takes means over all tokens, plain and attention-weighted, of the LSTM\'s '
+        "outputs and of the word embeddings.",
     )
     attention_heads: int = setting(
-        8, 'Weighted means, with model.overview_pooling "attention".', between(1, 1_024)
+        8, 'Attention heads where model.overview_pooling is "attention".', between(1, 1_024)
     )
-    word_dropout: float = setting(0.0, "Share of words whose embedding is dropped whole.", RATE)
+    word_dropout: float = setting(
+        0.0, "Share of tokens whose whole embedding is dropped in training.", RATE
+    )
     embedding_dropout: float = setting(
-        0.0, "Rate of each feature of the embedding, the same for all words of a movie.", RATE
+        0.0, "Dropout rate of embedding features; one mask for all tokens of a movie.", RATE
     )
     ngram_buckets: int = setting(
         0,
-        "Hash buckets of word pairs for linear logits of words and pairs; 0 for none.",
+        "Hash buckets for word pairs in the linear n-gram logits; 0 for no n-gram logits.",
         between(0, 2**28),
     )
-    ngram_dropout: float = setting(0.0, "Rate on words and pairs there.", RATE)
+    ngram_dropout: float = setting(
+        0.0, "Dropout rate on the words and word pairs of the n-gram logits.", RATE
+    )
     augment_posters: bool = setting(
-        False, "Whether training flips, shifts and brightens posters at random."
+        False, "Whether training flips, shifts and brightens posters at random (data augmentation)."
     )
     word_vectors: str = setting(
         "",
-        "What the embedding starts from: a file of word vectors in word2vec's or GloVe's text "
-        'format, "cooccurrence" for vectors made from the train split, or empty for random '
-        "values.",
+        "Initial word embeddings: a file of word vectors in the text format of word2vec or GloVe, "
+        '"cooccurrence" for vectors from word co-occurrence in the train split, or empty for '
+        "random values.",
     )
 
     def __post_init__(self) -> None:
@@ -193,75 +200,83 @@ class ModelConfig:
 class Config:
     """One experiment."""
 
-    name: str = setting("model1", "Names the run directory and the report.", may_change=True)
+    name: str = setting(
+        "model1",
+        "Name of the experiment: of the default run directory, and in the report.",
+        may_change=True,
+    )
     seed: int = setting(
         0,
-        "Of the initial parameters, the order of the movies and the dropout masks.",
+        "Random seed of the initial parameters, the order of the movies and the dropout masks.",
         between(0, 2**31 - 1),
     )
     batch_size: int = setting(
-        256, "Movies in a step, over all devices of all processes.", between(1, 2**20)
+        256, "Movies in a training step, over all devices of all processes.", between(1, 2**20)
     )
     epochs: int = setting(
         30,
-        "Passes over the train split, at most.",
+        "Maximum number of passes over the train split.",
         between(1, 1_000_000),
         may_change=True,  # But for a schedule, which ends with the last one.
     )
     patience: int = setting(
         5,
-        "Epochs without a better validation metric after which training stops; 0 for never.",
+        "Early stopping: epochs without a better validation metric before training stops; 0 for "
+        "never.",
         between(0, 1_000_000),
         may_change=True,
     )
     selection_metric: SelectionMetric = setting(
-        "average_precision/macro", "The validation metric that chooses the best epoch."
+        "average_precision/macro", "Validation metric that chooses the best epoch."
     )
-    learning_rate: float = setting(1e-3, "Of Adam, at its highest.", SHARE)
+    learning_rate: float = setting(1e-3, "Peak learning rate of Adam.", SHARE)
     embedding_learning_rate_factor: float = setting(
-        1.0, "The learning rate of the word embeddings, as a share of learning_rate.", NOT_NEGATIVE
+        1.0, "Learning rate of the word embeddings, as a multiple of learning_rate.", NOT_NEGATIVE
     )
     learning_rate_schedule: Literal["constant", "cosine"] = setting(
-        "constant", '"constant", or "cosine": a short rise, then down to 2% at the end.'
+        "constant",
+        'Learning rate over time: "constant", or "cosine" with a short warm-up and a decay to 2%.',
     )
     ngram_learning_rate: float = setting(
         10.0,
-        "Of the n-grams' logits, by gradient descent with momentum: no share of learning_rate.",
+        "Learning rate of the n-gram logits, which are trained by gradient descent with momentum.",
         NOT_NEGATIVE,
     )
-    weight_decay: float = setting(0.0, "Of AdamW, on matrices; 0 for plain Adam.", NOT_NEGATIVE)
+    weight_decay: float = setting(
+        0.0, "Weight decay of AdamW on weight matrices; 0 for plain Adam.", NOT_NEGATIVE
+    )
     branch_loss: float = setting(
-        0.0, 'Weight of each branch\'s own loss, with model.fusion "sum".', NOT_NEGATIVE
+        0.0,
+        'Weight of the auxiliary loss of each branch where model.fusion is "sum".',
+        NOT_NEGATIVE,
     )
     clip_norm: float = setting(
-        0.0, "The gradient's global norm is cut to this; 0 for no limit.", NOT_NEGATIVE
+        0.0, "Gradient clipping: the maximum global norm; 0 for no limit.", NOT_NEGATIVE
     )
     log_every_steps: int = setting(
         10,
-        "Steps between two rows of training metrics.",
+        "Steps between two rows of training metrics in metrics.jsonl and TensorBoard.",
         between(1, 1_000_000_000),
         may_change=True,
     )
     checkpoint_every_steps: int = setting(
         0,
-        "Steps between two checkpoints within an epoch; 0 for none. The end of an epoch has one "
-        "besides, unless checkpoint_every_seconds is set.",
+        "Steps between checkpoints within an epoch; 0 for none. Each epoch ends with a checkpoint "
+        "as well, unless checkpoint_every_seconds is set.",
         between(0, 1_000_000_000),
         may_change=True,
     )
     checkpoint_every_seconds: float = setting(
         0.0,
-        "Seconds between two checkpoints, within an epoch or at its end; the best epoch and the "
-        "end of the training have one in any case. 0 saves at the end of each epoch, which "
-        "short epochs spend much of their time with.",
+        "Seconds between checkpoints; 0 saves at the end of each epoch, which takes a large share "
+        "of short epochs. The best epoch and the end of training are always saved.",
         NOT_NEGATIVE,
         may_change=True,
     )
     steps_per_dispatch: int = setting(
         1,
-        'At most so many steps are started at once, where data.mode is "resident"; rows and '
-        'checkpoints come at the same steps whatever it is. Where "auto" becomes "resident", 1 '
-        "stands for 16.",
+        'Maximum number of steps in one dispatch to the devices where data.mode is "resident"; '
+        'metrics and checkpoints do not depend on it. Where "auto" becomes "resident", 1 means 16.',
         between(1, 1_000_000),
         may_change=True,
     )

@@ -71,6 +71,11 @@ def load(argument: str) -> ConfigDict:
     return config.lock()
 
 
+def built_in() -> list[str]:
+    """Returns the names of the built-in configs."""
+    return sorted(file.stem for file in _BUILT_IN.glob("*.py"))
+
+
 def find(name: str) -> Path:
     """Returns the path of a config file, given as such or by the name of a built-in config.
 
@@ -88,7 +93,7 @@ def find(name: str) -> Path:
         reason = "is a folder"
     folder = path if name and path.is_dir() else Path("configs")
     there = sorted(map(str, folder.glob("*.py"))) if folder.is_dir() else []
-    there = there or sorted(file.stem for file in _BUILT_IN.glob("*.py"))
+    there = there or built_in()
     raise UserError(f"the config {name!r} {reason}; there are {', '.join(there)}")
 
 

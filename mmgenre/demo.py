@@ -5,8 +5,6 @@ python -m mmgenre.demo --run runs/model1
 Needs the extra `demo`. Listens on this machine alone unless told otherwise.
 """
 
-import argparse
-
 from mmgenre.errors import UserError
 from mmgenre.machine import logs
 from mmgenre.machine.command_line import ArgumentParser, run_command
@@ -15,13 +13,16 @@ from mmgenre.machine.command_line import ArgumentParser, run_command
 def main() -> None:
     """The command line."""
     parser = ArgumentParser(
-        prog="python -m mmgenre.demo",
+        module="mmgenre.demo",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run", required=True, help="folder of a run")
-    parser.add_argument("--host", default="127.0.0.1", help="default: this machine alone")
-    parser.add_argument("--port", type=int, default=7860, help="default: %(default)s")
+    parser.add_argument("--run", required=True, help="run directory")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: this machine alone)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=7860, help="port to listen on (default: %(default)s)"
+    )
     parser.add_argument(
         "--allow-host",
         action="append",

@@ -4,7 +4,6 @@ python -m mmgenre.export --run runs/model1 --out bundle
 python -m mmgenre.export --check bundle
 """
 
-import argparse
 from pathlib import Path
 
 from mmgenre.errors import UserError
@@ -15,14 +14,15 @@ from mmgenre.machine.command_line import ArgumentParser, run_command
 def main() -> None:
     """The command line."""
     parser = ArgumentParser(
-        prog="python -m mmgenre.export",
+        module="mmgenre.export",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--run", help="folder of a run")
-    what.add_argument("--check", type=Path, metavar="BUNDLE", help="open a bundle and check it")
-    parser.add_argument("--out", type=Path, help="a folder that does not exist")
+    what.add_argument("--run", help="run directory to export")
+    what.add_argument(
+        "--check", type=Path, metavar="BUNDLE", help="bundle to check: opens it and runs its model"
+    )
+    parser.add_argument("--out", type=Path, help="folder to write the bundle to; must not exist")
     args = parser.parse_args()
     logs.quiet_libraries()
     if args.check is not None:

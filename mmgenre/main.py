@@ -16,19 +16,22 @@ import logging
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 from ml_collections import config_flags
 
+from mmgenre import settings_help
 from mmgenre.config import Config
-from mmgenre.config_file import ConfigFileParser, explain
+from mmgenre.config_file import ConfigFileParser, built_in, explain, load
+from mmgenre.config_values import flatten
 from mmgenre.distributed import process_place
 from mmgenre.distributed.process_place import Membership
 from mmgenre.errors import Interrupted, UserError
 from mmgenre.machine import compilation_cache, cpu, signals
-from mmgenre.machine.command_line import run_command
+from mmgenre.machine.command_line import ArgumentParser, program, run_command
 
 # Heavy imports (JAX, TensorFlow) happen in `run`, after the command line has been checked.
 
@@ -36,7 +39,10 @@ if TYPE_CHECKING:
     from mmgenre.runs.directory import RunDirectory
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", help_string="file with get_config(), such as configs/model1.py", lock_config=True
+    "config",
+    help_string="file with get_config(), such as configs/model1.py, or the name of a built-in "
+    f"config: {', '.join(built_in())}",
+    lock_config=True,
 )
 _CONFIG_PARSER = ConfigFileParser()
 flags.FLAGS["config"].parser = _CONFIG_PARSER  # The library's own answers mistakes in tracebacks.
@@ -80,9 +86,10 @@ def parse_command_line(argv: list[str]) -> tuple[Config, str, Membership | None]
     Raises:
       UserError: an unknown flag or setting, a wrong type, or a config file that cannot be read.
     """
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
     if {"--help", "-h", "-help", "--helpfull"} & set(argv[1:]):
-        print(__doc__)
-        print(flags.FLAGS.module_help(sys.modules[__name__]))
+        _print_help(argv)
         return None
     if not any(re.match("--?config(=|$)", argument) for argument in argv):
         raise UserError("no config; add --config configs/model1.py")
@@ -105,6 +112,44 @@ def parse_command_line(argv: list[str]) -> tuple[Config, str, Membership | None]
     if membership is not None:
         membership = dataclasses.replace(membership, join_timeout_s=_JOIN_TIMEOUT.value)
     return config, _WORKDIR.value or f"runs/{config.name}", membership
+
+
+def _print_help(argv: list[str]) -> None:
+    """Prints the options, and every setting with the value that it has in the config, if any."""
+    found = [re.fullmatch("--?config(?:=(.*))?", argument) for argument in argv]
+    named = [
+        match[1] or (argv[number + 1] if number + 1 < len(argv) else "")
+        for number, match in enumerate(found)
+        if match is not None
+    ]
+    named = [name for name in named if name and not name.startswith("-")]
+    config = Config.from_config_dict(load(named[-1])) if named else Config()
+    of = named[-1] if named else "Model 1, the defaults"
+    command = program("mmgenre.main")
+    print(__doc__.replace("python -m mmgenre.main", command))
+    for flag in sorted(flags.FLAGS.get_key_flags_for_module(sys.modules[__name__]), key=_order):
+        text = f"{flag.help} (default: {flag.default})" if flag.default is not None else flag.help
+        lines = textwrap.wrap(" ".join(text.split()), 74)
+        print(f"  --{flag.name}", *lines, sep="\n      ")
+    print(f"\nsettings, with the values of {of}:")
+    print(settings_help.as_text(flatten(config)))
+
+
+def _order(flag: flags.Flag[Any]) -> int:
+    """The config first, help last, the others in the order in which they are declared."""
+    names = ["config", "workdir", "coordinator", "num_processes", "process_id", "local_rank"]
+    return names.index(flag.name) if flag.name in names else len(names) + (flag.name == "help")
+
+
+def _complete() -> None:
+    """Answers a shell that asks how the command line goes on."""
+    parser = ArgumentParser()
+    for flag in flags.FLAGS.get_key_flags_for_module(sys.modules[__name__]):
+        if flag.name not in ("help", "config"):
+            parser.add_argument(f"--{flag.name}", help=flag.help)
+    parser.add_argument("--config", help="file with get_config()", choices=built_in())
+    settings_help.add_to(parser)
+    parser.parse_args()
 
 
 def run(config: Config, workdir: str, membership: Membership | None) -> None:

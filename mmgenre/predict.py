@@ -40,68 +40,75 @@ _MAX_INPUT: Final = 4 * overview_text.MAX_CHARACTERS
 def parse_arguments() -> argparse.Namespace:
     """Reads the command line; raises UserError where options do not fit together."""
     parser = ArgumentParser(
-        prog="python -m mmgenre.predict",
+        module="mmgenre.predict",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run", required=True, help="folder of a run")
+    parser.add_argument("--run", required=True, help="run directory")
     one = parser.add_argument_group("one movie (either half may be missing)")
-    one.add_argument("--poster", help="an image file, or its URL")
-    one.add_argument("--overview", help="the text; - reads it from standard input")
-    one.add_argument("--overview-file", type=Path, help="a text file with the overview")
-    one.add_argument("--json", action="store_true", help="print JSON")
-    one.add_argument("--explain", type=Path, metavar="HTML", help="write why, as a page")
+    one.add_argument("--poster", help="image file or URL of the poster")
+    one.add_argument("--overview", help="text of the overview; - reads it from standard input")
+    one.add_argument("--overview-file", type=Path, help="text file with the overview")
+    one.add_argument("--json", action="store_true", help="print the answer as JSON")
+    one.add_argument(
+        "--explain",
+        type=Path,
+        metavar="HTML",
+        help="HTML file to write an explanation of the answer to",
+    )
     many = parser.add_argument_group("many movies")
     many.add_argument(
         "--csv",
         type=Path,
         metavar="CATALOGUE",
-        help="of any form that data_prep.prepare reads: CSV, JSON, Parquet, packed or not, or a "
-        "folder with one, or with posters alone",
+        help="catalogue of movies: a CSV, JSON lines, JSON or Parquet file, compressed or not, or "
+        "a folder with one or with posters",
     )
     many.add_argument(
         "--columns",
         metavar="ROLE=NAME,...",
-        help="columns that have no usual name, such as overview=plot,poster=Picture",
+        help="names of columns that are not recognized, such as overview=plot,poster=Picture",
     )
     many.add_argument(
         "--posters",
-        help="a folder laid out like the image server, or with files named by id, or an address "
-        "such as https://image.tmdb.org/t/p; without --csv, the posters to predict from",
+        help="folder of posters, laid out like the image server or with files named by movie id, "
+        "or the address of an image server, such as https://image.tmdb.org/t/p; without --csv, "
+        "the posters to predict from",
     )
     many.add_argument(
         "--width",
         choices=WIDTHS,
         default=DEFAULT_WIDTH,
-        help=f"of posters that are there in several (default: {DEFAULT_WIDTH})",
+        help="poster width to request (default: %(default)s)",
     )
     many.add_argument(
         "--fetch-posters",
         choices=("public", "any"),
         nargs="?",
         const="public",
-        help="fetch the addresses that the column poster names: those of public servers, or any, "
-        "this machine and private networks included (default: only with --posters ADDRESS)",
+        help="download posters whose cells hold whole URLs: from public servers, or from any, "
+        "including this machine and private networks (default: only with --posters ADDRESS)",
     )
     many.add_argument(
-        "--only-missing", action="store_true", help="answer only for movies without a genre"
+        "--only-missing", action="store_true", help="predict only movies without a genre"
     )
     many.add_argument(
-        "--out", help="a file ending in .csv, .jsonl or .parquet; - prints JSON lines as they come"
+        "--out",
+        help="file to write predictions to, ending in .csv, .jsonl or .parquet; - prints JSON"
+        " lines",
     )
     many.add_argument(
         "--runner",
         choices=RUNNERS,
-        help="of Apache Beam, to work on many machines; further options go to its pipeline",
+        help="Apache Beam runner, to predict on many machines; further options go to its pipeline",
     )
     many.add_argument(
-        "--excel", action="store_true", help="begin a CSV file with the mark that Excel needs"
+        "--excel", action="store_true", help="write a byte order mark into the CSV file, for Excel"
     )
     parser.add_argument(
         "--top",
         type=int,
         metavar="N",
-        help="name the N likeliest genres, whatever their thresholds",
+        help="predict the N most probable genres, regardless of thresholds",
     )
     args, others = parser.parse_known_args()
     if others and args.runner is None:

@@ -23,9 +23,8 @@ _PACKAGES = (
 def build_parser() -> argparse.ArgumentParser:
     """Returns the options."""
     parser = ArgumentParser(
-        prog="python -m mmgenre.serve",
+        module="mmgenre.serve",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--run", required=True, help="folder of a run, or of a bundle that mmgenre.export made")

@@ -114,6 +114,4 @@ def _filled(text: str) -> str:
 
 def _wrapped(parts: Sequence[str]) -> str:
     """Joins paragraphs and tables; paragraphs are wrapped."""
-    return "\n" + "\n\n".join(
-        part if "\n" in part else _filled(part) for part in parts
-    )
+    return "\n" + "\n\n".join(part if "\n" in part else _filled(part) for part in parts)

@@ -9,14 +9,53 @@ import os
 import select
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mmgenre.errors import UserError, report
 from mmgenre.machine import banners, signals
 
+_programs: dict[str, str] = {}
+"""What users call a module's command, where they do not run it as `python -m <module>`."""
+
+
+def name_program(module: str, name: str) -> None:
+    """Sets what a module's command is called in its own help and errors, as "mmgenre train"."""
+    _programs[module] = name
+
+
+def program(module: str) -> str:
+    """Returns what a module's command is called."""
+    return _programs.get(module, f"python -m {module}")
+
 
 class ArgumentParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as all commands do, instead of repeating all options."""
+    """Says what is wrong in one line, as all commands do, instead of repeating all options.
+
+    It completes options in a shell (`mmgenre completion`).
+    """
+
+    _is_completing = False
+
+    def __init__(self, *, module: str = "", **kwargs: Any):
+        """As argparse's; the parser of a command gives its module.
+
+        Its description keeps its lines, and in them the command has the name that it was called by.
+        """
+        if module:
+            kwargs["prog"] = program(module)
+            description = kwargs.get("description") or ""
+            kwargs["description"] = description.replace(f"python -m {module}", program(module))
+            kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
+        super().__init__(**kwargs)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, and answers a shell that asks for completions instead."""
+        if "_ARGCOMPLETE" in os.environ and not self._is_completing:
+            import argcomplete
+
+            self._is_completing = True  # It calls this function itself.
+            argcomplete.autocomplete(self)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises UserError."""

@@ -54,3 +54,15 @@ def held(path: Path) -> Iterator[None]:
 
 def _open_no_link(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process on this machine holds the lock of a file, which need not be there."""
+    try:
+        with open(path, encoding="utf-8", opener=_open_no_link) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

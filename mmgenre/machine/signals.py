@@ -15,7 +15,6 @@ signal as it arrives (`signal.set_wakeup_fd`).
 import atexit
 import contextlib
 import os
-import shlex
 import signal
 import socket
 import sys
@@ -24,6 +23,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Final, NoReturn
 
+from mmgenre import typed_command
 from mmgenre.errors import Interrupted
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -121,7 +121,7 @@ def saved(signum: int, step: int) -> Interrupted:
 
 def resume_hint() -> str:
     """What to tell the user who wants to go on."""
-    return f"go on with: {shlex.join(['python', *sys.orig_argv[1:]])}"
+    return f"go on with: {typed_command()}"
 
 
 def end_if_stopped() -> None:

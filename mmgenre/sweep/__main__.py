@@ -11,7 +11,6 @@ was interrupted resumes. With a larger grid it trains what is new. The order of 
 config.selection_metric on validation; the test split has no say in it.
 """
 
-import argparse
 import shlex
 import sys
 from collections.abc import Sequence
@@ -35,16 +34,27 @@ def parse_command_line(argv: Sequence[str]) -> Plan:
       UserError: anything in it is wrong.
     """
     parser = ArgumentParser(
-        prog="python -m mmgenre.sweep",
+        module="mmgenre.sweep",
         usage="%(prog)s --config <file> --grid <setting>=<value>,<value> ... [options]",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--grid", nargs="+", action="extend", help="<setting>=<value>,<value>,...")
-    parser.add_argument("--workdir", help="the sweep's folder; by default runs/<config>-sweep")
-    parser.add_argument("--trials", type=int, help="so many random combinations, with all seeds")
-    parser.add_argument("--trials_seed", type=int, default=0, help="draws other ones")
+    parser.add_argument(
+        "--grid",
+        nargs="+",
+        action="extend",
+        help="values to try for a setting: <setting>=<value>,<value>,...",
+    )
+    parser.add_argument("--workdir", help="folder of the sweep (default: runs/<config>-sweep)")
+    parser.add_argument(
+        "--trials", type=int, help="number of random combinations to train, each with all seeds"
+    )
+    parser.add_argument(
+        "--trials_seed",
+        type=int,
+        default=0,
+        help="random seed for choosing the combinations (default: 0)",
+    )
     args, arguments = parser.parse_known_args(argv[1:])
     if not args.grid:
         raise UserError("no grid; add --grid seed=0,1,2")

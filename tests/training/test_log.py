@@ -2,12 +2,11 @@
 
 import re
 
-import pytest
-
 from mmgenre.config import Config
 from mmgenre.machine import progress
 from mmgenre.training.log import epoch_line
 from tests.commands import run_module
+from tests.scale_helpers import TINY
 
 LINES = (
     r"data set: tiny \(.*; \d+ train, \d+ validation, \d+ test\)",
@@ -29,9 +28,13 @@ SCALARS = {
 }
 
 
-def test_a_training_prints_short_lines_alone(tiny_config_flags, tmp_path):
+def test_a_training_prints_short_lines_alone(tiny_dataset, tmp_path):
     process = run_module(
-        "mmgenre.main", *tiny_config_flags, "--workdir", tmp_path / "run", "--config.epochs=2"
+        "mmgenre.main",
+        *TINY,
+        f"--config.data.dir={tiny_dataset.path}",
+        f"--workdir={tmp_path / 'run'}",
+        "--config.epochs=2",
     )
     assert process.returncode == 0, process.stderr
     lines = process.stderr.splitlines()
