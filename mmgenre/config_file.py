@@ -71,7 +71,7 @@ def load(argument: str) -> ConfigDict:
     return config.lock()
 
 
-def built_in() -> list[str]:
+def built_in_names() -> list[str]:
     """Returns the names of the built-in configs."""
     return sorted(file.stem for file in _BUILT_IN.glob("*.py"))
 
@@ -93,7 +93,7 @@ def find(name: str) -> Path:
         reason = "is a folder"
     folder = path if name and path.is_dir() else Path("configs")
     there = sorted(map(str, folder.glob("*.py"))) if folder.is_dir() else []
-    there = there or built_in()
+    there = there or built_in_names()
     raise UserError(f"the config {name!r} {reason}; there are {', '.join(there)}")
 
 

@@ -25,7 +25,7 @@ from ml_collections import config_flags
 
 from mmgenre import settings_help
 from mmgenre.config import Config
-from mmgenre.config_file import ConfigFileParser, built_in, explain, load
+from mmgenre.config_file import ConfigFileParser, built_in_names, explain, load
 from mmgenre.config_values import flatten
 from mmgenre.distributed import process_place
 from mmgenre.distributed.process_place import Membership
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     help_string="file with get_config(), such as configs/model1.py, or the name of a built-in "
-    f"config: {', '.join(built_in())}",
+    f"config: {', '.join(built_in_names())}",
     lock_config=True,
 )
 _CONFIG_PARSER = ConfigFileParser()
@@ -147,7 +147,7 @@ def _complete() -> None:
     for flag in flags.FLAGS.get_key_flags_for_module(sys.modules[__name__]):
         if flag.name not in ("help", "config"):
             parser.add_argument(f"--{flag.name}", help=flag.help)
-    parser.add_argument("--config", help="file with get_config()", choices=built_in())
+    parser.add_argument("--config", help="file with get_config()", choices=built_in_names())
     settings_help.add_to(parser)
     parser.parse_args()
 
