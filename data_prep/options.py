@@ -6,6 +6,7 @@ from typing import Any, Final
 from etils import epath
 
 from mmgenre import schema
+from mmgenre.encoders.specs import check_spec
 from mmgenre.errors import UserError
 from mmgenre.inputs import web_addresses
 from mmgenre.inputs.poster_places import DEFAULT_WIDTH, WIDTHS, split_base
@@ -43,6 +44,8 @@ class PrepareConfig:
       seed: of the split.
       keep_franchises: whether movies whose titles have the same stem stay in one split.
       all_to: a split that gets every movie; None splits.
+      text_encoder: SPEC of a frozen encoder of overviews; see `mmgenre.encoders.load`.
+      poster_encoder: the same, of posters.
       tokenizer: an existing tokenizer's file; None trains one on the train split.
       vocabulary_size: of the tokenizer that is trained.
       max_tokens: where token sequences are cut.
@@ -70,6 +73,8 @@ class PrepareConfig:
     seed: int = 0
     keep_franchises: bool = False
     all_to: str | None = None
+    text_encoder: str | None = None
+    poster_encoder: str | None = None
     tokenizer: epath.PathLike | None = None
     vocabulary_size: int = DEFAULT_VOCABULARY_SIZE
     max_tokens: int = 512
@@ -87,6 +92,15 @@ class PrepareConfig:
     progress: str = "auto"
 
 
+def encoder_specs(config: PrepareConfig) -> dict[str, str]:
+    """Returns the SPECs of the encoders that are asked for, by the feature that each makes."""
+    specs = {
+        schema.POSTER_VECTOR: config.poster_encoder,
+        schema.OVERVIEW_VECTOR: config.text_encoder,
+    }
+    return {feature: spec for feature, spec in specs.items() if spec is not None}
+
+
 def check(config: PrepareConfig) -> None:
     """Raises UserError where options do not fit together or are out of range."""
     if config.all_to in (schema.TEST, schema.VALIDATION) and config.tokenizer is None:
@@ -94,6 +108,8 @@ def check(config: PrepareConfig) -> None:
             f"--all-to {config.all_to} needs --tokenizer: a vocabulary must not be built from "
             "held-out movies; give the tokenizer.json of the data set the model was trained on"
         )
+    for feature, spec in encoder_specs(config).items():
+        check_spec(spec, feature)
     if web_addresses.is_address(str(config.posters)):
         try:
             web_addresses.parse(str(config.posters))
@@ -224,6 +240,18 @@ def _add_data_options(parser: ArgumentParser) -> None:
         "same split",
     )
     add("--all-to", choices=schema.SPLITS, help="put every movie into this split")
+    add(
+        "--text-encoder",
+        metavar="SPEC",
+        help="frozen encoder of overviews, whose vectors go into the records: "
+        "sentence-transformers:<name or folder> or <module>:<factory> (extra [encoders])",
+    )
+    add(
+        "--poster-encoder",
+        metavar="SPEC",
+        help="frozen encoder of posters: timm:<name>, timm:<name>@<weights file>, "
+        "<module>:<factory>, or a CLIP-like model of sentence-transformers",
+    )
     add(
         "--tokenizer",
         metavar="FILE",

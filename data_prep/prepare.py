@@ -6,9 +6,10 @@ inputs have not changed, so the command may be killed and run again at any momen
 
 from etils import epath
 
-from data_prep.options import PrepareConfig, check, parse_args
+from data_prep.options import PrepareConfig, check, encoder_specs, parse_args
 from data_prep.workspace.progress import Progress
 from mmgenre.dataset.prepared import PreparedDataset, open_dataset
+from mmgenre.encoders.encoder_info import vector_sizes
 from mmgenre.errors import UserError
 from mmgenre.machine import files, folder_kinds, special_files
 from mmgenre.machine.command_line import run_command
@@ -38,6 +39,7 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
     from data_prep.workspace import workers
     from data_prep.workspace.stages import Workspace, combined, make_folder
     from mmgenre.catalogue.columns import parse_columns
+    from mmgenre.encoders.load import load
 
     config = stage_choice.with_own_posters(config)
     progress = progress or Progress(config.progress)
@@ -74,12 +76,17 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
             )
         )
         inputs = combined(movies, posters, splits)
+        encoders = {name: load(spec, name) for name, spec in encoder_specs(config).items()}
+        encoded = [do(stage_choice.encode(config, inputs, encoders))] if encoders else []
         tokenizer = do(Tokenise(inputs, config.vocabulary_size, config.tokenizer))
-        inputs = combined(movies, posters, splits, tokenizer)
+        inputs = combined(movies, posters, splits, tokenizer, *encoded)
+        infos = {name: encoder.info for name, encoder in encoders.items()}
         num_genres = len(movies.genres)
-        plan = ShardPlan(out, inputs, config.max_tokens, config.num_shards, num_genres)
+        plan = ShardPlan(
+            out, inputs, config.max_tokens, config.num_shards, num_genres, vector_sizes(infos)
+        )
         do(stage_choice.write(config, plan, processes))
-        report = do(Index(out, name, plan.key(), movies, posters, splits, processes))
+        report = do(Index(out, name, plan.key(), movies, posters, splits, processes, infos))
     progress.result(audit.table(report))
     return open_dataset(out)
 

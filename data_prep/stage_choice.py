@@ -1,7 +1,9 @@
 """Stages that a preparation's options choose between: where posters come from, and Apache Beam."""
 
 import dataclasses
+from collections.abc import Mapping
 
+from data_prep.encode.encode import Encode, Encoded
 from data_prep.options import PrepareConfig
 from data_prep.posters.decode import Decode, Decoded
 from data_prep.posters.fetch import Fetch, ImageServer, is_fetching, server_config
@@ -9,7 +11,10 @@ from data_prep.posters.poster_folder import Folder
 from data_prep.posters.poster_source import NoPosters, PosterSource
 from data_prep.shards.write import ShardPlan, Write
 from data_prep.workspace.stages import Stage
+from mmgenre import schema
 from mmgenre.catalogue.movie_folder import is_movie_folder, movies_in
+from mmgenre.encoders.encoder import FrozenEncoder
+from mmgenre.errors import UserError
 
 
 def with_own_posters(config: PrepareConfig) -> PrepareConfig:
@@ -45,6 +50,18 @@ def write(config: PrepareConfig, plan: ShardPlan, processes: int) -> Stage[dict[
     from data_prep.beam.pipeline import BeamWrite
 
     return BeamWrite(plan, config)
+
+
+def encode(
+    config: PrepareConfig, inputs: str, encoders: Mapping[str, FrozenEncoder]
+) -> Stage[Encoded]:
+    """The stage that encodes overviews and posters; raises UserError where Beam fetched these."""
+    if config.runner is not None and schema.POSTER_VECTOR in encoders and is_fetching(config):
+        raise UserError(
+            "--runner fetches posters on its workers and keeps their pixels alone, which are too "
+            "small for --poster-encoder; fetch them first, and give the folder with --posters"
+        )
+    return Encode(inputs, encoders, _source(config))
 
 
 def _source(config: PrepareConfig) -> PosterSource:

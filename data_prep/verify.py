@@ -68,7 +68,7 @@ def verify(path: epath.PathLike, processes: int | None = None, progress: str = "
     problems += _check_files(dataset)
     tokenizer = str(dataset.tokenizer_path) if tokenizer_ok else ""
     tasks = [
-        VerifyTask(str(shard), tokenizer, size, len(info.genres))
+        VerifyTask(str(shard), tokenizer, size, len(info.genres), info.vector_sizes)
         for split, split_info in info.splits.items()
         for shard, size in zip(dataset.shard_paths(split), split_info.shard_sizes, strict=True)
     ]

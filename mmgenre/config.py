@@ -170,6 +170,17 @@ class ModelConfig:
     ngram_dropout: float = setting(
         0.0, "Dropout rate on the words and word pairs of the n-gram logits.", RATE
     )
+    use_vectors: bool = setting(
+        False,
+        "Whether the vectors of frozen encoders that the data set was prepared with are further "
+        "evidence, each by a small network whose logits are added.",
+    )
+    vector_units: int = setting(
+        256,
+        "Units of the hidden layer of each vector's network; 0 for none.",
+        between(0, 65_536),
+    )
+    vector_dropout: float = setting(0.5, "Rate on a vector and on its hidden layer.", RATE)
     augment_posters: bool = setting(
         False, "Whether training flips, shifts and brightens posters at random (data augmentation)."
     )

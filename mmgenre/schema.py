@@ -50,6 +50,11 @@ TITLE: Final = "title"  # <string>[]
 OVERVIEW: Final = "overview"  # <string>[], the text that `tokens` were made from.
 RECORD_FEATURES: Final = (POSTER, HAS_POSTER, TOKENS, LABELS, ID, TITLE, OVERVIEW)
 
+# The features that a data set has besides where it was prepared with frozen encoders.
+POSTER_VECTOR: Final = "poster_vector"  # <float16>[size]; zeros where there is no poster.
+OVERVIEW_VECTOR: Final = "overview_vector"  # <float16>[size]; zeros where there is no overview.
+VECTORS: Final = (POSTER_VECTOR, OVERVIEW_VECTOR)
+
 # The features that a batch has besides (see `mmgenre.dataset.pipeline`).
 LENGTH: Final = "length"  # <int32>[batch], tokens that are not padding, at least 1.
 MASK: Final = "mask"  # <float32>[batch], 1 for a movie, 0 for padding of the batch.

@@ -15,6 +15,7 @@ ROOMS = {
         "html",  # pages without a network
         "catalogue",  # a table of movies in any form
         "inputs",  # one movie as bytes and text
+        "encoders",  # frozen encoders of others, and what is recorded of them
         "dataset",  # a prepared data set, and batches of it
         "kernels",  # convolution and LSTM, fast and plain
         "models",  # the network
@@ -35,6 +36,7 @@ ROOMS = {
         "metadata",  # rows to movies
         "posters",  # fetch and decode
         "splits",  # duplicates, splits, vocabulary
+        "encode",  # vectors of frozen encoders
         "shards",  # records, shards, index, audit
         "beam",  # decoding and writing on Apache Beam
         "demo",  # the demo corpus
@@ -59,7 +61,15 @@ MAY_IMPORT_TENSORFLOW = {
 }
 """The modules that may import TensorFlow, or CLU's writers, which do."""
 MAY_IMPORT_ORBAX = {"runs/checkpoints.py"}
-SHARED_WITH_DATA_PREP = {"schema", "errors", "machine", "catalogue", "inputs", "dataset"}
+SHARED_WITH_DATA_PREP = {
+    "schema",
+    "errors",
+    "machine",
+    "catalogue",
+    "inputs",
+    "encoders",
+    "dataset",
+}
 
 
 def modules(package: str) -> list[Path]:

@@ -20,6 +20,7 @@ class MoviesBuilder(tfds.core.GeneratorBasedBuilder):
       workspace: folder of the stages' results, within reach of all workers.
       max_tokens: where token sequences are cut.
       num_genres: of the data set.
+      vector_sizes: of its vectors, by feature.
       data_dir: under which TFDS writes.
     """
 
@@ -33,17 +34,19 @@ class MoviesBuilder(tfds.core.GeneratorBasedBuilder):
         workspace: str,
         max_tokens: int,
         num_genres: int,
+        vector_sizes: dict[str, int],
         data_dir: epath.PathLike,
     ):
         self._split = split
         self._workspace = workspace
         self._max_tokens = max_tokens
         self._num_genres = num_genres
+        self._vector_sizes = vector_sizes
         super().__init__(data_dir=data_dir)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
-            builder=self, features=tfds_metadata.features(self._num_genres)
+            builder=self, features=tfds_metadata.features(self._num_genres, self._vector_sizes)
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
@@ -59,6 +62,11 @@ class MoviesBuilder(tfds.core.GeneratorBasedBuilder):
             | "Spread" >> beam.Reshuffle()
             | "Read"
             >> beam.FlatMap(
-                part_records, self._workspace, self._split, self._max_tokens, self._num_genres
+                part_records,
+                self._workspace,
+                self._split,
+                self._max_tokens,
+                self._num_genres,
+                self._vector_sizes,
             )
         )

@@ -13,7 +13,12 @@ from mmgenre import schema
 
 
 def part_records(
-    number: int, workspace: str, split_name: str, max_tokens: int, num_genres: int
+    number: int,
+    workspace: str,
+    split_name: str,
+    max_tokens: int,
+    num_genres: int,
+    vector_sizes: dict[str, int],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields (id, features) of the movies of one part that are in a split, on a worker."""
     with (epath.Path(workspace) / split.SPLIT_FILE).open("rb") as file:
@@ -22,5 +27,5 @@ def part_records(
         number * pixel_parts.PART, min((number + 1) * pixel_parts.PART, len(assignment))
     )
     chosen = numbers[assignment[numbers] == schema.SPLITS.index(split_name)]
-    for record in iter_records(workspace, chosen.tolist(), max_tokens, num_genres):
+    for record in iter_records(workspace, chosen.tolist(), max_tokens, num_genres, vector_sizes):
         yield record.id, record.to_features()

@@ -178,6 +178,7 @@ class BeamWrite(Stage[dict[str, int]]):
             workspace=str(workspace.path),
             max_tokens=self.plan.max_tokens,
             num_genres=self.plan.num_genres,
+            vector_sizes=dict(self.plan.vector_sizes),
         )
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(

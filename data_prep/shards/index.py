@@ -18,6 +18,7 @@ from data_prep.workspace.stages import Stage, Workspace, digest
 from mmgenre import schema
 from mmgenre.dataset import prepared
 from mmgenre.dataset.prepared import DatasetInfo
+from mmgenre.encoders.encoder_info import EncoderInfo, vector_sizes
 from mmgenre.errors import UserError
 from mmgenre.inputs.tokenizer import OverviewTokenizer, tokenizer_digest
 from mmgenre.machine import files
@@ -38,6 +39,7 @@ class Index(Stage[dict[str, Any]]):
       posters: decoding,
       splits: and splitting.
       processes: that read shards.
+      encoders: of the vectors, by feature.
     """
 
     out: epath.Path
@@ -47,12 +49,15 @@ class Index(Stage[dict[str, Any]]):
     posters: Decoded
     splits: SplitOutcome
     processes: int
+    encoders: Mapping[str, EncoderInfo]
     name: ClassVar[str] = "index"
 
     def key(self) -> str:
         """See `Stage`."""
         read = dataclasses.asdict(self.movies)
-        return digest(self.name, _VERSION, self.shards_key, self.dataset_name, read)
+        of = {name: dataclasses.asdict(info) for name, info in self.encoders.items()}
+        further = [of] if of else []
+        return digest(self.name, _VERSION, self.shards_key, self.dataset_name, read, *further)
 
     def is_whole(self, workspace: Workspace, outcome: dict[str, Any]) -> bool:
         """See `Stage`."""
@@ -71,7 +76,8 @@ class Index(Stage[dict[str, Any]]):
         files.write_text(self.out / prepared.GENRES_FILE, self.movies.genres_text)
         indices = {split: shard_facts.record_index(shards) for split, shards in facts.items()}
         prepared.write_index(self.out, indices)
-        tfds_metadata.write(self.out, self.dataset_name, _lengths(facts), len(genres))
+        sizes = vector_sizes(self.encoders)
+        tfds_metadata.write(self.out, self.dataset_name, _lengths(facts), len(genres), sizes)
         info = DatasetInfo(
             name=self.dataset_name,
             schema_version=prepared.SCHEMA_VERSION,
@@ -80,6 +86,7 @@ class Index(Stage[dict[str, Any]]):
             genres=genres,
             splits={split: shard_facts.split_info(shards) for split, shards in facts.items()},
             fingerprint=shard_facts.fingerprint(facts, genres),
+            encoders=dict(self.encoders),
         )
         corrupt = corrupt_posters(workspace, self.movies.kept)
         statuses = self.posters.statuses

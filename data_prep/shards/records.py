@@ -8,6 +8,11 @@
     title       bytes     one string, UTF-8, may be empty
     overview    bytes     one string, UTF-8, may be empty
 
+and, of a data set that was prepared with encoders,
+
+    poster_vector, overview_vector    bytes    one string: float16 values, little-endian; zeros
+                                               where the movie has no such half
+
 So this reads a batch of them:
 
     tf.io.parse_example(serialised, {
@@ -18,6 +23,7 @@ So this reads a batch of them:
         "id": tf.io.FixedLenFeature([], tf.string),
         "title": tf.io.FixedLenFeature([], tf.string),
         "overview": tf.io.FixedLenFeature([], tf.string),
+        "poster_vector": tf.io.FixedLenFeature([], tf.string),    # tf.io.decode_raw(_, tf.float16)
     })
 """
 
@@ -44,6 +50,7 @@ class Record:
       labels: <uint8>[genres].
       tokens: <int32>[num_tokens].
       poster: the pixels, <uint8>[64, 64, 3] as bytes; None without a poster.
+      vectors: <float16>[size] as bytes, by feature.
     """
 
     id: str
@@ -52,6 +59,7 @@ class Record:
     labels: np.ndarray
     tokens: np.ndarray
     poster: bytes | None
+    vectors: dict[str, bytes] = dataclasses.field(default_factory=dict)
 
     def serialise(self) -> bytes:
         """The Example. Its features are in one order, so equal records are equal bytes."""
@@ -64,6 +72,8 @@ class Record:
         feature[schema.ID].bytes_list.value.append(self.id.encode("utf-8"))
         feature[schema.TITLE].bytes_list.value.append(self.title.encode("utf-8"))
         feature[schema.OVERVIEW].bytes_list.value.append(self.overview.encode("utf-8"))
+        for name, vector in self.vectors.items():
+            feature[name].bytes_list.value.append(vector)
         return example.SerializeToString(deterministic=True)
 
     def to_features(self) -> dict[str, Any]:
@@ -77,6 +87,7 @@ class Record:
             schema.ID: self.id,
             schema.TITLE: self.title,
             schema.OVERVIEW: self.overview,
+            **{name: np.frombuffer(vector, "<f2") for name, vector in self.vectors.items()},
         }
 
 
@@ -84,7 +95,8 @@ def record_digest(example: Any) -> bytes:
     """SHA-256 of the contents of an Example, field by field, whatever the order they are in."""
     digest = hashlib.sha256()
     feature = example.features.feature
-    for name in schema.RECORD_FEATURES:
+    vectors = [name for name in schema.VECTORS if name in feature]
+    for name in (*schema.RECORD_FEATURES, *vectors):
         kind = feature[name].WhichOneof("kind")
         if kind == "bytes_list":
             values = list(feature[name].bytes_list.value)

@@ -5,7 +5,8 @@ Takes seconds: TFDS imports TensorFlow.
 
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def features(num_genres: int) -> Any:
+def features(num_genres: int, vector_sizes: Mapping[str, int] = MappingProxyType({})) -> Any:
     """The `tfds.features.FeaturesDict` of a record; `data_prep.shards.records` encodes it."""
     tfds = import_tfds()
     return tfds.features.FeaturesDict(
@@ -50,12 +51,20 @@ def features(num_genres: int) -> Any:
             schema.ID: tfds.features.Text(),
             schema.TITLE: tfds.features.Text(),
             schema.OVERVIEW: tfds.features.Text(),
+            **{
+                name: tfds.features.Tensor(shape=(size,), dtype=np.float16, encoding="bytes")
+                for name, size in vector_sizes.items()
+            },
         }
     )
 
 
 def write(
-    out: epath.Path, name: str, lengths: dict[str, tuple[list[int], int]], num_genres: int
+    out: epath.Path,
+    name: str,
+    lengths: dict[str, tuple[list[int], int]],
+    num_genres: int,
+    vector_sizes: Mapping[str, int],
 ) -> None:
     """Writes what `tfds.builder_from_directory` reads: `dataset_info.json` and `features.json`.
 
@@ -64,6 +73,7 @@ def write(
       name: of the data set, for its description.
       lengths: by split: movies of each shard, and bytes of all Examples.
       num_genres: of the data set.
+      vector_sizes: of its vectors, by feature.
     """
     tfds = import_tfds()
     for file in ("features.json", "dataset_info.json"):
@@ -73,7 +83,7 @@ def write(
     )
     tfds.folder_dataset.write_metadata(
         data_dir=out,
-        features=features(num_genres),
+        features=features(num_genres, vector_sizes),
         split_infos=[
             tfds.core.SplitInfo(
                 name=split,

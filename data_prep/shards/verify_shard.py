@@ -1,7 +1,7 @@
 """Every record of one shard, checked."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +19,7 @@ from mmgenre.inputs import overview_text
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 
 _POSTER_BYTES: Final = int(np.prod(schema.POSTER_SHAPE))
-_BYTES_FEATURES: Final = (schema.POSTER, schema.ID, schema.TITLE, schema.OVERVIEW)
+_BYTES_FEATURES: Final = (schema.POSTER, schema.ID, schema.TITLE, schema.OVERVIEW, *schema.VECTORS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +31,14 @@ class VerifyTask:
       tokenizer: path of the tokenizer; "" where it is damaged.
       size: bytes that the shard should have.
       num_genres: of the data set.
+      vector_sizes: of its vectors, by feature.
     """
 
     path: str
     tokenizer: str
     size: int
     num_genres: int
+    vector_sizes: Mapping[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +68,7 @@ def verify_shard(task: VerifyTask) -> ShardReport:
                 example = None if damage else _parse(data)
                 found = [damage or "not an Example"]
                 if example is not None:
-                    found = list(_record_problems(example, tokenizer, task.num_genres))
+                    found = list(_record_problems(example, tokenizer, task))
                     start = offset + tfrecord.HEADER_BYTES
                     collector.add(start, len(data), example, is_sound=not found)
                     if not found:
@@ -88,13 +90,14 @@ def _parse(data: bytes) -> Any:
 
 
 def _record_problems(
-    example: Any, tokenizer: OverviewTokenizer | None, num_genres: int
+    example: Any, tokenizer: OverviewTokenizer | None, task: VerifyTask
 ) -> Iterator[str]:
-    feature = example.features.feature
-    if set(feature) != set(schema.RECORD_FEATURES):
+    feature, num_genres = example.features.feature, task.num_genres
+    names = (*schema.RECORD_FEATURES, *task.vector_sizes)
+    if set(feature) != set(names):
         yield f"its features are {', '.join(sorted(feature))}"
         return
-    for name in schema.RECORD_FEATURES:
+    for name in names:
         is_bytes = name in _BYTES_FEATURES
         kind = feature[name].WhichOneof("kind") or ("" if is_bytes else "int64_list")
         if kind != ("bytes_list" if is_bytes else "int64_list"):
@@ -116,6 +119,7 @@ def _record_problems(
         yield f"the labels are not {num_genres:,} zeros and ones"
     elif not any(labels):
         yield "it has no genre"
+    yield from _vector_problems(example, task.vector_sizes)
     try:
         overview = feature[schema.OVERVIEW].bytes_list.value[0].decode("utf-8")
         feature[schema.TITLE].bytes_list.value[0].decode("utf-8")
@@ -126,6 +130,20 @@ def _record_problems(
     if not feature[schema.ID].bytes_list.value[0]:
         yield "it has no id"
     yield from _token_problems(feature[schema.TOKENS].int64_list.value, overview, tokenizer)
+
+
+def _vector_problems(example: Any, vector_sizes: Mapping[str, int]) -> Iterator[str]:
+    feature = example.features.feature
+    has = {
+        schema.POSTER_VECTOR: list(feature[schema.HAS_POSTER].int64_list.value) == [1],
+        schema.OVERVIEW_VECTOR: bool(feature[schema.OVERVIEW].bytes_list.value[0]),
+    }
+    for name, size in vector_sizes.items():
+        data = feature[name].bytes_list.value[0]
+        if len(data) != 2 * size or not np.isfinite(np.frombuffer(data, "<f2")).all():
+            yield f"{name} is not {size:,} finite numbers of 16 bits"
+        elif any(data) and not has[name]:
+            yield f"{name} is not zero, but the movie has no such half"
 
 
 def _token_problems(

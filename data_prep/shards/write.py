@@ -11,6 +11,7 @@ from typing import ClassVar, Final
 import numpy as np
 from etils import epath
 
+from data_prep.encode.vector_files import open_vectors
 from data_prep.shards import shard_order
 from data_prep.shards.records import Record
 from data_prep.splits import split
@@ -39,6 +40,7 @@ class WriteTask:
       numbers: <int64>[num_movies], the movies, in order.
       max_tokens: where token sequences are cut.
       num_genres: of the data set.
+      vector_sizes: of its vectors, by feature.
     """
 
     workspace: str
@@ -46,6 +48,7 @@ class WriteTask:
     numbers: np.ndarray
     max_tokens: int
     num_genres: int
+    vector_sizes: Mapping[str, int]
 
     @property
     def file_name(self) -> str:
@@ -59,10 +62,11 @@ class ShardPlan:
 
     Attributes:
       out: the data set's folder.
-      inputs: digest of movies, pixels, splits and the tokenizer.
+      inputs: digest of movies, pixels, splits, the tokenizer and the vectors.
       max_tokens: where token sequences are cut.
       num_shards: of each split; None decides by size.
       num_genres: of the data set.
+      vector_sizes: of its vectors, by feature.
     """
 
     out: epath.Path
@@ -70,6 +74,7 @@ class ShardPlan:
     max_tokens: int
     num_shards: int | None
     num_genres: int
+    vector_sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def key(self) -> str:
         """Changes whenever the shards do."""
@@ -89,7 +94,12 @@ class ShardPlan:
             for shard, members in enumerate(shards):
                 path = self.out / prepared.shard_name(name, shard, len(shards))
                 task = WriteTask(
-                    str(workspace), str(path), members, self.max_tokens, self.num_genres
+                    str(workspace),
+                    str(path),
+                    members,
+                    self.max_tokens,
+                    self.num_genres,
+                    dict(self.vector_sizes),  # Pickled: a view of one cannot be.
                 )
                 tasks.append(task)
         return tasks
@@ -156,7 +166,13 @@ def _is_written(task: WriteTask, sizes: Mapping[str, int]) -> bool:
 def write_shard(task: WriteTask) -> int:
     """Writes one shard, atomically; returns its size in bytes."""
     size = 0
-    records = iter_records(task.workspace, task.numbers.tolist(), task.max_tokens, task.num_genres)
+    records = iter_records(
+        task.workspace,
+        task.numbers.tolist(),
+        task.max_tokens,
+        task.num_genres,
+        task.vector_sizes,
+    )
     with contextlib.closing(records), files.atomic_write(task.path) as file:
         for record in records:
             size += tfrecord.write(file, record.serialise())
@@ -164,11 +180,16 @@ def write_shard(task: WriteTask) -> int:
 
 
 def iter_records(
-    workspace: str, numbers: list[int], max_tokens: int, num_genres: int
+    workspace: str,
+    numbers: list[int],
+    max_tokens: int,
+    num_genres: int,
+    vector_sizes: Mapping[str, int],
 ) -> Generator[Record, None, None]:
     """Streams the records of the movies of these numbers, in this order."""
     path = epath.Path(workspace)
     tokenizer = OverviewTokenizer.load(path / prepared.TOKENIZER_FILE)
+    vectors = open_vectors(path, vector_sizes)
     with MovieFile(path) as movies, pixel_parts.PosterStore(path) as pixels:
         for start in range(0, len(numbers), _BATCH):
             batch = numbers[start : start + _BATCH]
@@ -182,4 +203,5 @@ def iter_records(
                     labels=labels_array(movie.labels, num_genres),
                     tokens=ids[:max_tokens],
                     poster=pixels[number],
+                    vectors={name: rows[number].tobytes() for name, rows in vectors.items()},
                 )

@@ -5,7 +5,7 @@ This module imports TensorFlow; nothing that prediction needs may import it.
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 # Before the import, as `banners.silence` for commands: no banner of the processor.
@@ -31,9 +31,10 @@ _STORED: Final[dict[str, Any]] = {
 _DTYPES: Final = {schema.HAS_POSTER: tf.bool, schema.LABELS: tf.uint8}
 
 
-def stored(num_genres: int) -> dict[str, Any]:
+def stored(num_genres: int, vector_sizes: Mapping[str, int]) -> dict[str, Any]:
     """Returns what `tf.io.parse_example` wants to know of each feature."""
-    return _STORED | {schema.LABELS: tf.io.FixedLenFeature([num_genres], tf.int64)}
+    vectors = dict.fromkeys(vector_sizes, tf.io.FixedLenFeature([], tf.string))
+    return _STORED | {schema.LABELS: tf.io.FixedLenFeature([num_genres], tf.int64)} | vectors
 
 
 def parse(
@@ -41,25 +42,33 @@ def parse(
     features: Sequence[str],
     num_tokens: tf.Tensor | int,
     num_genres: int,
+    vector_sizes: Mapping[str, int],
 ) -> dict[str, tf.Tensor]:
     """Parses some features of Examples <string>[n].
 
     Args:
       examples: the records.
-      features: of `schema.RECORD_FEATURES`.
+      features: of `schema.RECORD_FEATURES`, and of those in `vector_sizes`.
       num_tokens: the length that tokens are cut or padded to.
       num_genres: of the data set, which is the length of the labels.
+      vector_sizes: of the data set's vectors, by feature.
 
     Returns:
       By name, with n in front, the shapes and dtypes that `schema` gives; texts as <string>[n] of
       UTF-8, tokens as <int32>[n, num_tokens] padded with `schema.PAD_ID`.
     """
-    wanted = {name: spec for name, spec in stored(num_genres).items() if name in features}
+    known = stored(num_genres, vector_sizes)
+    wanted = {name: spec for name, spec in known.items() if name in features}
     parsed = tf.io.parse_example(examples, wanted)
-    return {name: _decoded(name, values, num_tokens) for name, values in parsed.items()}
+    return {
+        name: tf.reshape(tf.io.decode_raw(values, tf.float16), (-1, vector_sizes[name]))
+        if name in vector_sizes
+        else _decoded(name, values, num_tokens)
+        for name, values in parsed.items()
+    }
 
 
-def placeholder(num_genres: int) -> bytes:
+def placeholder(num_genres: int, vector_sizes: Mapping[str, int]) -> bytes:
     """Returns an Example of no movie that `parse` can read."""
     feature = tf.train.Feature
     empty = feature(bytes_list=tf.train.BytesList(value=[b""]))
@@ -69,6 +78,10 @@ def placeholder(num_genres: int) -> bytes:
         schema.HAS_POSTER: feature(int64_list=tf.train.Int64List(value=[0])),
         schema.LABELS: feature(int64_list=tf.train.Int64List(value=[0] * num_genres)),
         **dict.fromkeys((schema.ID, schema.TITLE, schema.OVERVIEW), empty),
+        **{
+            name: feature(bytes_list=tf.train.BytesList(value=[bytes(2 * size)]))
+            for name, size in vector_sizes.items()
+        },
     }
     return tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString()
 

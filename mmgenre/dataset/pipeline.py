@@ -37,13 +37,28 @@ _Features = dict[str, tf.Tensor]
 class MovieSource:
     """The movies of one split, ready to be put into batches."""
 
-    def __init__(self, dataset: PreparedDataset, split: str, config: DataConfig):
+    def __init__(
+        self,
+        dataset: PreparedDataset,
+        split: str,
+        config: DataConfig,
+        *,
+        with_vectors: bool = False,
+    ):
         """Opens a split; with `config.mode` "host" this reads all of it.
+
+        Args:
+          dataset: a prepared data set.
+          split: one of its splits.
+          config: how to read it.
+          with_vectors: whether batches have the vectors of the data set's encoders, too.
 
         Raises:
           UserError: there is no such split, or the index or a shard cannot be read.
         """
         self._dataset, self._split = dataset, split
+        self._vector_sizes = dataset.info.vector_sizes
+        self._features = (*_STORED, *(self._vector_sizes if with_vectors else ()))
         self._index = dataset.index(split)
         self._shards = ShardReader(dataset, split)
         self._max_tokens = config.max_tokens
@@ -75,7 +90,8 @@ class MovieSource:
         Yields:
           "poster" <uint8>[rows, 64, 64, 3], "tokens" <int32>[rows, time] padded with
           `schema.PAD_ID`, "length" <int32>[rows], "labels" <uint8>[rows, genres], "row"
-          <int32>[rows] in the global batch, "mask" <float32>[rows].
+          <int32>[rows] in the global batch, "mask" <float32>[rows], and vectors
+          <float16>[rows, size] where they are asked for.
         """
         row_numbers = tf.range(plan.movies.shape[1], dtype=tf.int32)[rows]
 
@@ -97,16 +113,21 @@ class MovieSource:
 
         Returns:
           "poster" <uint8>[movies, 64, 64, 3], "tokens" <int32>[movies, max_tokens] padded with
-          `schema.PAD_ID`, "labels" <uint8>[movies, genres].
+          `schema.PAD_ID`, "labels" <uint8>[movies, genres], and vectors <float16>[movies, size]
+          where they are asked for.
         """
-        return read_split(self._dataset, self._split, *_STORED, max_tokens=self._max_tokens)
+        return read_split(self._dataset, self._split, *self._features, max_tokens=self._max_tokens)
 
     def _batch(self, movies: tf.Tensor, length: tf.Tensor, row_numbers: tf.Tensor) -> _Features:
         # Padding rows hold the split's first movie, masked out.
         existing = tf.maximum(movies, 0)
         if self._resident is None:
             features = example_parser.parse(
-                self._read_op(existing), _STORED, length, len(self.genres)
+                self._read_op(existing),
+                self._features,
+                length,
+                len(self.genres),
+                self._vector_sizes,
             )
         else:
             features = {name: tf.gather(all_, existing) for name, all_ in self._resident.items()}
@@ -130,9 +151,8 @@ class MovieSource:
                 return np.array(self._shards.read(movies), object)
             except UserError as error:
                 self._error = error
-                return np.array(
-                    [example_parser.placeholder(len(self.genres))] * len(movies), object
-                )
+                blank = example_parser.placeholder(len(self.genres), self._vector_sizes)
+                return np.array([blank] * len(movies), object)
 
         records = tf.numpy_function(read, [movies], tf.string, stateful=False)
         return tf.ensure_shape(records, movies.shape)

@@ -22,6 +22,7 @@ import numpy as np
 from etils import epath
 
 from mmgenre import schema
+from mmgenre.encoders.encoder_info import EncoderInfo, encoders_from_fields, vector_sizes
 from mmgenre.errors import UserError
 from mmgenre.inputs.tokenizer import tokenizer_digest
 from mmgenre.machine import array_files, files, json_files, special_files
@@ -126,6 +127,7 @@ class DatasetInfo:
       genres: their names, in the order of the labels; by default `schema.GENRES`.
       splits: by name; a split without movies is absent.
       fingerprint: SHA-256 over the records' contents, in order; equal for equal data sets.
+      encoders: by the feature of `schema.VECTORS` that each makes; none by default.
     """
 
     name: str
@@ -135,10 +137,23 @@ class DatasetInfo:
     genres: tuple[str, ...]
     splits: dict[str, SplitInfo]
     fingerprint: str
+    encoders: dict[str, EncoderInfo] = dataclasses.field(default_factory=dict)
+
+    @property
+    def vector_sizes(self) -> dict[str, int]:
+        """The size of each vector that a record holds, by its feature."""
+        return vector_sizes(self.encoders)
+
+    def to_fields(self) -> dict[str, Any]:
+        """The JSON value; without encoders it is what it was before there were any."""
+        fields = dataclasses.asdict(self)
+        if not self.encoders:
+            del fields["encoders"]
+        return fields
 
     def to_json(self) -> str:
         """The text of `INFO_FILE`."""
-        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
+        return json.dumps(self.to_fields(), indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -150,7 +165,9 @@ class DatasetInfo:
         """Raises ValueError where `fields` are not the JSON value of `to_json`."""
         try:
             splits = {name: SplitInfo.from_fields(f) for name, f in fields["splits"].items()}
-            info = cls(**{**fields, "genres": tuple(fields["genres"]), "splits": splits})
+            encoders = encoders_from_fields(fields.get("encoders", {}))
+            genres = tuple(fields["genres"])
+            info = cls(**{**fields, "genres": genres, "splits": splits, "encoders": encoders})
         except (LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from error
         texts = (info.name, info.tokenizer_sha256, info.fingerprint, *info.genres)

@@ -1,7 +1,7 @@
 """Whole features of a split, in the order of its records, in one pass over its shards."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,11 +12,12 @@ from mmgenre.dataset.record_reader import ShardReader
 from mmgenre.machine import environment
 
 _AT_ONCE: Final = 512  # Records.
-_DTYPES: Final = {
+_DTYPES: Final[dict[str, Any]] = {
     schema.POSTER: np.uint8,
     schema.HAS_POSTER: np.bool_,
     schema.TOKENS: np.int32,
     schema.LABELS: np.uint8,
+    **dict.fromkeys(schema.VECTORS, np.float16),
 }
 
 
@@ -32,14 +33,15 @@ def read_split(
     Args:
       dataset: a prepared data set.
       split: one of its splits.
-      *features: of `schema.RECORD_FEATURES`.
+      *features: of `schema.RECORD_FEATURES`, and of the vectors that the data set has.
       max_tokens: the length that "tokens" are cut or padded to; by default that of the longest.
       movies: <int>[n], record numbers, to read these movies alone, in this order.
 
     Returns:
       Each feature by name: "poster" <uint8>[movies, 64, 64, 3], "has_poster" <bool>[movies],
       "tokens" <int32>[movies, max_tokens] padded with `schema.PAD_ID`, "labels"
-      <uint8>[movies, genres], and <object>[movies] of str "id", "title" and "overview".
+      <uint8>[movies, genres], and <object>[movies] of str "id", "title" and "overview"; vectors
+      <float16>[movies, size].
 
     Raises:
       UserError: there is no such split, or a shard is missing or damaged.
@@ -48,8 +50,9 @@ def read_split(
     shards = ShardReader(dataset, split)
     wanted = np.arange(len(index)) if movies is None else movies
     length = int(index.num_tokens[wanted].max(initial=0)) if max_tokens is None else max_tokens
-    num_genres = len(dataset.info.genres)
-    shapes = {
+    num_genres, vector_sizes = len(dataset.info.genres), dataset.info.vector_sizes
+    shapes: dict[str, tuple[int, ...]] = {
+        **{name: (size,) for name, size in vector_sizes.items()},
         schema.POSTER: schema.POSTER_SHAPE,
         schema.TOKENS: (length,),
         schema.LABELS: (num_genres,),
@@ -61,7 +64,9 @@ def read_split(
 
     def read(start: int) -> None:
         records = shards.read(wanted[start : start + _AT_ONCE])
-        for name, values in example_parser.parse(records, features, length, num_genres).items():
+        for name, values in example_parser.parse(
+            records, features, length, num_genres, vector_sizes
+        ).items():
             found = values.numpy()
             if arrays[name].dtype == object:
                 found = [text.decode() for text in found]

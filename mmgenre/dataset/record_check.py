@@ -4,7 +4,8 @@ Without it a poster of another size would end in TensorFlow's words, and a label
 outside the vocabulary in a model that is wrong in silence.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +26,11 @@ _KINDS: Final = {
 
 
 def first_problem(
-    records: Sequence[bytes], num_tokens: np.ndarray, vocabulary_size: int, num_genres: int
+    records: Sequence[bytes],
+    num_tokens: np.ndarray,
+    vocabulary_size: int,
+    num_genres: int,
+    vector_sizes: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[int, str] | None:
     """Returns the place of the first record that is not sound, and why; None where all are.
 
@@ -34,21 +39,26 @@ def first_problem(
       num_tokens: <int>[n], what the record index says of each.
       vocabulary_size: of the tokenizer.
       num_genres: of the data set.
+      vector_sizes: of its vectors, by feature.
     """
-    if _are_sound(list(records), num_tokens, vocabulary_size, num_genres):
+    if _are_sound(list(records), num_tokens, vocabulary_size, num_genres, vector_sizes):
         return None
     for place, (record, tokens) in enumerate(zip(records, num_tokens.tolist(), strict=True)):
-        for problem in _problems(record, tokens, vocabulary_size, num_genres):
+        for problem in _problems(record, tokens, vocabulary_size, num_genres, vector_sizes):
             return place, problem
     return None
 
 
 def _are_sound(
-    records: list[bytes], num_tokens: np.ndarray, vocabulary_size: int, num_genres: int
+    records: list[bytes],
+    num_tokens: np.ndarray,
+    vocabulary_size: int,
+    num_genres: int,
+    vector_sizes: Mapping[str, int],
 ) -> bool:
     """All at once, in a few calls."""
     try:
-        stored = tf.io.parse_example(records, example_parser.stored(num_genres))
+        stored = tf.io.parse_example(records, example_parser.stored(num_genres, vector_sizes))
     except (tf.errors.OpError, UnicodeDecodeError):  # The latter where it quotes such a record.
         return False
     labels, tokens = stored[schema.LABELS].numpy(), stored[schema.TOKENS].values.numpy()
@@ -60,15 +70,24 @@ def _are_sound(
         and ((tokens > schema.PAD_ID) & (tokens < vocabulary_size)).all()
         and np.array_equal(stored[schema.TOKENS].row_lengths().numpy(), num_tokens)
         and all(_is_utf8(text) for name in _TEXTS for text in stored[name].numpy())
+        and all(
+            _is_vector(vector, size)
+            for name, size in vector_sizes.items()
+            for vector in stored[name].numpy()
+        )
     )
 
 
 def _problems(
-    record: bytes, num_tokens: int, vocabulary_size: int, num_genres: int
+    record: bytes,
+    num_tokens: int,
+    vocabulary_size: int,
+    num_genres: int,
+    vector_sizes: Mapping[str, int],
 ) -> Iterator[str]:
     """One record, feature by feature."""
     values = {}
-    for name, kind in _KINDS.items():
+    for name, kind in (_KINDS | dict.fromkeys(vector_sizes, "bytes_list")).items():
         try:
             feature = tf.train.Example.FromString(record).features.feature
         except Exception:  # Its class is of whichever protobuf TensorFlow came with.
@@ -80,6 +99,9 @@ def _problems(
             return
         values[name] = list(getattr(feature[name], kind).value)
     yield from _value_problems(values, num_tokens, vocabulary_size, num_genres)
+    for name, size in vector_sizes.items():
+        if len(values[name]) != 1 or not _is_vector(values[name][0], size):
+            yield f"has {name} that is not {size:,} finite numbers of 16 bits"
 
 
 def _value_problems(
@@ -104,6 +126,10 @@ def _value_problems(
     for name in _TEXTS:
         if not _is_utf8(values[name][0]):
             yield f"has {name} that is not UTF-8"
+
+
+def _is_vector(data: bytes, size: int) -> bool:
+    return len(data) == 2 * size and bool(np.isfinite(np.frombuffer(data, "<f2")).all())
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -22,6 +22,7 @@ class ShardReader:
         self._paths = dataset.shard_paths(split)
         self._vocabulary_size = dataset.info.vocabulary_size
         self._num_genres = len(dataset.info.genres)
+        self._vector_sizes = dataset.info.vector_sizes
         self._shards = [_map(path) for path in self._paths]
         self._unproved = np.ones(len(self._index), bool)
 
@@ -44,6 +45,7 @@ class ShardReader:
                 self._index.num_tokens[movies],
                 self._vocabulary_size,
                 self._num_genres,
+                self._vector_sizes,
             )
             if problem is not None:
                 place, reason = problem

@@ -12,9 +12,10 @@ import numpy as np
 from mmgenre.config import Config
 from mmgenre.dataset.batch_plan import plan_evaluation
 from mmgenre.dataset.pipeline import MovieSource
-from mmgenre.dataset.prepared import PreparedDataset, genre_difference
+from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset, genre_difference
 from mmgenre.decisions.decision_rule import DecisionRule
 from mmgenre.distributed import device_mapping
+from mmgenre.encoders.specs import OPTIONS
 from mmgenre.errors import UserError
 from mmgenre.evaluation import eval_steps, metrics
 from mmgenre.evaluation.results import Averages
@@ -124,8 +125,10 @@ def predict_views(
             f"{dataset.path} says that its tokenizer has {dataset.info.vocabulary_size:,} words, "
             f"more than the {config.model.vocabulary_size:,} of {run.path}; prepare it again"
         )
-    source = MovieSource(dataset, split, config.data)
-    model = fusion.build(config.model, len(trained_on.genres))
+    if config.model.use_vectors:
+        require_same_encoders(dataset, trained_on, run)
+    source = MovieSource(dataset, split, config.data, with_vectors=config.model.use_vectors)
+    model = fusion.build(config.model, len(trained_on.genres), trained_on.vector_sizes)
     params, step = load_best_params(run, model)
     _log.info("evaluating the best checkpoint, step %d, on the %s split", step, split)
     step_function = compiled_views(model)
@@ -143,6 +146,20 @@ def require_same_genres(
         f"({genre_difference(genres, dataset.info.genres)}); prepare it with "
         f"--genres {run.genres_file}"
     )
+
+
+def require_same_encoders(
+    dataset: PreparedDataset, trained_on: DatasetInfo, run: RunDirectory
+) -> None:
+    """Raises UserError where a data set has not the vectors that a run was trained on."""
+    for name, info in trained_on.encoders.items():
+        other = dataset.info.encoders.get(name)
+        if other is None or (other.digest, other.size) != (info.digest, info.size):
+            has = "none" if other is None else f"those of {other.name} ({other.digest[:12]})"
+            raise UserError(
+                f"{run.path} was trained with {name} of {info.name} ({info.digest[:12]}), but "
+                f"{dataset.path} has {has}; prepare it with {OPTIONS[name]} {info.spec}"
+            )
 
 
 @functools.cache

@@ -20,7 +20,7 @@ SECONDS: Final = 10.0
 MEMORY: Final = 1 << 30
 """Bytes for a picture, beside what the process has before."""
 
-REQUEST: Final = struct.Struct("<BQ")
+REQUEST: Final = struct.Struct("<HQ")
 """Pixels in each direction of the result, and the length of the pickled `ImageFile` behind it."""
 
 ANSWER: Final = struct.Struct("<BI")

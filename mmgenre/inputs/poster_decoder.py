@@ -36,7 +36,9 @@ _SMALL: Final = 32_000_000
 half a second."""
 
 
-def decode_poster(data: bytes, *, isolated: bool = False) -> np.ndarray:
+def decode_poster(
+    data: bytes, *, isolated: bool = False, side: int = schema.POSTER_SIZE
+) -> np.ndarray:
     """Decodes an image file to the model's size, the first frame of an animation.
 
     The picture is turned upright as its EXIF tag says, if that can be read, transparency is laid on
@@ -46,9 +48,10 @@ def decode_poster(data: bytes, *, isolated: bool = False) -> np.ndarray:
     Args:
       data: a JPEG, PNG, WebP, GIF or uncompressed BMP file, of any colour model and depth.
       isolated: whether a small picture, too, is decoded in the process with limits.
+      side: height and width of the result: 64, or what an encoder asks for.
 
     Returns:
-      <uint8>[64, 64, 3], RGB.
+      <uint8>[side, side, 3], RGB.
 
     Raises:
       PosterError: not an image, damaged or truncated, or beyond `MAX_BYTES` or `MAX_PIXELS`.
@@ -57,9 +60,9 @@ def decode_poster(data: bytes, *, isolated: bool = False) -> np.ndarray:
     """
     file = parse_poster(data)
     if isolated or file.num_pixels * _weight(file) > _SMALL:
-        return decode_isolated(file, limited_decoder.shared)
+        return decode_isolated(file, limited_decoder.shared, side)
     with _memory_as_limit():
-        return _as_array(image_pixels.decode(file, schema.POSTER_SIZE))
+        return _as_array(image_pixels.decode(file, side), side)
 
 
 def parse_poster(data: bytes) -> ImageFile:
@@ -72,14 +75,16 @@ def parse_poster(data: bytes) -> ImageFile:
         return image_file.parse(data)
 
 
-def decode_isolated(file: ImageFile, decoder: LimitedDecoder) -> np.ndarray:
-    """Returns the pixels <uint8>[64, 64, 3] of a file, decoded in the process of `decoder`.
+def decode_isolated(
+    file: ImageFile, decoder: LimitedDecoder, side: int = schema.POSTER_SIZE
+) -> np.ndarray:
+    """Returns the pixels <uint8>[side, side, 3] of a file, decoded in the process of `decoder`.
 
     Raises:
       PosterError, LimitError, UserError: as `decode_poster`.
     """
     with _memory_as_limit():
-        return _as_array(decoder.decode(file, schema.POSTER_SIZE))
+        return _as_array(decoder.decode(file, side), side)
 
 
 @contextlib.contextmanager
@@ -90,14 +95,14 @@ def _memory_as_limit() -> Iterator[None]:
         raise LimitError("it takes too much memory") from error
 
 
-def squeeze_image(image: Image.Image) -> np.ndarray:
+def squeeze_image(image: Image.Image, side: int = schema.POSTER_SIZE) -> np.ndarray:
     """Brings a picture that the caller has opened, of any mode, to the model's size.
 
     As `decode_poster`, but for JPEGs, which that decodes at a smaller size: some values differ by
     one or two. The picture itself is not changed.
 
     Returns:
-      <uint8>[64, 64, 3], RGB.
+      <uint8>[side, side, 3], RGB.
 
     Raises:
       PosterError: damaged or truncated, no pixels, or more than `MAX_PIXELS`.
@@ -110,10 +115,10 @@ def squeeze_image(image: Image.Image) -> np.ndarray:
         turned = _orientation(image)
         if image.mode in ("I", "F", "I;16B", "I;16N"):
             image = _from_deep_grey(image)
-        pixels = image_pixels.turn(image_pixels.squeeze(image, schema.POSTER_SIZE), turned)
+        pixels = image_pixels.turn(image_pixels.squeeze(image, side), turned)
     except Exception as error:
         raise image_pixels.damage(error) from error
-    return _as_array(pixels.tobytes())
+    return _as_array(pixels.tobytes(), side)
 
 
 def _weight(file: ImageFile) -> int:
@@ -142,5 +147,5 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(values * scale), 0, 255).astype(np.uint8))
 
 
-def _as_array(pixels: bytes) -> np.ndarray:
-    return np.frombuffer(pixels, np.uint8).reshape(schema.POSTER_SHAPE).copy()
+def _as_array(pixels: bytes, side: int) -> np.ndarray:
+    return np.frombuffer(pixels, np.uint8).reshape((side, side, 3)).copy()

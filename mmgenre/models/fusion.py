@@ -1,6 +1,8 @@
 """The whole model: the features of both branches, fused into a logit for each genre."""
 
 import contextlib
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import flax.linen as nn
@@ -14,6 +16,7 @@ from mmgenre.models.dropout import RowDropout
 from mmgenre.models.ngram_logits import NGramLogits
 from mmgenre.models.overview_lstm import OverviewLSTM
 from mmgenre.models.poster_cnn import PosterCNN, normalize_posters
+from mmgenre.models.vector_logits import VectorLogits
 
 Batch = dict[str, jax.Array]
 """A batch by the names of its features: see `mmgenre.schema` for shapes and dtypes."""
@@ -37,6 +40,8 @@ class FusionModel(nn.Module):
       head: fuses their features.
       ngram_logits: logits of words and pairs that are added to the head's; None for none.
       product_precision: see `ModelConfig`.
+      poster_vector: logits of the vector of a frozen encoder of posters, added; None for none.
+      overview_vector: the same of overviews.
     """
 
     poster_cnn: PosterCNN | None
@@ -44,6 +49,17 @@ class FusionModel(nn.Module):
     head: "DenseHead | SumHead"
     ngram_logits: NGramLogits | None = None
     product_precision: str = "default"
+    poster_vector: VectorLogits | None = None
+    overview_vector: VectorLogits | None = None
+
+    @property
+    def vector_sizes(self) -> dict[str, int]:
+        """The vectors that a batch must have, by feature, and their sizes."""
+        parts = {
+            schema.POSTER_VECTOR: self.poster_vector,
+            schema.OVERVIEW_VECTOR: self.overview_vector,
+        }
+        return {name: part.size for name, part in parts.items() if part is not None}
 
     @property
     def num_genres(self) -> int:
@@ -55,7 +71,8 @@ class FusionModel(nn.Module):
 
         Args:
           batch: "poster" <uint8>[batch, 64, 64, 3], "tokens" <int32>[batch, time], "length"
-            <int32>[batch], "row" <int32>[batch]; see `mmgenre.schema`.
+            <int32>[batch], "row" <int32>[batch], and vectors <float16>[batch, size] as
+            `vector_sizes` says; see `mmgenre.schema`.
           deterministic: True turns dropout off; False needs a "dropout" stream.
         """
         return self.logits_and_terms(batch, deterministic=deterministic)[0]
@@ -72,12 +89,21 @@ class FusionModel(nn.Module):
         if self.overview_lstm is not None:
             features.append(self.overview_lstm(tokens, lengths, rows, deterministic=deterministic))
         logits, terms = self.head(features, rows, deterministic=deterministic)
+        added: list[jax.Array] = []
         if self.ngram_logits is not None:
             words = self.ngram_logits(tokens, lengths, rows, deterministic=deterministic)
-            ngrams = words.sum(axis=1)
-            logits = logits + ngrams
-            terms = [*terms, ngrams + self.head.bias()] if terms else []
-        return logits, terms
+            added.append(words.sum(axis=1))
+        for name, part in self._vector_parts():
+            added.append(part(batch[name], rows, deterministic=deterministic))
+        if terms:
+            terms = [*terms, *(term + self.head.bias() for term in added)]
+        return sum(added, logits), terms
+
+    def _vector_parts(self) -> Iterator[tuple[str, VectorLogits]]:
+        if self.poster_vector is not None:
+            yield schema.POSTER_VECTOR, self.poster_vector
+        if self.overview_vector is not None:
+            yield schema.OVERVIEW_VECTOR, self.overview_vector
 
 
 class DenseHead(nn.Module):
@@ -161,8 +187,18 @@ class SumHead(nn.Module):
         return self.genre_bias
 
 
-def build(config: ModelConfig, num_genres: int = schema.NUM_GENRES) -> FusionModel:
-    """Returns the model that a config describes, with a logit for each of a data set's genres."""
+def build(
+    config: ModelConfig,
+    num_genres: int = schema.NUM_GENRES,
+    vector_sizes: Mapping[str, int] = MappingProxyType({}),
+) -> FusionModel:
+    """Returns the model that a config describes.
+
+    Args:
+      config: the architecture.
+      num_genres: of the data set: a logit for each.
+      vector_sizes: of the data set's vectors, by feature; used as `config.use_vectors` says.
+    """
     dtype = jnp.dtype(config.compute_dtype)
     poster_cnn = PosterCNN(
         filters=config.cnn_filters,
@@ -197,12 +233,18 @@ def build(config: ModelConfig, num_genres: int = schema.NUM_GENRES) -> FusionMod
         head = SumHead(num_genres, num_branches, config.head_dropout)
     else:
         head = DenseHead(num_genres, config.head_units, config.head_dropout, dtype)
+    vectors = {
+        name: VectorLogits(size, config.vector_units, config.vector_dropout, num_genres)
+        for name, size in (vector_sizes if config.use_vectors else {}).items()
+    }
     return FusionModel(
         poster_cnn=poster_cnn if config.use_poster else None,
         overview_lstm=overview_lstm if config.use_overview else None,
         head=head,
         ngram_logits=ngram_logits if config.ngram_buckets else None,
         product_precision=config.product_precision,
+        poster_vector=vectors.get(schema.POSTER_VECTOR) if config.use_poster else None,
+        overview_vector=vectors.get(schema.OVERVIEW_VECTOR) if config.use_overview else None,
     )
 
 
@@ -219,11 +261,15 @@ def products_of(model: FusionModel) -> contextlib.AbstractContextManager[Any]:
 def init_params(model: FusionModel, key: jax.Array) -> Any:
     """Returns a model's parameters, drawn from a PRNG key."""
     with plain_kernels.kernels():  # Its logits are not computed.
-        return model.init(key, example_batch(), deterministic=True)["params"]
+        batch = example_batch(vector_sizes=model.vector_sizes)
+        return model.init(key, batch, deterministic=True)["params"]
 
 
 def example_batch(
-    batch_size: int = 1, num_tokens: int = 1, num_genres: int = schema.NUM_GENRES
+    batch_size: int = 1,
+    num_tokens: int = 1,
+    num_genres: int = schema.NUM_GENRES,
+    vector_sizes: Mapping[str, int] = MappingProxyType({}),
 ) -> Batch:
     """Returns a batch of empty movies, of the types that batches have: see `mmgenre.schema`."""
     return {
@@ -233,4 +279,5 @@ def example_batch(
         schema.LABELS: jnp.zeros((batch_size, num_genres), jnp.uint8),
         schema.ROW: jnp.arange(batch_size, dtype=jnp.int32),
         schema.MASK: jnp.ones(batch_size, jnp.float32),
+        **{n: jnp.zeros((batch_size, size), jnp.float16) for n, size in vector_sizes.items()},
     }

@@ -73,10 +73,23 @@ def ngram_logits(
     return _apply(branch, its_params, tokens, lengths, rows, deterministic=True)
 
 
+def vector_logits(model: FusionModel, params: Any, batch: Batch) -> dict[str, jax.Array]:
+    """Returns the logits <float32>[batch, genres] of each vector, by feature; none without any."""
+    parts = {
+        schema.POSTER_VECTOR: model.poster_vector,
+        schema.OVERVIEW_VECTOR: model.overview_vector,
+    }
+    return {
+        name: _apply(part, params[name], batch[name], batch[schema.ROW], deterministic=True)
+        for name, part in parts.items()
+        if part is not None
+    }
+
+
 def head_logits(model: FusionModel, params: Any, features: list[jax.Array]) -> jax.Array:
     """Returns the logits <float32>[batch, genres] of the features of both branches, poster first.
 
-    Without those of words and pairs, which are added to them.
+    Without those of words, pairs and vectors, which are added to them.
     """
     rows = jnp.arange(len(features[0]))
     return _apply(model.head, params["head"], features, rows, deterministic=True)[0]
@@ -100,9 +113,12 @@ def view_logits(model: FusionModel, params: Any, batch: Batch) -> jax.Array:
     repeat = [jnp.broadcast_to(x[-1:], x[:-1].shape) for x in poster_rows]
     repeat_text = [jnp.broadcast_to(x[-1:], x[:-1].shape) for x in overview_rows]
     words = ngram_logits(model, params, batch[schema.TOKENS], batch[schema.LENGTH]).sum(axis=1)
+    vectors = vector_logits(model, params, batch)
+    from_poster = vectors.get(schema.POSTER_VECTOR, 0)
+    from_overview = words + vectors.get(schema.OVERVIEW_VECTOR, 0)
     views = (
-        head_logits(model, params, poster + overview) + words,
-        head_logits(model, params, poster + repeat_text),
-        head_logits(model, params, repeat + overview) + words,
+        head_logits(model, params, poster + overview) + from_poster + from_overview,
+        head_logits(model, params, poster + repeat_text) + from_poster,
+        head_logits(model, params, repeat + overview) + from_overview,
     )
     return jnp.stack(views, axis=1)

@@ -162,7 +162,7 @@ class RunDirectory:
           UserError: the folder cannot be written, or holds a run of other settings or other data.
         """
         run = cls(epath.Path(path), address)
-        info = {"path": str(dataset.path), "info": dataclasses.asdict(dataset.info)}
+        info = {"path": str(dataset.path), "info": dataset.info.to_fields()}
         try:
             if run.config_file.exists():
                 run.check_same(config, dataset.info)

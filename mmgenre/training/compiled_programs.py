@@ -50,6 +50,11 @@ class Programs:
                 f"the tokenizer of {dataset.path} has {dataset.info.vocabulary_size:,} words, more "
                 f"than config.model.vocabulary_size ({config.model.vocabulary_size:,}); raise it"
             )
+        if config.model.use_vectors and not dataset.info.encoders:
+            raise UserError(
+                f"config.model.use_vectors asks for the vectors of frozen encoders, but "
+                f"{dataset.path} has none; prepare it with --text-encoder, --poster-encoder or both"
+            )
         self._num_tokens = dataset.index(schema.TRAIN).num_tokens
         self.steps_per_epoch = len(self._num_tokens) // config.batch_size
         if self.steps_per_epoch == 0:
@@ -58,7 +63,10 @@ class Programs:
                 f"{len(self._num_tokens)} movies to train on; lower it"
             )
         self.learner = Learner(
-            config, config.epochs * self.steps_per_epoch, len(dataset.info.genres)
+            config,
+            config.epochs * self.steps_per_epoch,
+            len(dataset.info.genres),
+            dataset.info.vector_sizes,
         )
         self.eval_step = device_mapping.jit_eval_step(
             functools.partial(eval_steps.eval_step, model=self.learner.model)
@@ -107,8 +115,14 @@ class Programs:
         return self._mapped(state, batch, vote)
 
     def _compile_step(self, length: int) -> None:
-        num_genres = self.learner.model.num_genres
-        batch = functools.partial(fusion.example_batch, self.config.batch_size, length, num_genres)
+        model = self.learner.model
+        batch = functools.partial(
+            fusion.example_batch,
+            self.config.batch_size,
+            length,
+            model.num_genres,
+            model.vector_sizes,
+        )
         self._mapped.compile(self.learner.state_shapes, jax.eval_shape(batch))
 
 

@@ -14,7 +14,7 @@ from mmgenre.config import Config
 from mmgenre.dataset.prepared import PreparedDataset
 from mmgenre.dataset.read_split import read_split
 from mmgenre.inputs.tokenizer import OverviewTokenizer
-from mmgenre.models import fusion, ngram_logits
+from mmgenre.models import fusion, ngram_logits, vector_logits
 from mmgenre.training import cooccurrence, word_vectors
 
 _log = logging.getLogger(__name__)
@@ -41,6 +41,11 @@ def from_data(config: Config, dataset: PreparedDataset) -> dict[fusion.ParamPath
         given[fusion.NGRAM_IDF] = ngram_logits.inverse_document_frequency(
             tokens, lengths, model.vocabulary_size, model.ngram_buckets
         )
+    for name in dataset.info.vector_sizes if model.use_vectors else ():
+        if model.use_poster if name == schema.POSTER_VECTOR else model.use_overview:
+            vectors_of_split = read_split(dataset, schema.TRAIN, name)[name]
+            mean, scale = vector_logits.standardisation(vectors_of_split)
+            given |= {(name, "mean"): mean, (name, "scale"): scale}
     if model.word_vectors and model.use_overview:
         if model.word_vectors == cooccurrence.NAME:
             rows = cooccurrence.word_vectors(

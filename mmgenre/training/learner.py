@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import jax
 import numpy as np
@@ -27,15 +28,22 @@ class Learner:
       state_shapes: shapes, dtypes and placement of `initial_state`.
     """
 
-    def __init__(self, config: Config, num_steps: int, num_genres: int = schema.NUM_GENRES):
+    def __init__(
+        self,
+        config: Config,
+        num_steps: int,
+        num_genres: int = schema.NUM_GENRES,
+        vector_sizes: Mapping[str, int] = MappingProxyType({}),
+    ):
         """Compiles nothing yet.
 
         Args:
           config: the experiment.
           num_steps: of the whole training, for the schedule of the learning rate.
           num_genres: of the data set.
+          vector_sizes: of its vectors, by feature.
         """
-        self.model = fusion.build(config.model, num_genres)
+        self.model = fusion.build(config.model, num_genres, vector_sizes)
         self.optimizer = optimizer.build(config, num_steps)
         self._config, self._num_steps = config, num_steps
         self.init_key = random_streams.init_key(config.seed)

@@ -46,7 +46,8 @@ class ResidentFeed:
         """Copies the movies to every device.
 
         Args:
-          arrays: "poster", "tokens" and "labels" of all movies; see `MovieSource.read_arrays`.
+          arrays: "poster", "tokens", "labels" and vectors of all movies; see
+            `MovieSource.read_arrays`.
           num_tokens: <int32>[movies], tokens of each overview.
           train_step: what a device does with its rows of a batch; see `Learner.train_step`.
           batch_size: movies in a global batch.
@@ -117,6 +118,7 @@ def gather_batch(
         schema.LABELS: pick(schema.LABELS),
         schema.ROW: rows,
         schema.MASK: jnp.ones(movies.shape, jnp.float32),
+        **{name: pick(name) for name in schema.VECTORS if name in data},
     }
 
 

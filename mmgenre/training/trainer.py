@@ -85,8 +85,10 @@ class Trainer:
         programs = programs or Programs(config, dataset)
         config = programs.config
         self.config, self.run = config, run
-        self.train_source = MovieSource(dataset, schema.TRAIN, config.data)
-        self.validation_source = MovieSource(dataset, schema.VALIDATION, config.data)
+        self.train_source, self.validation_source = (
+            MovieSource(dataset, split, config.data, with_vectors=config.model.use_vectors)
+            for split in (schema.TRAIN, schema.VALIDATION)
+        )
         # Small beside the train split, and the same batches after each epoch.
         self._validation_batches: list[dict[str, jax.Array]] | None = (
             [] if config.data.mode == "resident" else None

@@ -1,0 +1,52 @@
+"""A data set with the vectors of tiny encoders, and a run that uses them."""
+
+import dataclasses
+
+import pytest
+from etils import epath
+
+from data_prep.prepare import PrepareConfig, prepare
+from mmgenre.config import Config, DataConfig
+from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.runs.directory import RunDirectory
+from tests.conftest import TINY_MODEL
+from tests.encoders import tiny
+
+
+@pytest.fixture(scope="session")
+def encoded_dataset(
+    demo_corpus: epath.Path, tmp_path_factory: pytest.TempPathFactory
+) -> PreparedDataset:
+    return prepare(
+        PrepareConfig(
+            metadata=demo_corpus / "movies_metadata.csv",
+            posters=demo_corpus / "posters",
+            out=tmp_path_factory.mktemp("encoded") / "tiny",
+            text_encoder=f"{tiny.MODULE}:words",
+            poster_encoder=f"{tiny.MODULE}:colours",
+            num_shards=3,
+            processes=1,
+            progress="none",
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def encoded_run(
+    encoded_dataset: PreparedDataset, tmp_path_factory: pytest.TempPathFactory
+) -> RunDirectory:
+    from mmgenre.training.trainer import train_and_evaluate
+
+    config = Config(
+        name="encoded",
+        batch_size=16,
+        epochs=2,
+        branch_loss=0.3,
+        data=DataConfig(dir=str(encoded_dataset.path), max_tokens=64, bucket_lengths=(32, 64)),
+        model=dataclasses.replace(
+            TINY_MODEL, fusion="sum", ngram_buckets=16, use_vectors=True, vector_units=8
+        ),
+    )
+    run = RunDirectory.start(tmp_path_factory.mktemp("runs") / "encoded", config, encoded_dataset)
+    train_and_evaluate(config, encoded_dataset, run)
+    return run
