@@ -60,8 +60,9 @@ def run(nothing_to_learn, tmp_path_factory):
 def test_the_run_ends_well_and_says_what_could_not_be_fitted(run):
     workdir, process = run
     assert "Warning" not in process.stderr, process.stderr
-    assert "not fitted, no word is in two overviews of the train split" in process.stdout
-    assert "not fitted, no movie of the train split has a poster" in process.stdout
+    shown = " ".join(process.stdout.split())
+    assert "Not fitted, no word is in two overviews of the train split: TF-IDF + LR" in shown
+    assert "Not fitted, no movie of the train split has a poster: poster features + LR" in shown
     assert not re.search(r"\bnan\b", process.stdout)
     baselines = RunEvaluation.load(workdir / "evaluation-test.json").baselines
     assert baselines["tfidf_logistic_regression"] is NotFitted.NO_SHARED_WORD
