@@ -1,4 +1,14 @@
-"""mmgenre: the genres of a movie, from its poster and its overview."""
+"""mmgenre: the genres of a movie, from its poster and its overview.
+
+    import mmgenre
+
+    data = mmgenre.prepare("movies.csv", posters="posters")
+    run = mmgenre.train(data, "model2", epochs=10)
+    run.evaluate()
+    run.predict(overview="A boy finds a map.", poster="poster.jpg")
+
+Importing it imports nothing else: these names are looked up when they are used.
+"""
 
 import os
 import shlex
@@ -6,8 +16,24 @@ import signal
 import sys
 from collections.abc import MutableMapping
 from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmgenre.api.prepared_data import PreparedData, prepare
+    from mmgenre.api.run import Run, load_run
+    from mmgenre.api.train import train
 
 __version__ = "0.1.0"
+__all__ = ["PreparedData", "Run", "load_run", "prepare", "train"]
+
+_PLACES = {
+    "PreparedData": "prepared_data",
+    "Run": "run",
+    "load_run": "run",
+    "prepare": "prepared_data",
+    "train": "train",
+}
+"""The module of `mmgenre.api` that has each of these."""
 
 _SCRIPT = "mmgenre"
 """The console script's name."""
@@ -28,6 +54,18 @@ _FOR_OTHERS = (
 
 Each command that is started there inherits them. Libraries obey them, or end in a traceback.
 """
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.api.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def typed_command() -> str:

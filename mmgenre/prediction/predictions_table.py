@@ -82,10 +82,10 @@ def _genre_column(genre: str) -> str:
     return f"genre {genre}" if genre in (*_OWN, "id", "title") else genre
 
 
-def _flat(record: dict[str, Any], genres: Sequence[str]) -> dict[str, Any]:
-    """One column a genre."""
-    flat = {name: value for name, value in record.items() if name != "probabilities"}
-    return flat | dict(zip(map(_genre_column, genres), record["probabilities"], strict=True))
+def flat(record: dict[str, Any], genres: Sequence[str]) -> dict[str, Any]:
+    """Returns an answer with its probabilities in columns of their own, one a genre."""
+    fields = {name: value for name, value in record.items() if name != "probabilities"}
+    return fields | dict(zip(map(_genre_column, genres), record["probabilities"], strict=True))
 
 
 def _write_csv(
@@ -101,7 +101,7 @@ def _write_csv(
         writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(columns)
         for record in records:
-            row = _flat(record, genres) | {"genres": "|".join(record["genres"])}
+            row = flat(record, genres) | {"genres": "|".join(record["genres"])}
             writer.writerow([_harmless(row[name]) for name in columns])
             count += 1
     return count
@@ -138,7 +138,7 @@ def _write_parquet(
     types_of_columns = pa.schema([(name, types[name]) for name in columns])
     count = 0
     with pq.ParquetWriter(path, types_of_columns) as writer:
-        while chunk := [_flat(record, genres) for record in itertools.islice(records, _ROWS)]:
+        while chunk := [flat(record, genres) for record in itertools.islice(records, _ROWS)]:
             writer.write_table(pa.Table.from_pylist(chunk, types_of_columns))
             count += len(chunk)
     return count
