@@ -71,7 +71,13 @@ def test_style_sheets_load_nothing_from_elsewhere(site):
 
 def test_python_reference_has_signatures_and_docstrings(site):
     text = (site / "reference/python.html").read_text("utf-8")
-    for name in ("GenrePredictor", "PreparedDataset", "PrepareConfig", "train_and_evaluate"):
+    for name in (
+        "load_run",
+        "GenrePredictor",
+        "PreparedDataset",
+        "PrepareConfig",
+        "train_and_evaluate",
+    ):
         assert name in text
     assert "Raises" in text
     assert "UserError" in text

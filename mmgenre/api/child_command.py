@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final, Literal, TextIO
 
-from mmgenre.errors import LOST_CODE, Interrupted, PeerLost, RunError, UserError
+from mmgenre.errors import Interrupted, RunError, UserError
 
 Shown = Literal["all", "progress", "nothing"]
 """Of what a command prints: results and progress, progress alone, or neither."""
@@ -115,8 +115,6 @@ def _failure(module: str, code: int, message: str) -> Exception:
         return Interrupted(signum, f"{name} has ended python -m {module}; call again to go on")
     if code == 2 and message:
         return UserError(message)
-    if code == LOST_CODE and message:
-        return PeerLost(message)
     return RunError(message or f"python -m {module} has ended with exit code {code}")
 
 

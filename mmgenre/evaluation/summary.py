@@ -41,11 +41,11 @@ def of_run(evaluation: RunEvaluation) -> str:
     name = _cut(evaluation.run)
     movies = _movies(evaluation.num_movies, data.name, data.split)
     title = f"{evaluation.run} (step {evaluation.step}), {movies}"
-    verdict = against_best_baseline(name, evaluation, _named(evaluation.baselines))
+    verdict = against_best_baseline(name, evaluation, named(evaluation.baselines))
     parts = [title]
     if verdict is not None:
         parts.append(f"{verdict}.")
-    parts += [_methods({name: evaluation} | _named(evaluation.baselines)), _genres(evaluation)]
+    parts += [_methods({name: evaluation} | named(evaluation.baselines)), _genres(evaluation)]
     if evaluation.warning:
         parts.append(f"note: {evaluation.warning}")
     return _wrapped(parts)
@@ -53,14 +53,15 @@ def of_run(evaluation: RunEvaluation) -> str:
 
 def of_baselines(found: Baselines, dataset: str, split: str, num_movies: int) -> str:
     """Returns what a person reads first of the baselines of a data set."""
-    return _wrapped([f"baselines, {_movies(num_movies, dataset, split)}", _methods(_named(found))])
+    return _wrapped([f"baselines, {_movies(num_movies, dataset, split)}", _methods(named(found))])
 
 
 def _movies(count: int, dataset: str, split: str) -> str:
     return f"{count:,} movies of {dataset}, split {split}"
 
 
-def _named(found: Baselines) -> dict[str, Evaluation | NotFitted]:
+def named(found: Baselines) -> dict[str, Evaluation | NotFitted]:
+    """Returns baselines by their names for readers."""
     return {_NAMES.get(name, _cut(name)): each for name, each in found.items()}
 
 
