@@ -160,7 +160,7 @@ def _print_posters(args: argparse.Namespace, seen: Preview) -> None:
 
 
 def _ask(posters: str, movies: Sequence[Movie]) -> list[str]:
-    """Asks a server for posters; returns, for each, why it is not to be had, or ""."""
+    """Asks a server for posters; returns, for each, why it is not available, or ""."""
     from mmgenre.inputs.poster_source import fetch_poster
 
     base, width = poster_places.split_base(posters)

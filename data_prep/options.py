@@ -40,7 +40,7 @@ class PrepareConfig:
         such addresses only where `posters` is an address, too: from public servers, and from ones
         of the kind that `posters` is.
       width: of the posters.
-      fallback_widths: to try where a poster is not to be had at `width`; None tries all others.
+      fallback_widths: to try where a poster is not available at `width`; None tries all others.
       seed: of the split.
       keep_franchises: whether movies whose titles have the same stem stay in one split.
       all_to: a split that gets every movie; None splits.

@@ -25,7 +25,7 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
       progress: where stages report to; None makes one of `config.progress`.
 
     Raises:
-      UserError: an input is missing, damaged or of no use, or the options do not fit together.
+      UserError: an input is missing, damaged or unusable, or the options do not fit together.
     """
     check(config)
     # Late, so that the command line answers at once.
@@ -120,7 +120,7 @@ def _warn_of_missing_posters(
         )
     if found < asked / 2:
         place = "their addresses" if config.posters is None else config.posters
-        progress.note(f"warning: only {found:,} of {asked:,} posters are to be had from {place}")
+        progress.note(f"warning: only {found:,} of {asked:,} posters are available from {place}")
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 python -m mmgenre.baselines --data data/movies [--split test] [--out baselines.json]
 
 Predicting nothing, every genre, or the most common genres; logistic regression on TF-IDF, on coarse
-poster features, and on both; and the strongest pile of linear models that we know of. All are
+poster features, and on both; and the strongest ensemble of linear models that we know of. All are
 fitted on the train split, once: their answers are kept in ~/.cache/mmgenre. Their probabilities and
 thresholds are fitted on the validation split, as a run's are.
 """

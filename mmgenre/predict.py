@@ -191,7 +191,7 @@ def format_prediction(
       prediction: to show.
       width: columns of the terminal.
       encoding: of its characters.
-      top: so many genres, the likeliest; None for all.
+      top: number of most probable genres to show; None for all.
     """
     full, pale, line = _BARS if _can_show(_BARS, encoding) else _ASCII_BARS
     bar_width = max(10, min(40, width - 40))

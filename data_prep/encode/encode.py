@@ -78,7 +78,7 @@ class Encode(Stage[Encoded]):
             return False
 
     def run(self, workspace: Workspace, progress: Progress) -> Encoded:
-        """Raises UserError where an encoder fails, or a poster is not to be had any more."""
+        """Raises UserError where an encoder fails, or a poster is not available any more."""
         folder = local_folder(workspace.path, vector_files.FOLDER)
         files.sweep(folder)
         kept = np.load(workspace.path / split.SPLIT_FILE) != split.DROPPED

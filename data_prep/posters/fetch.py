@@ -65,7 +65,7 @@ class ImageServer:
             if not web_addresses.is_address(path):
                 path = f"{self.config.base.rstrip('/')}/{self.config.widths[0]}{path}"
             raise UserError(
-                f"none of the first {len(statuses)} posters is to be had: asked for {path}, say; "
+                f"none of the first {len(statuses)} posters is available: asked for {path}, say; "
                 "give the address that the catalogue's poster paths belong to with --posters, or "
                 "leave --posters out to go without posters"
             )
@@ -80,7 +80,7 @@ class ImageServer:
         """Yields how to find a poster among those that were fetched.
 
         Raises:
-          UserError: many movies name a poster, and not one of the first was to be had.
+          UserError: many movies name a poster, and not one of the first was available.
         """
         with self.open_manifest(workspace) as manifest:
 
@@ -114,7 +114,7 @@ class Fetch(Stage[Fetched]):
     """Asks for each poster of the workspace's movies that the server's manifest does not know.
 
     Attributes:
-      server: to ask; its manifest gets the posters, and why others are not to be had.
+      server: to ask; its manifest gets the posters, and why others are not available.
       ask_again: whether to ask again for posters that were missing or corrupt. Those that were
         given up for the time being are asked for again in any case.
     """

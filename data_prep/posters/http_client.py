@@ -92,7 +92,7 @@ class Client:
 
         Raises:
           UserError: the server has been out of reach for many requests in a row, or the proxy that
-            the environment names is of no use.
+            the environment names is unusable.
         """
         answer = Answer(None, "", MISSING)
         if web_addresses.is_address(poster_path):

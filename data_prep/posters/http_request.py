@@ -72,7 +72,7 @@ class Requester:
           Transient: another try may help.
           Permanent: none would.
           UserError: the server has been out of reach for many requests in a row, or the proxy that
-            the environment names is of no use.
+            the environment names is unusable.
         """
         self.num_requests += 1
         task = asyncio.current_task()

@@ -75,7 +75,7 @@ class Split(Stage[SplitOutcome]):
 
     Attributes:
       inputs: digest of movies and pixels.
-      require: as for reading; now it is known which posters are to be had.
+      require: as for reading; now it is known which posters are available.
       seed: of the random choice.
       all_to: a split that gets every movie, or None.
       own_split: whether the movies bring a split, which is kept; copies that it has in two splits

@@ -106,7 +106,7 @@ class DecisionRule:
         return Answers(self.calibrated(logits), probabilities, *decided, *rows)
 
     def genres(self, probabilities: Sequence[float] | np.ndarray) -> list[str]:
-        """Returns the predicted genres of one movie's probabilities, the surest first."""
+        """Returns the predicted genres of one movie's probabilities, most probable first."""
         values = np.asarray(probabilities)
         predicted = np.flatnonzero(self.decide(values))
         return [self.names[g] for g in sorted(predicted, key=lambda g: -values[g])]

@@ -1,7 +1,7 @@
 """Which of a host's GPUs a process takes, and whether two processes would take the same.
 
 JAX gives a process all GPUs that it sees unless told otherwise, and most of their memory: a second
-one on the host then fails for want of memory, or both run at half the speed. Imports nothing heavy.
+one on the host then fails for lack of memory, or both run at half the speed. Imports nothing heavy.
 """
 
 import dataclasses

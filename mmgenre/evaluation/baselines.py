@@ -1,7 +1,7 @@
 """Baselines that a model must beat, on the same splits with the same metrics.
 
 Predicting nothing, every genre, or the most common genres; logistic regression on TF-IDF, on coarse
-poster features, and on both; and a pile of linear models (`mmgenre.evaluation.linear_pile`). All
+poster features, and on both; an ensemble of linear models (`mmgenre.evaluation.linear_pile`). All
 are fitted on the train split; their decision rules are fitted on validation, as a run's are.
 """
 

@@ -144,7 +144,7 @@ class _FittedBaselines:
             fitted(num_genres)
 
     def pile_weights(self, validation: Movies | None) -> np.ndarray:
-        """Returns the weights <float64>[models] of the pile; none where it could not be fitted."""
+        """Returns the ensemble's weights <float64>[models]; none where it is not fitted."""
         if self._pile is None:
             return np.zeros(0)
         if validation is None:

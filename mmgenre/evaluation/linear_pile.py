@@ -1,4 +1,4 @@
-"""The strongest pile of linear models that we know of: what a network must beat to be worth it.
+"""The strongest ensemble of linear models that we know of: what a network must beat to be worth it.
 
 Words and pairs without stop words, and pieces of words of two to five characters, both as TF-IDF;
 on these a logistic regression, a linear SVM and one whose features are scaled by naive Bayes' log

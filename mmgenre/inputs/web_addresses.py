@@ -53,7 +53,7 @@ def is_address(text: str) -> bool:
 
 
 def parse(address: str) -> Place:
-    """Reads an address; raises ValueError, with a reason in a few words, where it is of no use."""
+    """Reads an address; raises ValueError, with a reason in a few words, where it is unusable."""
     parts = urllib.parse.urlsplit(address)  # Says what is wrong with brackets.
     scheme = parts.scheme.lower()
     if scheme not in SCHEMES:

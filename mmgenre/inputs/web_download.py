@@ -50,7 +50,7 @@ def download(
     Raises:
       DownloadError: it cannot be had within the deadline, is larger, or is not whole.
       web_addresses.Refused: the address is out of reach.
-      UserError: the proxy that the environment names is of no use.
+      UserError: the proxy that the environment names is unusable.
     """
     clock = _Clock(timeout, deadline)
     problem: Exception | None = None

@@ -45,7 +45,7 @@ def log_to_file(path: epath.Path) -> None:
 
 
 def quiet_libraries() -> None:
-    """Lets libraries speak of errors only, for commands whose answer is all that is wanted."""
+    """Lets libraries report errors only, for commands whose answer is all that is wanted."""
     absl_logging.set_verbosity(absl_logging.ERROR)
 
 

@@ -84,7 +84,7 @@ class Answerer:
             }
 
     def _chosen(self, found: Prediction) -> list[str]:
-        """Returns the predicted genres, or as many of the surest as the request says."""
+        """Returns the predicted genres, or the most probable ones, as many as asked for."""
         if self._top is None:
             return found.genres
         probabilities = found.probabilities

@@ -62,7 +62,7 @@ class Explanation:
 
     Attributes:
       prediction: what is explained.
-      genres: the predicted ones, and the next ones up to three; the surest first.
+      genres: the predicted ones, and the next ones up to three; most probable first.
       overview: the text; "" for none.
       spans: (id, word, start, end) of the words that the model read; see `tokenizer.spans`.
       poster: <uint8>[64, 64, 3], or None.

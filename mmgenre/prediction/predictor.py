@@ -38,7 +38,7 @@ class Prediction:
     """The answer for one movie.
 
     Attributes:
-      genres: the predicted ones, the surest first.
+      genres: the predicted ones, most probable first.
       probabilities: of every genre, in the order of the run's list.
       thresholds: of every genre: it is predicted when its probability is at least this.
       has_poster: whether the answer takes a poster into account.

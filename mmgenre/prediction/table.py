@@ -101,7 +101,7 @@ def tell_left_out(questions: Questions) -> None:
 
 
 def warn_of_missing_posters(request: TableRequest, found: int, named: int) -> None:
-    """Warns, on standard error, where most of the posters that rows name are not to be had."""
+    """Warns, on standard error, where most of the posters that rows name are not available."""
     if found < named / 2:
         place = request.posters or "where their cells say"
         print(f"warning: only {found:,} of {named:,} posters are at {place}", file=sys.stderr)

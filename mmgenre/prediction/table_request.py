@@ -50,7 +50,7 @@ class TableRequest:
         somebody else's.
       width: of posters that are there in several.
       only_missing: answer only for movies without a genre.
-      top: so many genres of each movie, the likeliest; None for those above their thresholds.
+      top: number of most probable genres to predict; None to use the thresholds.
     """
 
     run: str

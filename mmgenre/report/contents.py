@@ -52,7 +52,7 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class MovieCard:
-    """A notable movie, and what was predicted for it, the surest first."""
+    """A notable movie, and what was predicted for it, most probable first."""
 
     movie: NotableMovie
     answers: list[Answer]

@@ -10,7 +10,7 @@ _ANSWER: Final[dict[str, Any]] = {
         "genres": {
             "type": "array",
             "items": {"type": "string"},
-            "description": "The predicted ones, the surest first.",
+            "description": "The predicted ones, most probable first.",
         },
         "probabilities": {**_FLOATS, "description": "Of every genre."},
         "thresholds": {

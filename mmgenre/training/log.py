@@ -78,7 +78,7 @@ class TrainingLog:
         """Adds the sums of the step that ended as number `step`.
 
         Raises:
-          NonFiniteLoss: its loss or gradient is not finite; the state after it is of no use.
+          NonFiniteLoss: its loss or gradient is not finite; the state after it is unusable.
         """
         values = {name: float(value) for name, value in sums.items()}
         grad_norm = values.pop("grad_norm")
