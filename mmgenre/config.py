@@ -180,7 +180,12 @@ class ModelConfig:
         "Units of the hidden layer of each vector's network; 0 for none.",
         between(0, 65_536),
     )
-    vector_dropout: float = setting(0.5, "Rate on a vector and on its hidden layer.", RATE)
+    poster_vector_dropout: float = setting(
+        0.5, "Dropout rate on the poster's vector and on its hidden layer.", RATE
+    )
+    overview_vector_dropout: float = setting(
+        0.5, "Dropout rate on the overview's vector and on its hidden layer.", RATE
+    )
     augment_posters: bool = setting(
         False, "Whether training flips, shifts and brightens posters at random (data augmentation)."
     )

@@ -233,8 +233,12 @@ def build(
         head = SumHead(num_genres, num_branches, config.head_dropout)
     else:
         head = DenseHead(num_genres, config.head_units, config.head_dropout, dtype)
+    dropout = {
+        schema.POSTER_VECTOR: config.poster_vector_dropout,
+        schema.OVERVIEW_VECTOR: config.overview_vector_dropout,
+    }
     vectors = {
-        name: VectorLogits(size, config.vector_units, config.vector_dropout, num_genres)
+        name: VectorLogits(size, config.vector_units, dropout[name], num_genres)
         for name, size in (vector_sizes if config.use_vectors else {}).items()
     }
     return FusionModel(

@@ -5,7 +5,9 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from mmgenre.inputs import overview_text
 from mmgenre.inputs.overview_text import MAX_CHARACTERS
+from mmgenre.prediction.movie import DecodedPoster, Movie
 from mmgenre.prediction.predictor import GenrePredictor, Prediction
 from mmgenre.prediction.table_posters import TablePosters
 from mmgenre.prediction.table_request import Question, TableRequest
@@ -36,7 +38,7 @@ class Answerer:
         self.posters_named = self.posters_found = 0
         self._predictor = predictor
         self._copied = tuple(copied)
-        self._posters = TablePosters(request)
+        self._posters = TablePosters(request, predictor.encoders.side)
         self._top = request.top
         fetches = request.has_server or request.addresses != "none"
         self._pool = concurrent.futures.ThreadPoolExecutor(_DOWNLOADS if fetches else None)
@@ -54,34 +56,39 @@ class Answerer:
             [note for note in (question.note, why) if note]
             for question, (_, why) in zip(questions, loaded, strict=True)
         ]
-        tokens = []
-        for question, note in zip(questions, notes, strict=True):
+        movies = []
+        for question, (poster, _), note in zip(questions, loaded, notes, strict=True):
             if len(question.overview) > MAX_CHARACTERS:
                 note.append(f"overview cut to {MAX_CHARACTERS:,} characters")
-            tokens.append(self._predictor.encode(question.overview[:MAX_CHARACTERS]))
-        pixels = [poster for poster, _ in loaded]
-        logits = self._predictor.logits(pixels, tokens)
-        for question, poster, words, note, values in zip(
-            questions, pixels, tokens, notes, logits, strict=True
-        ):
-            known = poster is not None or len(words) > 0
+            movies.append(self._movie(poster, question.overview[:MAX_CHARACTERS]))
+        logits = self._predictor.movie_logits(movies)
+        for question, movie, note, values in zip(questions, movies, notes, logits, strict=True):
+            known = movie.has_poster or movie.has_overview
             if not known and not question.note:
                 note.append("neither poster nor overview: no prediction")
             found = self._predictor.answer(
-                values, has_poster=poster is not None, has_overview=len(words) > 0
+                values, has_poster=movie.has_poster, has_overview=movie.has_overview
             )
-            self.posters_found += poster is not None
-            self.posters_named += poster is not None or bool(question.poster)
+            self.posters_found += movie.has_poster
+            self.posters_named += movie.has_poster or bool(question.poster)
             yield {
                 **{name: getattr(question, name) for name in self._copied},
                 "genres": self._chosen(found) if known else [],
                 "probabilities": [
                     round(value, 6) if known else None for value in found.probabilities.values()
                 ],
-                "has_poster": poster is not None,
-                "has_overview": len(words) > 0,
+                "has_poster": movie.has_poster,
+                "has_overview": movie.has_overview,
                 "note": "; ".join(note),
             }
+
+    def _movie(self, poster: DecodedPoster | None, overview: str) -> Movie:
+        return Movie(
+            None if poster is None else poster.pixels,
+            self._predictor.encode(overview),
+            None if poster is None else poster.large,
+            overview_text.known(overview),
+        )
 
     def _chosen(self, found: Prediction) -> list[str]:
         """Returns the predicted genres, or the most probable ones, as many as asked for."""

@@ -44,6 +44,8 @@ class Attribution:
       logit: of the movie.
       baseline_logit: where nothing is known.
       num_steps: of the path.
+      vectors: the part of each frozen encoder's vector, by feature; none without encoders. It is
+        a term of the sum, and needs no path.
     """
 
     genre: int
@@ -52,14 +54,14 @@ class Attribution:
     logit: float
     baseline_logit: float
     num_steps: int
+    vectors: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def gap(self) -> float:
         """What the attributions fall short of the difference, or exceed it by, in logits."""
         difference = self.logit - self.baseline_logit
-        return float(self.words.sum(dtype=np.float64) + self.pixels.sum(dtype=np.float64)) - float(
-            difference
-        )
+        parts = self.words.sum(dtype=np.float64) + self.pixels.sum(dtype=np.float64)
+        return float(parts) + sum(self.vectors.values()) - float(difference)
 
     @property
     def relative_gap(self) -> float:
@@ -96,7 +98,8 @@ def attribute(
     ends = functions.ends(params, poster, embeddings, blank, length)
     ngrams = np.asarray(functions.ngrams(params, batch))
     baseline_logits, logits = (np.asarray(end) for end in ends)
-    logits = logits + ngrams.sum(axis=0)
+    vectors = {n: np.asarray(rows)[0] for n, rows in functions.vectors(params, batch).items()}
+    logits = logits + ngrams.sum(axis=0) + sum(vectors.values())
     results: dict[int, Attribution] = {}
     for num_steps in _STEPS:
         remaining = [g for g in genres if g not in results or not results[g].complete]
@@ -112,6 +115,7 @@ def attribute(
                 logit=float(logits[genre]),
                 baseline_logit=float(baseline_logits[genre]),
                 num_steps=num_steps,
+                vectors={name: float(row[genre]) for name, row in vectors.items()},
             )
     return [results[genre] for genre in genres]
 
@@ -122,6 +126,7 @@ class _Functions:
     ngrams: Any
     ends: Any
     gradients: Any
+    vectors: Any
 
 
 @functools.cache
@@ -137,6 +142,9 @@ def _compiled(model: FusionModel) -> _Functions:
     def ngrams(params: Any, batch: Batch) -> jax.Array:
         tokens, lengths = batch[schema.TOKENS], batch[schema.LENGTH]
         return views.ngram_logits(model, params, tokens, lengths)[0]
+
+    def vectors(params: Any, batch: Batch) -> dict[str, jax.Array]:
+        return views.vector_logits(model, params, batch)
 
     def logits(
         params: Any, posters: jax.Array, embeddings: jax.Array, length: jax.Array
@@ -174,7 +182,9 @@ def _compiled(model: FusionModel) -> _Functions:
         by_posters, by_texts = jax.grad(genre_logit, argnums=(0, 1))(posters, texts)
         return by_posters.sum(axis=0), by_texts.sum(axis=0)
 
-    return _Functions(jax.jit(inputs), jax.jit(ngrams), jax.jit(ends), jax.jit(gradients))
+    return _Functions(
+        jax.jit(inputs), jax.jit(ngrams), jax.jit(ends), jax.jit(gradients), jax.jit(vectors)
+    )
 
 
 def _integrate(

@@ -7,19 +7,25 @@ tokenizer.json  thresholds.json  MODEL_CARD.md  example.py
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 import numpy as np
 
 from mmgenre import schema
 from mmgenre.decisions.situations import SituationRules
+from mmgenre.encoders.encoder_info import EncoderInfo, encoders_from_fields, vector_sizes
 from mmgenre.errors import UserError, first_line
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 from mmgenre.machine.json_files import read_json
 
 FORMAT_VERSION: Final = 1
 """Raised whenever an older reader would misread a newer bundle."""
+
+VECTORS_VERSION: Final = 2
+"""The format of a bundle whose model takes vectors of frozen encoders, too."""
 
 MANIFEST: Final = "bundle.json"
 MODEL: Final = "model.stablehlo"
@@ -38,6 +44,7 @@ class Bundle:
       max_tokens: words that the model reads.
       name: of the run that was exported; and
       step: of training, that its parameters are from.
+      encoders: of the vectors that the model takes besides, by feature.
     """
 
     exported: Any
@@ -46,6 +53,7 @@ class Bundle:
     max_tokens: int
     name: str
     step: int
+    encoders: dict[str, EncoderInfo]
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -63,7 +71,9 @@ class Bundle:
             # Reading is lazy: what this JAX does not know shows when it runs.
             blank = np.zeros((1, *schema.POSTER_SHAPE), np.uint8)
             words = np.zeros((1, int(manifest["max_tokens"])), np.int32)
-            exported.call(blank, words, np.ones(1, np.int32)).block_until_ready()
+            encoders = encoders_from_fields(manifest.get("vectors", {}))
+            vectors = [np.zeros((1, n), np.float32) for n in vector_sizes(encoders).values()]
+            exported.call(blank, words, np.ones(1, np.int32), *vectors).block_until_ready()
         except Exception as error:  # The library raises what its reader meets.
             raise UserError(
                 _not_for_this_jax(folder / MODEL, manifest.get("jax"), error)
@@ -75,17 +85,27 @@ class Bundle:
             max_tokens=int(manifest["max_tokens"]),
             name=str(manifest.get("name") or folder.name),
             step=step if type(step := manifest.get("step")) is int else 0,
+            encoders=encoders,
         )
 
-    def probabilities(self, posters: np.ndarray, tokens: list[np.ndarray]) -> np.ndarray:
-        """Returns <float32>[movies, genres] of posters <uint8>[movies, 64, 64, 3] and words."""
+    def probabilities(
+        self,
+        posters: np.ndarray,
+        tokens: list[np.ndarray],
+        vectors: Mapping[str, np.ndarray] = MappingProxyType({}),
+    ) -> np.ndarray:
+        """Returns <float32>[movies, genres] of posters <uint8>[movies, 64, 64, 3] and words.
+
+        And of vectors <float>[movies, size] by feature, one for each of `encoders`.
+        """
+        further = [vectors[name].astype(np.float32) for name in vector_sizes(self.encoders)]
         words = np.full((len(tokens), self.max_tokens), schema.PAD_ID, np.int32)
         lengths = np.ones(len(tokens), np.int32)
         for row, ids in enumerate(tokens):
             ids = ids[: self.max_tokens]
             words[row, : len(ids)] = ids
             lengths[row] = max(1, len(ids))
-        return np.asarray(self.exported.call(posters, words, lengths))
+        return np.asarray(self.exported.call(posters, words, lengths, *further))
 
 
 def _not_for_this_jax(model: Path, versions: object, error: Exception) -> str:
@@ -120,9 +140,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
         reason = "missing" if not path.exists() else "damaged"
         raise UserError(f"{folder} is no bundle: {MANIFEST} is {reason}") from error
-    if version != FORMAT_VERSION:
+    if version not in (FORMAT_VERSION, VECTORS_VERSION):
         raise UserError(
-            f"the bundle {folder} has format {version}, but this program reads {FORMAT_VERSION}; "
+            f"the bundle {folder} has format {version}, but this program reads {FORMAT_VERSION} "
+            f"and {VECTORS_VERSION}; "
             "update mmgenre, or export the run again"
         )
     if MODEL not in files:

@@ -1,5 +1,6 @@
 """Exports a run as a folder that predicts without mmgenre."""
 
+import dataclasses
 import functools
 import importlib.resources
 import json
@@ -47,8 +48,9 @@ def _write(folder: Path, run: str, predictor: "GenrePredictor") -> None:
     (folder / "MODEL_CARD.md").write_text(model_card(run, predictor), "utf-8")
     shipped = importlib.resources.files("mmgenre.prediction.bundle_files")
     (folder / "example.py").write_text((shipped / "example.py").read_text("utf-8"), "utf-8")
+    infos = {name: dataclasses.asdict(i) for name, i in predictor.encoder_infos.items()}
     manifest = {
-        "format_version": bundle.FORMAT_VERSION,
+        "format_version": bundle.VECTORS_VERSION if infos else bundle.FORMAT_VERSION,
         "name": predictor.name,
         "step": predictor.step,
         "genres": predictor.genres,
@@ -56,6 +58,7 @@ def _write(folder: Path, run: str, predictor: "GenrePredictor") -> None:
         "thresholds_poster_alone": predictor.rules.poster_alone.thresholds,
         "thresholds_overview_alone": predictor.rules.overview_alone.thresholds,
         "max_tokens": predictor.bucket_lengths[-1],
+        **({"vectors": infos} if infos else {}),
         "platforms": PLATFORMS,
         "jax": jax_versions(),
         "files": {path.name: bundle.file_digest(path) for path in sorted(folder.iterdir())},
@@ -77,7 +80,8 @@ def serialize_model(predictor: "GenrePredictor") -> bytes:
     """Returns the model as StableHLO, for any batch size, on each of `PLATFORMS`.
 
     A function of posters <uint8>[b, 64, 64, 3], tokens <int32>[b, max_tokens] and lengths
-    <int32>[b] to probabilities <float32>[b, genres]; parameters, scales and biases are
+    <int32>[b], and a vector <float32>[b, size] of each of the model's encoders, poster first, to
+    probabilities <float32>[b, genres]; parameters, scales and biases are
     inside: those for movies with both halves, or for those that lack one.
     """
     import jax
@@ -92,8 +96,14 @@ def serialize_model(predictor: "GenrePredictor") -> bytes:
     biases = jnp.asarray([rule.biases for rule in by_situation], jnp.float32)
     predict = functools.partial(predict_step.predict_step, model=predictor.model)
 
-    def probabilities(posters: jax.Array, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
+    sizes = predictor.model.vector_sizes
+
+    def probabilities(
+        posters: jax.Array, tokens: jax.Array, lengths: jax.Array, *vectors: jax.Array
+    ) -> jax.Array:
         batch = {
+            # Rounded as records are.
+            **{name: x.astype(jnp.float16) for name, x in zip(sizes, vectors, strict=True)},
             schema.POSTER: posters,
             schema.TOKENS: tokens,
             schema.LENGTH: lengths,
@@ -110,6 +120,7 @@ def serialize_model(predictor: "GenrePredictor") -> bytes:
         jax.ShapeDtypeStruct((size, *schema.POSTER_SHAPE), jnp.uint8),
         jax.ShapeDtypeStruct((size, predictor.bucket_lengths[-1]), jnp.int32),
         jax.ShapeDtypeStruct((size,), jnp.int32),
+        *(jax.ShapeDtypeStruct((size, width), jnp.float32) for width in sizes.values()),
     )
     with plain_kernels.kernels():  # The fast ones are for this machine's processor.
         exported = export.export(jax.jit(probabilities), platforms=PLATFORMS)(*arguments)
@@ -146,6 +157,7 @@ def model_card(run: str, predictor: "GenrePredictor") -> str:
         name=predictor.name,
         step=predictor.step,
         max_tokens=predictor.bucket_lengths[-1],
+        encoders=predictor.encoder_infos,
         jax_versions=jax_versions(),
         num_parameters=sum(x.size for x in jax.tree.leaves(predictor.params)),
         dataset=dataset,

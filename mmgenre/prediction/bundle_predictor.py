@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 
 from mmgenre import schema
+from mmgenre.encoders.movie_encoders import MovieEncoders
 from mmgenre.machine import devices
 from mmgenre.prediction.bundle import Bundle
 from mmgenre.prediction.movie import Movie, Poster, encode, read_movie
@@ -19,14 +20,16 @@ class BundlePredictor:
     A wholly black poster is no poster to a bundle: that is how its model is told of a missing one.
     """
 
-    def __init__(self, bundle: Bundle):
+    def __init__(self, bundle: Bundle, encoders: MovieEncoders):
         self._bundle = bundle
+        self.encoders = encoders
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Opens a bundle; raises UserError as `Bundle.open` does."""
+        """Opens a bundle; raises UserError as `Bundle.open` and `MovieEncoders.load` do."""
         devices.start()
-        return cls(Bundle.open(folder))
+        bundle = Bundle.open(folder)
+        return cls(bundle, MovieEncoders.load(bundle.encoders, f"the bundle {folder}"))
 
     @property
     def name(self) -> str:
@@ -58,6 +61,7 @@ class BundlePredictor:
             overview,
             lambda text: encode(bundle.tokenizer, text, bundle.max_tokens),
             number=number,
+            side=self.encoders.side,
         )
 
     def answer_movies(self, movies: Sequence[Movie]) -> list[Prediction]:
@@ -77,8 +81,13 @@ class BundlePredictor:
             if movie.poster is not None:
                 posters[row] = movie.poster
         none = np.zeros(0, np.int32)
-        padding = [none] * (size - len(movies))
-        return self._bundle.probabilities(posters, [m.tokens for m in movies] + padding)
+        padding = size - len(movies)
+        vectors = self.encoders.vectors(
+            [*(m.large for m in movies), *[None] * padding],
+            [*(m.text for m in movies), *[""] * padding],
+        )
+        tokens = [m.tokens for m in movies] + [none] * padding
+        return self._bundle.probabilities(posters, tokens, vectors)
 
     def _answer(self, probabilities: np.ndarray, movie: Movie) -> Prediction:
         has_poster = movie.poster is not None and bool(movie.poster.any())

@@ -13,11 +13,10 @@ from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.evaluation import split_record
 from mmgenre.html.pages import render
-from mmgenre.inputs import overview_text
 from mmgenre.machine import files
 from mmgenre.prediction import attribution
 from mmgenre.prediction.attribution import Attribution
-from mmgenre.prediction.movie import Poster, load_poster
+from mmgenre.prediction.movie import Poster
 from mmgenre.prediction.predictor import GenrePredictor, Prediction
 
 RAISES: Final = (0, 114, 178)
@@ -77,13 +76,17 @@ class Explanation:
 
 def explain(predictor: GenrePredictor, poster: Poster | None, overview: str | None) -> Explanation:
     """Explains the prediction for one movie; raises UserError as `GenrePredictor.predict`."""
-    pixels = None if poster is None else load_poster(poster)
-    text = overview_text.known(overview)  # Words and their places are of what the model read.
-    (prediction,) = predictor.predict(posters=[pixels], overviews=[overview])
-    tokens = predictor.encode(text)
+    movie = predictor.movie(poster, overview)
+    (prediction,) = predictor.answer_movies([movie])
+    # Words and their places are of what the model read.
+    pixels, tokens, text = movie.poster, movie.tokens, movie.text
     nothing = np.zeros(0, np.int32)
+    halves = {}  # Of the movie, of its poster alone, and of its overview alone.
+    for name, rows in predictor.vectors([movie]).items():
+        is_posters = name == schema.POSTER_VECTOR
+        halves[name] = np.concatenate([rows, rows * is_posters, rows * (not is_posters)])
     logits, poster_logits, overview_logits = predictor.logits(
-        [pixels, pixels, None], [tokens, nothing, tokens]
+        [pixels, pixels, None], [tokens, nothing, tokens], halves
     )
     shares = split_record.poster_share(logits, poster_logits, overview_logits)
     without_poster = predictor.rules.overview_alone.probabilities(overview_logits)
@@ -95,7 +98,7 @@ def explain(predictor: GenrePredictor, poster: Poster | None, overview: str | No
     attributions = attribution.attribute(
         predictor.model,
         predictor.params,
-        predictor.batch([pixels], [tokens]),
+        predictor.batch([pixels], [tokens], {name: rows[:1] for name, rows in halves.items()}),
         indices,
         len(tokens),
     )
@@ -167,6 +170,8 @@ def _genre_view(explanation: Explanation, genre: GenreExplanation) -> dict[str, 
         else png(region_picture(explanation.poster, parts.pixels)),
         "from_words": float(parts.words.sum()),
         "from_pixels": float(parts.pixels.sum()),
+        "from_vectors": sum(parts.vectors.values()),
+        "has_vectors": bool(parts.vectors),
         "strongest": strongest_words(explanation, parts),
     }
 

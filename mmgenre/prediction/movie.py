@@ -14,9 +14,23 @@ from mmgenre.inputs.poster_decoder import PosterError, decode_poster, squeeze_im
 from mmgenre.inputs.poster_source import read_poster
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 
-Poster = str | os.PathLike[str] | bytes | PIL.Image.Image | np.ndarray
+
+@dataclasses.dataclass(frozen=True)
+class DecodedPoster:
+    """A poster as a model takes it.
+
+    Attributes:
+      pixels: <uint8>[64, 64, 3].
+      large: <uint8>[side, side, 3], as the model's frozen encoder takes it; None where it has none.
+    """
+
+    pixels: np.ndarray
+    large: np.ndarray | None = None
+
+
+Poster = str | os.PathLike[str] | bytes | PIL.Image.Image | np.ndarray | DecodedPoster
 """A file's path, a URL, an image file's bytes, an image that Pillow has opened or made, or decoded
-pixels <uint8>[64, 64, 3]."""
+pixels <uint8>[64, 64, 3], which are too few for a model with a frozen encoder of posters."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +40,14 @@ class Movie:
     Attributes:
       poster: <uint8>[64, 64, 3], or None.
       tokens: <int32>[n] of the overview, none where there is none.
+      large: see `DecodedPoster`.
+      text: the overview that the tokens are of, for a frozen encoder; "" for none.
     """
 
     poster: np.ndarray | None
     tokens: np.ndarray
+    large: np.ndarray | None = None
+    text: str = ""
 
     @property
     def has_poster(self) -> bool:
@@ -48,6 +66,7 @@ def read_movie(
     encode: Callable[[str | None], np.ndarray],
     *,
     number: int | None = None,
+    side: int = 0,
 ) -> Movie:
     """Returns a movie as a model takes it.
 
@@ -56,13 +75,20 @@ def read_movie(
       overview: None or blank for none.
       encode: overview to tokens <int32>[n].
       number: its place in a list, for errors; None where it stands alone.
+      side: of the pictures that the model's encoder takes; 0 where it has none.
 
     Raises:
       UserError: the poster cannot be read, the overview is too long, or there is neither.
     """
     name = "the poster" if number is None else f"poster {number}"
-    pixels = None if poster is None else load_poster(poster, name)
-    movie = Movie(pixels, encode(overview))
+    decoded = None if poster is None else load_decoded(poster, name, side)
+    tokens = encode(overview)  # Which says if it is too long.
+    movie = Movie(
+        None if decoded is None else decoded.pixels,
+        tokens,
+        None if decoded is None else decoded.large,
+        overview_text.known(overview),
+    )
     if not movie.has_poster and not movie.has_overview:
         named = "the movie" if number is None else f"movie {number}"
         said = " (its overview says nothing)" if (overview or "").strip() else ""
@@ -87,33 +113,53 @@ def encode(tokenizer: OverviewTokenizer, overview: str | None, max_tokens: int) 
 
 
 def load_poster(poster: Poster, name: str = "the poster") -> np.ndarray:
-    """Returns a poster's pixels <uint8>[64, 64, 3].
+    """Returns a poster's pixels <uint8>[64, 64, 3]; see `load_decoded`."""
+    return load_decoded(poster, name, 0).pixels
+
+
+def load_decoded(poster: Poster, name: str, side: int) -> DecodedPoster:
+    """Returns a poster as a model takes it.
 
     Args:
       poster: as `Poster` says.
       name: of one that has neither a path nor an address, for errors.
+      side: see `read_movie`.
 
     Raises:
       UserError: it cannot be read or decoded, or is nothing of these.
     """
+    if isinstance(poster, DecodedPoster):
+        return poster
     if isinstance(poster, np.ndarray):
+        if side:
+            raise UserError(
+                f"{name} is an array of pixels, too few for the encoder of this model; give the "
+                "image file or a PIL.Image"
+            )
         if poster.shape != schema.POSTER_SHAPE or poster.dtype != np.uint8:
             raise UserError(
                 f"{name} is {poster.dtype} {poster.shape}; decoded pixels are uint8 "
                 f"{schema.POSTER_SHAPE}; give others as PIL.Image.fromarray(...)"
             )
-        return poster
+        return DecodedPoster(poster)
     try:
         if isinstance(poster, bytes | bytearray):
-            return decode_poster(bytes(poster))
+            return decode(bytes(poster), side)
         if isinstance(poster, PIL.Image.Image):
-            return squeeze_image(poster)
+            large = squeeze_image(poster, side) if side else None
+            return DecodedPoster(squeeze_image(poster), large)
         if not isinstance(poster, str | os.PathLike):
             raise UserError(
                 f"{name} is of type {type(poster).__name__}; give a path, an address, the bytes of "
                 "an image file, an image of Pillow or a NumPy array"
             )
         name = f"the poster {poster}"
-        return decode_poster(read_poster(poster))
+        return decode(read_poster(poster), side)
     except PosterError as error:
         raise UserError(f"{name} cannot be used: {error}") from error
+
+
+def decode(data: bytes, side: int, *, isolated: bool = False) -> DecodedPoster:
+    """Decodes an image file as `decode_poster` does, and for an encoder; `side` as `read_movie`."""
+    large = decode_poster(data, isolated=isolated, side=side) if side else None
+    return DecodedPoster(decode_poster(data, isolated=isolated), large)

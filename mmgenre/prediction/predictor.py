@@ -9,7 +9,8 @@ Posters and overviews pass through the code that prepared the training data. No 
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 import jax
@@ -17,6 +18,8 @@ import numpy as np
 
 from mmgenre import schema
 from mmgenre.decisions.situations import SituationRules
+from mmgenre.encoders.encoder_info import EncoderInfo
+from mmgenre.encoders.movie_encoders import MovieEncoders
 from mmgenre.errors import UserError
 from mmgenre.inputs.tokenizer import OverviewTokenizer
 from mmgenre.kernels import plain_kernels
@@ -83,6 +86,8 @@ class GenrePredictor:
         bucket_lengths: tuple[int, ...],
         name: str,
         step: int,
+        encoders: MovieEncoders | None = None,
+        encoder_infos: Mapping[str, EncoderInfo] = MappingProxyType({}),
     ):
         """Places the parameters on the first device; compiles at the first prediction."""
         self.model = model
@@ -92,6 +97,8 @@ class GenrePredictor:
         self.bucket_lengths = bucket_lengths
         self.name = name
         self.step = step
+        self.encoders = encoders or MovieEncoders({})
+        self.encoder_infos = dict(encoder_infos)
         self._predict_step = jax.jit(functools.partial(_predict_step, model=model))
 
     @classmethod
@@ -99,14 +106,17 @@ class GenrePredictor:
         """Loads the best checkpoint of a run.
 
         Raises:
-          UserError: `run` is no run, has no checkpoint yet, or one of its files is damaged; or
-            JAX has no device of the platform that it is told to use.
+          UserError: `run` is no run, has no checkpoint yet, or one of its files is damaged; an
+            encoder that it needs is not to be had; or JAX has no device of the platform that it is
+            told to use.
         """
         directory = RunDirectory.open(run)
         config = directory.load_config()
         devices.start()
-        genres = directory.load_dataset_info()[0].genres
-        model = fusion.build(config.model, len(genres))
+        info = directory.load_dataset_info()[0]
+        genres = info.genres
+        model = fusion.build(config.model, len(genres), info.vector_sizes)
+        infos = {name: info.encoders[name] for name in model.vector_sizes}
         tokenizer = OverviewTokenizer.load(directory.tokenizer_file)
         params, step = load_best_params(directory, model)
         return cls(
@@ -117,6 +127,8 @@ class GenrePredictor:
             bucket_lengths=config.data.bucket_lengths,
             name=directory.path.name,
             step=step,
+            encoders=MovieEncoders.load(infos, f"the run {directory.path}"),
+            encoder_infos=infos,
         )
 
     @property
@@ -157,15 +169,24 @@ class GenrePredictor:
         self, poster: Poster | None, overview: str | None, *, number: int | None = None
     ) -> Movie:
         """Returns a movie as the model takes it; see `movie.read_movie`."""
-        return read_movie(poster, overview, self.encode, number=number)
+        side = self.encoders.side
+        return read_movie(poster, overview, self.encode, number=number, side=side)
 
     def answer_movies(self, movies: Sequence[Movie]) -> list[Prediction]:
         """Returns the answer for each of any number of movies."""
-        logits = self.logits([movie.poster for movie in movies], [movie.tokens for movie in movies])
         return [
             self.answer(row, has_poster=movie.has_poster, has_overview=movie.has_overview)
-            for row, movie in zip(logits, movies, strict=True)
+            for row, movie in zip(self.movie_logits(movies), movies, strict=True)
         ]
+
+    def movie_logits(self, movies: Sequence[Movie]) -> np.ndarray:
+        """Returns the logits <float32>[movies, genres]; the model's encoders run here."""
+        vectors = self.vectors(movies)
+        return self.logits([m.poster for m in movies], [m.tokens for m in movies], vectors)
+
+    def vectors(self, movies: Sequence[Movie]) -> dict[str, np.ndarray]:
+        """Returns the vectors <float16>[movies, size] of the model's encoders, by feature."""
+        return self.encoders.vectors([m.large for m in movies], [m.text for m in movies])
 
     def answer(self, logits: np.ndarray, *, has_poster: bool, has_overview: bool) -> Prediction:
         """Returns the answer that the logits <float32>[genres] of a movie make.
@@ -193,25 +214,37 @@ class GenrePredictor:
         return encode(self.tokenizer, overview, self.bucket_lengths[-1])
 
     def logits(
-        self, posters: Sequence[np.ndarray | None], tokens: Sequence[np.ndarray]
+        self,
+        posters: Sequence[np.ndarray | None],
+        tokens: Sequence[np.ndarray],
+        vectors: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> np.ndarray:
         """Returns the logits <float32>[movies, genres].
 
         Args:
           posters: <uint8>[64, 64, 3] of each movie, or None.
           tokens: <int32>[n] of each movie, maybe none; cut to what the model reads.
+          vectors: <float16>[movies, size] by feature, of the model's encoders; zeros for those
+            that are not given.
         """
         logits = np.zeros((len(posters), len(self.genres)), np.float32)
         order = np.argsort([len(words) for words in tokens], kind="stable")
         for start in range(0, len(order), BATCH_SIZES[-1]):
             movies = order[start : start + BATCH_SIZES[-1]]
-            batch = self.batch([posters[m] for m in movies], [tokens[m] for m in movies])
+            batch = self.batch(
+                [posters[m] for m in movies],
+                [tokens[m] for m in movies],
+                {name: rows[movies] for name, rows in vectors.items()},
+            )
             result = self._predict_step(self.params, batch)
             logits[movies] = np.asarray(result)[: len(movies)]
         return logits
 
     def batch(
-        self, posters: Sequence[np.ndarray | None], tokens: Sequence[np.ndarray]
+        self,
+        posters: Sequence[np.ndarray | None],
+        tokens: Sequence[np.ndarray],
+        vectors: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> dict[str, np.ndarray]:
         """Puts at most 64 movies into a batch of a size and a length that is compiled for."""
         size = next(size for size in BATCH_SIZES if size >= len(posters))
@@ -225,7 +258,13 @@ class GenrePredictor:
                 pixels[row] = poster
             words[row, : len(ids)] = ids[:length]
             lengths[row] = max(1, min(len(ids), length))
+        padded = {}
+        for name, width in self.model.vector_sizes.items():
+            padded[name] = np.zeros((size, width), np.float16)
+            if name in vectors:
+                padded[name][: len(posters)] = vectors[name]
         return {
+            **padded,
             schema.POSTER: pixels,
             schema.TOKENS: words,
             schema.LENGTH: lengths,

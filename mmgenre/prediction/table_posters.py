@@ -5,11 +5,9 @@ import stat
 import urllib.parse
 from pathlib import Path
 
-import numpy as np
-
 from mmgenre.errors import UserError
 from mmgenre.inputs import poster_places, web_addresses
-from mmgenre.inputs.poster_decoder import PosterError, decode_poster
+from mmgenre.inputs.poster_decoder import PosterError
 from mmgenre.inputs.poster_folder import PosterFolder
 from mmgenre.inputs.poster_source import (
     AddressNotFetched,
@@ -18,10 +16,11 @@ from mmgenre.inputs.poster_source import (
     read_poster,
 )
 from mmgenre.inputs.web_addresses import Reach
+from mmgenre.prediction.movie import DecodedPoster, decode
 from mmgenre.prediction.table_request import Question, TableRequest
 
-Found = tuple[np.ndarray | None, str]
-"""A poster <uint8>[64, 64, 3], or None and why there is none ("" where none is named)."""
+Found = tuple[DecodedPoster | None, str]
+"""A poster, or None and why there is none ("" where none is named)."""
 
 
 class TablePosters:
@@ -31,8 +30,9 @@ class TablePosters:
       UserError: there is no such folder, or the server's address is none.
     """
 
-    def __init__(self, request: TableRequest):
-        self._request = request
+    def __init__(self, request: TableRequest, side: int = 0):
+        """Takes what is asked, and the `side` of pictures that `movie.read_movie` says."""
+        self._request, self._side = request, side
         self._folder: PosterFolder | None = None
         self._base = ""
         self._widths = poster_places.widths_by_preference(request.width)
@@ -50,7 +50,7 @@ class TablePosters:
             return None, ""
         try:
             data, note = self._read(question)
-            return (None if data is None else decode_poster(data)), note
+            return (None if data is None else decode(data, self._side)), note
         except PosterError as error:
             return None, f"poster: {error}"
         except AddressNotFetched as error:

@@ -1,7 +1,7 @@
 """A page to try a run in a browser: a poster and an overview in, genres and reasons out.
 
 Needs the extra `demo`. One address, `/`, and one form. The server keeps nothing of what it is sent:
-a poster that was chosen comes back in the page as the 64 x 64 pixels that the model sees, so that
+a poster that was chosen comes back in the page as the pixels that the model sees, so that
 the overview can be changed without choosing it again. The page has no script and loads nothing.
 """
 
@@ -9,6 +9,7 @@ import base64
 import contextlib
 import dataclasses
 import functools
+import math
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -27,8 +28,9 @@ from mmgenre import schema
 from mmgenre.errors import UserError
 from mmgenre.html import pages
 from mmgenre.inputs import overview_text
-from mmgenre.inputs.poster_decoder import PosterError, decode_poster
+from mmgenre.inputs.poster_decoder import PosterError
 from mmgenre.prediction import explanation, web_form, web_server
+from mmgenre.prediction.movie import DecodedPoster, decode
 from mmgenre.prediction.predictor import GenrePredictor, Prediction
 from mmgenre.prediction.web_form import BadForm
 from mmgenre.prediction.web_guard import Guard
@@ -58,22 +60,25 @@ class Movie:
     """What is asked about.
 
     Attributes:
-      poster: <uint8>[64, 64, 3], or None.
+      poster: as the model takes it, or None.
       overview: "" for none.
     """
 
-    poster: np.ndarray | None = None
+    poster: DecodedPoster | None = None
     overview: str = ""
 
     @property
     def kept(self) -> str:
         """The poster's pixels, as the form sends them back."""
-        return "" if self.poster is None else base64.b64encode(self.poster.tobytes()).decode()
+        if self.poster is None:
+            return ""
+        large = b"" if self.poster.large is None else self.poster.large.tobytes()
+        return base64.b64encode(self.poster.pixels.tobytes() + large).decode()
 
     @property
     def picture(self) -> str:
         """The poster as a PNG file, in base 64."""
-        return "" if self.poster is None else explanation.png(Image.fromarray(self.poster))
+        return "" if self.poster is None else explanation.png(Image.fromarray(self.poster.pixels))
 
 
 class _Page:
@@ -82,6 +87,7 @@ class _Page:
     def __init__(self, predictor: GenrePredictor, examples: list[Movie]):
         self._predictor = predictor
         self._examples = examples
+        self._side = predictor.encoders.side
         self._computing = threading.Lock()  # One answer at a time: each takes all cores.
 
     async def show(self, request: Request) -> Response:
@@ -106,7 +112,7 @@ class _Page:
             return PlainTextResponse(f"error: {error}\n", status_code=400)
         except UserError as error:
             with contextlib.suppress(BadForm):  # What was chosen before is not lost by a mistake.
-                movie = dataclasses.replace(movie, poster=_kept(fields))
+                movie = dataclasses.replace(movie, poster=_kept(fields, self._side))
             return HTMLResponse(
                 self._page(movie, problem=web_form.sentence(error)), status_code=422
             )
@@ -120,15 +126,16 @@ class _Page:
             if number not in examples:
                 raise BadForm("there is no such example")
             return examples[str(number)]
-        poster = _kept(fields)
+        poster = _kept(fields, self._side)
         if data := fields.get("poster"):
             assert isinstance(data, bytes)
-            poster = _decode(data)
+            poster = _decode(data, self._side)
         return Movie(poster, _overview(fields))
 
     def _pieces(self, movie: Movie, prediction: Prediction) -> Iterator[str]:
         """Yields the page up to the reasons, the reasons, and the rest."""
-        values = explanation.page_values(self._predictor, prediction, movie.poster)
+        pixels = None if movie.poster is None else movie.poster.pixels
+        values = explanation.page_values(self._predictor, prediction, pixels)
         before, _, after = self._page(movie, answer=values).partition(_REASONS)
         yield before
         with self._computing:
@@ -158,23 +165,26 @@ def _overview(fields: Mapping[str, str | bytes]) -> str:
     return str(fields.get("overview", "")).replace("\r\n", "\n")  # As forms send line ends.
 
 
-def _kept(fields: Mapping[str, str | bytes]) -> np.ndarray | None:
-    """Returns the pixels of the poster that was chosen before, unless it is to be forgotten."""
+def _kept(fields: Mapping[str, str | bytes], side: int) -> DecodedPoster | None:
+    """Returns the poster that was chosen before, unless it is to be forgotten."""
     text = fields.get("kept", "")
     if not text or fields.get("forget"):
         return None
     try:
-        data = base64.b64decode(text, validate=True)
-        return np.frombuffer(data, np.uint8).reshape(schema.POSTER_SHAPE).copy()
+        data = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+        count = math.prod(schema.POSTER_SHAPE)
+        pixels = data[:count].reshape(schema.POSTER_SHAPE).copy()
+        large = data[count:].reshape((side, side, 3)).copy()
+        return DecodedPoster(pixels, large if side else None)
     except ValueError as error:
         raise BadForm("the poster of before is not as this page sends it") from error
 
 
-def _decode(data: bytes) -> np.ndarray:
+def _decode(data: bytes, side: int) -> DecodedPoster:
     if len(data) > MAX_UPLOAD:
         raise UserError(f"the poster is larger than {MAX_UPLOAD >> 20} MiB")
     try:
-        return decode_poster(data, isolated=True)
+        return decode(data, side, isolated=True)
     except PosterError as error:
         raise UserError(f"the poster cannot be used: {error}") from error
 
@@ -186,7 +196,7 @@ def build_app(predictor: GenrePredictor, hosts: Iterable[str] = ()) -> ASGIApp:
       predictor: the run.
       hosts: names that the page may be opened by, beside those that `Guard` knows.
     """
-    page = _Page(predictor, example_movies())
+    page = _Page(predictor, example_movies(predictor.encoders.side))
     routes = [
         Route("/", page.show, methods=["GET"]),
         Route("/", page.answer, methods=["POST"]),
@@ -195,12 +205,12 @@ def build_app(predictor: GenrePredictor, hosts: Iterable[str] = ()) -> ASGIApp:
 
 
 @functools.cache
-def example_movies() -> list[Movie]:
+def example_movies(side: int = 0) -> list[Movie]:
     """Returns a few movies of the demo corpus that have a poster and an overview."""
     from data_prep.demo.corpus import generate
 
     movies = [
-        Movie(decode_poster(jpeg), row["overview"])
+        Movie(decode(jpeg, side), row["overview"])
         for row, jpeg in generate(2 * _EXAMPLES, seed=2)
         if jpeg is not None and len(row["overview"]) > 40
     ]

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from mmgenre.errors import UserError
 from mmgenre.inputs import poster_decoder
 from mmgenre.inputs.limited_decoder import LimitedDecoder
 from mmgenre.inputs.poster_decoder import PosterError
-from mmgenre.prediction.movie import Movie
+from mmgenre.prediction.movie import DecodedPoster, Movie
 from mmgenre.serving.settings import Settings
 
 _SHAPE: Final = '{"movies": [{"overview": "...", "poster": "<an image file in base 64>"}]}'
@@ -70,10 +69,12 @@ class Reader:
     Attributes:
       read_movie: a poster's pixels, overview and number to a movie; raises UserError.
       settings: the limits.
+      side: of the pictures that the model's frozen encoder takes; 0 where it has none.
     """
 
-    read_movie: Callable[[np.ndarray | None, str | None, int | None], Movie]
+    read_movie: Callable[[DecodedPoster | None, str | None, int | None], Movie]
     settings: Settings
+    side: int = 0
 
     def read(
         self, questions: Sequence[Question], decoder: LimitedDecoder, until: float
@@ -120,8 +121,8 @@ class Reader:
 
     def _decode(
         self, data: bytes, of_which: str, decoder: LimitedDecoder, pixels_left: int
-    ) -> tuple[np.ndarray, int]:
-        """Returns the pixels for the model, and how many the file has."""
+    ) -> tuple[DecodedPoster, int]:
+        """Returns the poster for the model, and how many the file has."""
         limits = self.settings
         if len(data) > limits.max_poster_mib << 20:
             raise Mistake(413, f"the poster{of_which} is larger than {limits.max_poster_mib} MiB")
@@ -133,7 +134,9 @@ class Reader:
                     f"the poster{of_which} has too many pixels: {file.num_pixels:,}; a request's "
                     f"posters have at most {limits.max_pixels:,} together",
                 )
-            return poster_decoder.decode_isolated(file, decoder), file.num_pixels
+            pixels = poster_decoder.decode_isolated(file, decoder)
+            large = poster_decoder.decode_isolated(file, decoder, self.side) if self.side else None
+            return DecodedPoster(pixels, large), file.num_pixels
         except PosterError as error:
             raise Mistake(422, f"the poster{of_which} cannot be used: {error}") from error
         except UserError as error:  # No process can be started: not the client's mistake.

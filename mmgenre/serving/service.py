@@ -6,10 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-
 from mmgenre.inputs.limited_decoder import LimitedDecoder
-from mmgenre.prediction.movie import Movie
+from mmgenre.prediction.movie import DecodedPoster, Movie
 from mmgenre.prediction.predictor import Prediction
 from mmgenre.serving.batcher import Batcher
 from mmgenre.serving.metrics import Metrics
@@ -34,11 +32,11 @@ class Service:
         self.settings = settings
 
         def read_movie(
-            pixels: np.ndarray | None, overview: str | None, number: int | None
+            poster: DecodedPoster | None, overview: str | None, number: int | None
         ) -> Movie:
-            return model.movie(pixels, overview, number=number)
+            return model.movie(poster, overview, number=number)
 
-        self._reader = Reader(read_movie, settings)
+        self._reader = Reader(read_movie, settings, model.encoders.side)
         self._decoders: queue.SimpleQueue[LimitedDecoder] = queue.SimpleQueue()
         self._all_decoders = [LimitedDecoder() for _ in range(readers)]
         for decoder in self._all_decoders:
