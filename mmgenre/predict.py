@@ -198,6 +198,8 @@ def format_prediction(
     lines = [f"genres: {', '.join(prediction.genres) or 'none is sure enough'}"]
     if prediction.missing:
         lines.append(f"(from the {_other(prediction.missing)} alone: no {prediction.missing})")
+    if prediction.num_unknown:
+        lines.append(f"({prediction.num_unknown} of {prediction.num_words} words unknown)")
     lines.append("")
     ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     for genre, probability in ranked[:top]:

@@ -63,6 +63,7 @@ class OverviewTokenizer:
     def __init__(self, tokenizer: tokenizers.Tokenizer):
         self._tokenizer = tokenizer
         self._words: tuple[str, ...] | None = None
+        self._is_word: np.ndarray | None = None
 
     @classmethod
     def train(cls, texts: Iterable[str], vocabulary_size: int = DEFAULT_VOCABULARY_SIZE) -> Self:
@@ -153,6 +154,16 @@ class OverviewTokenizer:
             words = sorted(self._tokenizer.get_vocab().items(), key=lambda item: item[1])
             self._words = tuple(word for word, _ in words)
         return self._words
+
+    def count_words(self, tokens: np.ndarray) -> tuple[int, int]:
+        """Returns how many of the tokens <int32>[n] are words, and how many of these are unknown.
+
+        Punctuation is none; a symbol that is not in the vocabulary cannot be told from a word.
+        """
+        if self._is_word is None:
+            self._is_word = np.array([any(map(str.isalnum, word)) for word in self.words])
+            self._is_word[schema.PAD_ID] = False
+        return int(self._is_word[tokens].sum()), int((tokens == schema.UNKNOWN_ID).sum())
 
     def encode(self, text: str) -> np.ndarray:
         """Returns <int32>[num_tokens], the ids of the text's words; any string is welcome."""

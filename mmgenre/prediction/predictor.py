@@ -46,6 +46,8 @@ class Prediction:
       thresholds: of every genre: it is predicted when its probability is at least this.
       has_poster: whether the answer takes a poster into account.
       has_overview: whether it takes an overview into account.
+      num_words: of the overview, as far as the model reads it, punctuation aside; and
+      num_unknown: those of which that are not in the vocabulary. Both 0 where nobody counted.
     """
 
     genres: list[str]
@@ -53,6 +55,8 @@ class Prediction:
     thresholds: dict[str, float]
     has_poster: bool
     has_overview: bool
+    num_words: int = 0
+    num_unknown: int = 0
 
     @property
     def missing(self) -> str | None:
@@ -70,6 +74,8 @@ class Prediction:
             "has_poster": self.has_poster,
             "has_overview": self.has_overview,
             "missing": self.missing,
+            "words": self.num_words,
+            "unknown_words": self.num_unknown,
         }
 
 
@@ -174,10 +180,12 @@ class GenrePredictor:
 
     def answer_movies(self, movies: Sequence[Movie]) -> list[Prediction]:
         """Returns the answer for each of any number of movies."""
-        return [
-            self.answer(row, has_poster=movie.has_poster, has_overview=movie.has_overview)
-            for row, movie in zip(self.movie_logits(movies), movies, strict=True)
-        ]
+        answers = []
+        for row, movie in zip(self.movie_logits(movies), movies, strict=True):
+            found = self.answer(row, has_poster=movie.has_poster, has_overview=movie.has_overview)
+            words, unknown = self.tokenizer.count_words(movie.tokens)
+            answers.append(dataclasses.replace(found, num_words=words, num_unknown=unknown))
+        return answers
 
     def movie_logits(self, movies: Sequence[Movie]) -> np.ndarray:
         """Returns the logits <float32>[movies, genres]; the model's encoders run here."""

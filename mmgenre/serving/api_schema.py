@@ -19,6 +19,8 @@ _ANSWER: Final[dict[str, Any]] = {
         },
         "has_poster": {"type": "boolean"},
         "has_overview": {"type": "boolean"},
+        "words": {"type": "integer", "description": "Of the overview."},
+        "unknown_words": {"type": "integer", "description": "Those not in the vocabulary."},
         "missing": {
             "type": ["string", "null"],
             "description": "The half that the answer had to do without: poster or overview.",
