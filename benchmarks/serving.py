@@ -130,8 +130,9 @@ def measure(
     overviews = [" ".join(words[: 20 + number % 40]) for number in range(len(posters))]
     requests = [form_request(p, o) for p, o in zip(posters, overviews, strict=True)]
     predictor = GenrePredictor.load(run)
-    for size in _LISTS:
-        predictor.predict(posters[:1] * size, overviews[:1] * size)
+    for size in _LISTS:  # To be warm: each size and each length is compiled for.
+        for overview in overviews:
+            predictor.predict(posters[:1] * size, [overview] * size)
     found: dict[str, list[tuple[float, ...]]] = {}
 
     def note(name: str, taken: np.ndarray, movies: int, wall: float) -> None:

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import math
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -88,11 +88,13 @@ class _Page:
         self._predictor = predictor
         self._examples = examples
         self._side = predictor.encoders.side
+        self._of_examples: dict[int, str] = {}
+        self._finding = threading.Lock()
         self._computing = threading.Lock()  # One answer at a time: each takes all cores.
 
     async def show(self, request: Request) -> Response:
-        """Answers with the empty form."""
-        return HTMLResponse(self._page(Movie()))
+        """Answers with the empty form, and the first example's genres and reasons."""
+        return await run_in_threadpool(self._answer_example, 0, Movie())
 
     async def answer(self, request: Request) -> Response:
         """Answers with the form as it was sent, the genres, and then the reasons."""
@@ -105,6 +107,12 @@ class _Page:
     def _answer(self, fields: dict[str, str | bytes]) -> Response:
         movie = Movie(overview=_overview(fields))
         try:
+            if (number := fields.get("example")) is not None:
+                places = {str(place): place for place in range(len(self._examples))}
+                if number not in places:
+                    raise BadForm("there is no such example")
+                place = places[str(number)]
+                return self._answer_example(place, self._examples[place])
             movie = self._movie(fields)
             with self._computing:
                 prediction = self._predictor.predict([movie.poster], [movie.overview])[0]
@@ -116,33 +124,49 @@ class _Page:
             return HTMLResponse(
                 self._page(movie, problem=web_form.sentence(error)), status_code=422
             )
-        return StreamingResponse(self._pieces(movie, prediction), media_type="text/html")
+        pieces = self._pieces(movie, prediction, movie, lambda: self._reasons(movie))
+        return StreamingResponse(pieces, media_type="text/html")
+
+    def _answer_example(self, place: int, form: Movie) -> Response:
+        """Answers for an example, with `form` in the form."""
+        example = self._examples[place]
+        with self._computing:
+            prediction = self._predictor.predict([example.poster], [example.overview])[0]
+        pieces = self._pieces(example, prediction, form, lambda: self._reasons_of_example(place))
+        return StreamingResponse(pieces, media_type="text/html")
 
     def _movie(self, fields: dict[str, str | bytes]) -> Movie:
         """Returns the movie of a form; raises UserError where its poster cannot be used."""
-        number = fields.get("example")
-        if number is not None:
-            examples = {str(place): movie for place, movie in enumerate(self._examples)}
-            if number not in examples:
-                raise BadForm("there is no such example")
-            return examples[str(number)]
         poster = _kept(fields, self._side)
         if data := fields.get("poster"):
             assert isinstance(data, bytes)
             poster = _decode(data, self._side)
         return Movie(poster, _overview(fields))
 
-    def _pieces(self, movie: Movie, prediction: Prediction) -> Iterator[str]:
+    def _pieces(
+        self, movie: Movie, prediction: Prediction, form: Movie, reasons: Callable[[], str]
+    ) -> Iterator[str]:
         """Yields the page up to the reasons, the reasons, and the rest."""
         pixels = None if movie.poster is None else movie.poster.pixels
         values = explanation.page_values(self._predictor, prediction, pixels)
-        before, _, after = self._page(movie, answer=values).partition(_REASONS)
+        values["of_example"] = form is not movie
+        before, _, after = self._page(form, answer=values).partition(_REASONS)
         yield before
+        yield reasons()
+        yield after
+
+    def _reasons(self, movie: Movie) -> str:
         with self._computing:
             reasons = explanation.explain(self._predictor, movie.poster, movie.overview)
         values = explanation.explanation_values(self._predictor, reasons)
-        yield pages.render("reasons.html.j2", **values)
-        yield after
+        return pages.render("reasons.html.j2", opened=False, **values)
+
+    def _reasons_of_example(self, place: int) -> str:
+        """Returns the reasons of an example, which are found once."""
+        with self._finding:
+            if place not in self._of_examples:
+                self._of_examples[place] = self._reasons(self._examples[place])
+            return self._of_examples[place]
 
     def _page(
         self, movie: Movie, *, answer: dict[str, Any] | None = None, problem: str = ""

@@ -102,6 +102,6 @@ def test_colours_and_each_words_part_are_on_paper(pages, chromium, tmp_path):
     assert all(part in words for part in parts)
     subprocess.run(["pdftoppm", "-r", "40", "-png", pdf, tmp_path / "sheet"], check=True)
     sheets = [np.asarray(Image.open(sheet)) for sheet in sorted(tmp_path.glob("sheet*.png"))]
-    for colour in ((0, 114, 178), (230, 159, 0)):  # The overview's share, and the poster's.
+    for colour in ((0, 158, 115), (204, 121, 167)):  # The overview's share, and the poster's.
         close = [np.abs(sheet.astype(int) - colour).max(axis=-1) < 12 for sheet in sheets]
         assert sum(int(pixels.sum()) for pixels in close) > 100, colour

@@ -92,6 +92,8 @@ def test_in_a_browser(server, demo_corpus, tmp_path):
         page.wait(lambda: "Completeness" in page.answer() and "no poster" not in page.answer())
         browser.resize(chromium, 390)
         assert chromium.execute_script("return document.documentElement.scrollWidth") <= 390
+        box = "return document.getElementById('answer').getBoundingClientRect()"
+        assert chromium.execute_script(f"{box}.height") <= 2000
         hosts = {
             url.split("/")[2]
             for url in browser.requested_urls(chromium)
