@@ -5,11 +5,9 @@ from etils import epath
 from data_prep.demo.corpus import write_demo_corpus
 from data_prep.prepare import PrepareConfig, prepare
 from data_prep.workspace.progress import Progress
-from mmgenre.dataset.prepared import INFO_FILE
+from mmgenre.dataset.prepared import DEMO_NAME, INFO_FILE
 from mmgenre.errors import UserError
 from mmgenre.machine import special_files
-
-NAME = "built-in demo corpus"
 
 
 def ensure_demo_dataset(folder: epath.PathLike = "data/demo") -> epath.Path:
@@ -37,7 +35,7 @@ def ensure_demo_dataset(folder: epath.PathLike = "data/demo") -> epath.Path:
                 metadata=corpus / "movies_metadata.csv",
                 posters=corpus / "posters",
                 out=prepared,
-                name=NAME,
+                name=DEMO_NAME,
             ),
             Progress("bars"),
         )

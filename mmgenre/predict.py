@@ -200,6 +200,8 @@ def format_prediction(
         lines.append(f"(from the {_other(prediction.missing)} alone: no {prediction.missing})")
     if prediction.num_unknown:
         lines.append(f"({prediction.num_unknown} of {prediction.num_words} words unknown)")
+    if prediction.note:
+        lines.append(f"(note: {prediction.note})")
     lines.append("")
     ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     for genre, probability in ranked[:top]:

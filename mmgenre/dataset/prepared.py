@@ -115,12 +115,16 @@ class SplitInfo:
         return split
 
 
+DEMO_NAME: Final = "built-in demo corpus"
+"""The name of the data set that is made where none is given; its movies are invented."""
+
+
 @dataclasses.dataclass(frozen=True)
 class DatasetInfo:
     """What a reader must know about a prepared data set before reading a record.
 
     Attributes:
-      name: what to call the data set in logs and reports; the built-in one is called "demo corpus".
+      name: what to call the data set in logs and reports; the built-in one is `DEMO_NAME`.
       schema_version: `SCHEMA_VERSION` of the writer.
       tokenizer_sha256: of `tokenizer.json`, by `tokenizer_digest`.
       vocabulary_size: ids in the tokenizer.
@@ -138,6 +142,11 @@ class DatasetInfo:
     splits: dict[str, SplitInfo]
     fingerprint: str
     encoders: dict[str, EncoderInfo] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_invented(self) -> bool:
+        """Whether it is the built-in demo corpus, which knows nothing of real movies."""
+        return self.name == DEMO_NAME
 
     @property
     def vector_sizes(self) -> dict[str, int]:

@@ -177,7 +177,9 @@ def _genre_view(explanation: Explanation, genre: GenreExplanation) -> dict[str, 
 
 
 def word_pieces(explanation: Explanation, parts: Attribution) -> list[dict[str, Any]]:
-    """Cuts the overview into pieces: "text", "color" or None, and "title" to show on hovering.
+    """Cuts the overview into pieces: "text", "color" or None, "title" and "unknown".
+
+    The title is shown on hovering; a word is unknown that is not in the vocabulary.
 
     The stronger a word's part, the stronger its colour, against the strongest of the genre.
     """
@@ -188,8 +190,10 @@ def word_pieces(explanation: Explanation, parts: Attribution) -> list[dict[str, 
         pieces.append(_piece(explanation.overview[end_of_last:start]))
         text, alpha = explanation.overview[start:end], abs(float(value)) / strongest
         color = ", ".join(map(str, RAISES if value > 0 else LOWERS))
-        known = "" if token != schema.UNKNOWN_ID else "; not in the vocabulary"
-        pieces.append(_piece(text, f"rgba({color}, {0.7 * alpha:.2f})", f"{value:+.2f}{known}"))
+        unknown = token == schema.UNKNOWN_ID
+        title = f"{value:+.2f}" + ("; not in the vocabulary" if unknown else "")
+        background = f"rgba({color}, {0.7 * alpha:.2f})"
+        pieces.append(_piece(text, background, title) | {"unknown": unknown})
         end_of_last = end
     rest = explanation.overview[end_of_last:]
     pieces.append(_piece(rest[:2000] + (" ..." if len(rest) > 2000 else "")))
@@ -197,7 +201,7 @@ def word_pieces(explanation: Explanation, parts: Attribution) -> list[dict[str, 
 
 
 def _piece(text: str, color: str | None = None, title: str = "") -> dict[str, Any]:
-    return {"text": text, "color": color, "title": title}
+    return {"text": text, "color": color, "title": title, "unknown": False}
 
 
 def strongest_words(explanation: Explanation, parts: Attribution) -> list[tuple[str, float]]:

@@ -36,6 +36,12 @@ _FEW: Final = 8
 """Up to so many movies the plain kernels compile and run faster than those for batches."""
 
 
+_INVENTED: Final = (
+    "this run was trained on invented movies (the demo corpus); its answers about real ones mean "
+    "little"
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Prediction:
     """The answer for one movie.
@@ -48,6 +54,7 @@ class Prediction:
       has_overview: whether it takes an overview into account.
       num_words: of the overview, as far as the model reads it, punctuation aside; and
       num_unknown: those of which that are not in the vocabulary. Both 0 where nobody counted.
+      note: what to be careful about, in a sentence; empty for nothing.
     """
 
     genres: list[str]
@@ -57,6 +64,7 @@ class Prediction:
     has_overview: bool
     num_words: int = 0
     num_unknown: int = 0
+    note: str = ""
 
     @property
     def missing(self) -> str | None:
@@ -76,6 +84,7 @@ class Prediction:
             "missing": self.missing,
             "words": self.num_words,
             "unknown_words": self.num_unknown,
+            "note": self.note,
         }
 
 
@@ -94,6 +103,7 @@ class GenrePredictor:
         step: int,
         encoders: MovieEncoders | None = None,
         encoder_infos: Mapping[str, EncoderInfo] = MappingProxyType({}),
+        note: str = "",
     ):
         """Places the parameters on the first device; compiles at the first prediction."""
         self.model = model
@@ -103,6 +113,7 @@ class GenrePredictor:
         self.bucket_lengths = bucket_lengths
         self.name = name
         self.step = step
+        self.note = note
         self.encoders = encoders or MovieEncoders({})
         self.encoder_infos = dict(encoder_infos)
         self._predict_step = jax.jit(functools.partial(_predict_step, model=model))
@@ -135,6 +146,7 @@ class GenrePredictor:
             step=step,
             encoders=MovieEncoders.load(infos, f"the run {directory.path}"),
             encoder_infos=infos,
+            note=_INVENTED if info.is_invented else "",
         )
 
     @property
@@ -184,7 +196,9 @@ class GenrePredictor:
         for row, movie in zip(self.movie_logits(movies), movies, strict=True):
             found = self.answer(row, has_poster=movie.has_poster, has_overview=movie.has_overview)
             words, unknown = self.tokenizer.count_words(movie.tokens)
-            answers.append(dataclasses.replace(found, num_words=words, num_unknown=unknown))
+            answers.append(
+                dataclasses.replace(found, num_words=words, num_unknown=unknown, note=self.note)
+            )
         return answers
 
     def movie_logits(self, movies: Sequence[Movie]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,8 @@ from tensorboard.plugins.pr_curve import metadata as pr_metadata
 from mmgenre import schema
 from mmgenre.config import Config
 from mmgenre.decisions.situations import SituationRules
-from mmgenre.evaluation import result_files
+from mmgenre.evaluation import result_files, tables
+from mmgenre.evaluation.results import RunEvaluation
 from mmgenre.evaluation.split_record import SplitRecord
 from mmgenre.report.run_data import most_common
 from mmgenre.runs.directory import RunDirectory
@@ -24,7 +26,7 @@ _NUM_THRESHOLDS = 127
 def write_test_evaluation(run: RunDirectory) -> None:
     """Writes the recorded evaluation of the test split into the run's TensorBoard folder.
 
-    Hyper-parameters, an image of the confusion matrices, and a PR curve for each genre and for
+    The scores as scalars, hyper-parameters, an image of the confusion matrices, and a PR curve for each genre and for
     all decisions pooled.
     """
     split = schema.TEST
@@ -34,7 +36,8 @@ def write_test_evaluation(run: RunDirectory) -> None:
     answers = rules.answers(record.logits, record.has_poster, record.num_tokens > 0)
     probabilities = answers.probabilities
     labels = record.labels.astype(bool)
-    writer = metric_writers.create_default_writer(run.tensorboard, asynchronous=False)
+    writer = metric_writers.SummaryWriter(os.fspath(run.tensorboard))
+    writer.write_scalars(record.step, _scalars(run, split))
     writer.write_hparams(hyper_parameters(run.load_config()))
     writer.write_images(
         record.step,
@@ -55,6 +58,15 @@ def write_test_evaluation(run: RunDirectory) -> None:
     )
     writer.flush()
     writer.close()
+
+
+def _scalars(run: RunDirectory, split: str) -> dict[str, float]:
+    """Returns what models are compared by, each F1 at its fitted thresholds, and the log loss."""
+    evaluation = RunEvaluation.load(result_files.of_own_data(run, split).evaluation)
+    scores = dict(zip(tables.COMPARED, tables.compared(evaluation), strict=True))
+    found = {name.replace(" ", "/"): score.value for name, score in scores.items()}
+    found["log_loss"] = evaluation.log_loss
+    return {f"{split}/{name}": value for name, value in found.items() if value is not None}
 
 
 def hyper_parameters(config: Config) -> dict[str, Any]:

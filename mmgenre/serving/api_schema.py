@@ -21,6 +21,7 @@ _ANSWER: Final[dict[str, Any]] = {
         "has_overview": {"type": "boolean"},
         "words": {"type": "integer", "description": "Of the overview."},
         "unknown_words": {"type": "integer", "description": "Those not in the vocabulary."},
+        "note": {"type": "string", "description": "What to be careful about; empty for nothing."},
         "missing": {
             "type": ["string", "null"],
             "description": "The half that the answer had to do without: poster or overview.",

@@ -1,5 +1,6 @@
 """What TensorBoard is given: scalars, settings, confusion matrices, PR curves."""
 
+import json
 import shutil
 
 import numpy as np
@@ -24,6 +25,17 @@ def test_everything_is_there(tiny_run, tmp_path):
     tensors = set(tags["tensors"])
     assert "train/loss" in tensors and "validation/f1/micro" in tensors
     assert "test/confusion" in tensors
+    evaluation = json.loads((tiny_run.path / "evaluation-test.json").read_text())
+    scores = {
+        "test/f1/micro": evaluation["operating_points"]["for micro F1"]["f1"]["micro"],
+        "test/f1/macro": evaluation["operating_points"]["for macro F1"]["f1"]["macro"],
+        "test/roc_auc/macro": evaluation["roc_auc"]["macro"],
+        "test/average_precision/macro": evaluation["average_precision"]["macro"],
+        "test/log_loss": evaluation["log_loss"],
+    }
+    for tag, value in scores.items():
+        (event,) = events.Tensors(name, tag)
+        assert event.tensor_proto.float_val[0] == pytest.approx(value, rel=1e-5), tag
     assert {f"test/{genre}/pr_curves" for genre in schema.GENRES} <= tensors
     assert "_hparams_/session_start_info" in str(events.PluginRunToTagToContent("hparams"))
     (event,) = events.Tensors(name, "test/all genres/pr_curves")
