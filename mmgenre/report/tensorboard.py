@@ -26,8 +26,8 @@ _NUM_THRESHOLDS = 127
 def write_test_evaluation(run: RunDirectory) -> None:
     """Writes the recorded evaluation of the test split into the run's TensorBoard folder.
 
-    The scores as scalars, hyper-parameters, an image of the confusion matrices, and a PR curve for each genre and for
-    all decisions pooled.
+    The scores as scalars, hyper-parameters, an image of the confusion matrices, and a PR curve for
+    each genre and for all decisions pooled.
     """
     split = schema.TEST
     record = SplitRecord.load(result_files.of_own_data(run, split).predictions)

@@ -96,7 +96,11 @@ def check_in_browser(page):
             browser.requested_urls(chromium)
             chromium.get(page.as_uri())
             assert browser.console_errors(chromium) == []
-            urls = {u for u in browser.requested_urls(chromium) if not u.startswith("chrome:")}
+            urls = {
+                u
+                for u in browser.requested_urls(chromium)
+                if not u.startswith(("chrome:", "chrome-untrusted:"))
+            }
             assert {u for u in urls if not u.startswith("data:")} == {page.as_uri()}
             sizes = chromium.execute_script(
                 "return [...document.images].map(i => [i.complete && i.naturalWidth, i.alt,"

@@ -14,6 +14,7 @@ from mmgenre.runs.directory import RunDirectory
 @pytest.mark.filterwarnings("ignore")
 def test_everything_is_there(tiny_run, tmp_path):
     from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
+    from tensorboard.util import tensor_util
 
     shutil.copytree(tiny_run.path, tmp_path / "run")
     run = RunDirectory.open(tmp_path / "run")
@@ -35,7 +36,8 @@ def test_everything_is_there(tiny_run, tmp_path):
     }
     for tag, value in scores.items():
         (event,) = events.Tensors(name, tag)
-        assert event.tensor_proto.float_val[0] == pytest.approx(value, rel=1e-5), tag
+        shown = tensor_util.make_ndarray(event.tensor_proto)
+        assert shown == pytest.approx(value, rel=1e-5), tag
     assert {f"test/{genre}/pr_curves" for genre in schema.GENRES} <= tensors
     assert "_hparams_/session_start_info" in str(events.PluginRunToTagToContent("hparams"))
     (event,) = events.Tensors(name, "test/all genres/pr_curves")
