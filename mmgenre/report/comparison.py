@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -107,6 +107,12 @@ def flat_settings(config: Config) -> list[tuple[str, str]]:
         for name, value in flatten(config).items()
         if name != "data.dir"
     ]
+
+
+def differing(facts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns the names of the facts that are not the same for all runs."""
+    names = dict.fromkeys(name for run in facts for name in run)
+    return [name for name in names if any(run.get(name) != facts[0].get(name) for run in facts)]
 
 
 def setting_differences(runs: Sequence[RunData]) -> list[tuple[str, list[str]]]:

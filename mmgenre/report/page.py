@@ -119,7 +119,7 @@ def _comparison(data: list[RunData]) -> tuple[str, Mapping[str, Figure]]:
         genres=comparison.genre_rows(reports),
         figures=figure_views(figures),
         facts=facts,
-        fact_names=list(dict.fromkeys(name for run in facts for name in run)),
+        fact_names=comparison.differing(facts),
     )
     return html, figures
 

@@ -12,7 +12,7 @@ from mmgenre import schema
 from mmgenre.decisions.decision_rule import DecisionRule
 from mmgenre.decisions.situations import SituationRules
 from mmgenre.evaluation import curves
-from mmgenre.report import against_baselines, contents
+from mmgenre.report import against_baselines, comparison, contents
 from mmgenre.report.page import write_report
 from mmgenre.report.run_data import RunData
 from tests import browser
@@ -129,6 +129,12 @@ def test_a_comparison_in_a_browser(reported_run, tiny_run, tmp_path):
     assert f"{html.escape(NAME)} against tiny" in text and "<i>with" not in text
     assert "paired bootstrap" in text
     check_in_browser(page)
+
+
+def test_what_is_the_same_is_not_listed_as_a_difference():
+    facts = [{"run": "a", "Data set": "x", "a.b": 1}, {"run": "b", "Data set": "x", "seed": "X"}]
+    assert comparison.differing(facts) == ["run", "a.b", "seed"]
+    assert comparison.differing(facts[:1] * 2) == []
 
 
 def test_mistakes(reported_run, tiny_run, tmp_path):
