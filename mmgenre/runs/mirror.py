@@ -70,7 +70,8 @@ class Mirror:
                 "host": socket.gethostname(),
                 "process": os.getpid(),
                 "since": environment.now(),
-            }
+            },
+            allow_nan=False,
         ).encode()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._store.write(OWNER, self._owner)

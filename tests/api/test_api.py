@@ -109,6 +109,7 @@ def test_mistakes_in_asking_are_told(tiny_run, frame, tmp_path):
             ask()
 
 
+@pytest.mark.slow
 def test_training_goes_on_in_a_workdir_and_evaluates_as_the_command_does(
     tiny_run, tiny_config, tmp_path, capfd
 ):

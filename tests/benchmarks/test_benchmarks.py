@@ -68,6 +68,7 @@ def test_input_modes(tiny_dataset, tmp_path):
         assert poster < count < 1.3 * poster
 
 
+@pytest.mark.slow
 def test_evaluation_beside_training(tiny_dataset, tmp_path):
     result = figures("evaluation", tiny_dataset, tmp_path, f"--config={TRIAL}", "--rounds=2")
     rates = result["movies_per_second"]
