@@ -186,7 +186,7 @@ def _ask(posters: str, movies: Sequence[Movie]) -> list[str]:
 
 
 def _print_command(args: argparse.Namespace, seen: Preview) -> None:
-    command = ["python", "-m", "data_prep.prepare", "--metadata", args.metadata]
+    command = ["mmgenre", "prepare", "--metadata", args.metadata]
     for name in ("columns", "genres", "posters"):
         if getattr(args, name) is not None:
             command += [f"--{name}", getattr(args, name)]

@@ -6,7 +6,7 @@
 
 Without a data set it builds and uses the demo corpus. Run again with the same workdir, it goes on
 from the latest checkpoint. It trains on all devices; on several machines, run the same command on
-each (see launch/README.md).
+each (see launch/README.md). `--config model2:trial` shrinks a config, for a first look.
 """
 
 import contextlib

@@ -20,7 +20,8 @@ them, and the command line changes single ones:
     mmgenre train --config model2 --config.epochs=10 --config.model.lstm_units=64x32
 
 The defaults are those of Model 1; where another config differs, its value stands below. A run that
-is resumed may change the settings that are marked with *. `python -m mmgenre.settings_help
+is resumed may change the settings that are marked with *, `epochs` only where the learning rate is
+constant: a schedule ends with the last epoch. `python -m mmgenre.settings_help
 docs/settings.md` writes this page.
 """
 

@@ -53,7 +53,7 @@ def test_a_folder_that_is_no_data_set(tmp_path):
     assert process.returncode == 2
     (line,) = [line for line in process.stderr.splitlines() if "error" in line]
     assert f"error: {tmp_path} is not a prepared data set" in line
-    assert "python -m data_prep.prepare" in line
+    assert "mmgenre prepare" in line
     assert not (tmp_path / "run").exists()
 
 

@@ -16,7 +16,7 @@ class ShownEvaluation(RunEvaluation):
     """A `RunEvaluation` that shows itself: in 80 columns, and in a notebook as a table."""
 
     def __repr__(self) -> str:
-        return summary.of_run(self)
+        return summary.of_run(self).lstrip("\n")
 
     def _repr_html_(self) -> str:
         compared = {self.run: self, **summary.named(self.baselines)}

@@ -277,7 +277,7 @@ def open_dataset(path: epath.PathLike) -> PreparedDataset:
             reason = f"its {INFO_FILE} is damaged: {error}" if is_there else f"no {INFO_FILE} in it"
         raise UserError(
             f"{path} is not a prepared data set ({reason}). Prepare one with: "
-            "python -m data_prep.prepare --metadata movies_metadata.csv --posters <folder> "
+            "mmgenre prepare --metadata movies_metadata.csv --posters <folder> "
             f"--out {path}"
         ) from error
     if info.schema_version != SCHEMA_VERSION:

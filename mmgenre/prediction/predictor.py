@@ -36,6 +36,7 @@ _FEW: Final = 8
 """Up to so many movies the plain kernels compile and run faster than those for batches."""
 
 
+_NOTHING_KNOWN: Final = "no word of the overview is known to this run: it learns nothing from it"
 _INVENTED: Final = (
     "this run was trained on invented movies (the demo corpus); its answers about real ones mean "
     "little"
@@ -196,8 +197,11 @@ class GenrePredictor:
         for row, movie in zip(self.movie_logits(movies), movies, strict=True):
             found = self.answer(row, has_poster=movie.has_poster, has_overview=movie.has_overview)
             words, unknown = self.tokenizer.count_words(movie.tokens)
+            notes = [self.note, _NOTHING_KNOWN if words and words == unknown else ""]
             answers.append(
-                dataclasses.replace(found, num_words=words, num_unknown=unknown, note=self.note)
+                dataclasses.replace(
+                    found, num_words=words, num_unknown=unknown, note="; ".join(filter(None, notes))
+                )
             )
         return answers
 

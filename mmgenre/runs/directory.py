@@ -142,7 +142,7 @@ class RunDirectory:
             reason = "no config.json in it" if run.path.exists() else "no such folder"
             raise UserError(
                 f"{path} is not a run ({reason}); train one with: "
-                "python -m mmgenre.main --config configs/model1.py --workdir <folder>"
+                "mmgenre train --config model1 --workdir <folder>"
             )
         return run
 
@@ -187,9 +187,11 @@ class RunDirectory:
         for name, setting in settings(Config).items():
             may_change = setting.may_change and not (scheduled and name == "epochs")
             if old[name] != new[name] and not may_change:
+                why = " (the learning rate's schedule ends with the last epoch)"
                 raise UserError(
                     f"{here} holds a run with config.{name} = {old[name]!r}, now it is "
-                    f"{new[name]!r}; resume with the same value, or choose another --workdir"
+                    f"{new[name]!r}{why if setting.may_change else ''}; resume with the same "
+                    "value, or choose another --workdir"
                 )
         before, _ = self.load_dataset_info()
         if before.genres != info.genres:

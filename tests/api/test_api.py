@@ -185,6 +185,7 @@ def test_ctrl_c_saves_and_the_same_call_goes_on(tiny_dataset, tiny_config, tmp_p
             process.send_signal(signal.SIGINT)
             break
     seen += process.stderr.read()
+    process.stderr.close()
     assert process.wait() != 0
     assert "SIGINT: saved after step" in seen and seen.rstrip().endswith("KeyboardInterrupt")
     again = subprocess.run([*command, code % 1], capture_output=True, check=False, **options)

@@ -16,6 +16,8 @@ def test_unknown_words_are_counted_without_punctuation(tiny_run):
     assert (prediction.num_words, prediction.num_unknown) == (3, 2)
     assert "(2 of 3 words unknown)" in format_prediction(prediction)
     assert prediction.as_json()["words"] == 3 and prediction.as_json()["unknown_words"] == 2
+    (prediction,) = predictor.predict(overviews=["xyzzy plugh"])
+    assert "no word of the overview is known" in format_prediction(prediction)
     (prediction,) = predictor.predict(overviews=[known])
     assert "unknown" not in format_prediction(prediction)
 
