@@ -50,8 +50,8 @@ def test_what_is_shown_and_that_the_command_works_when_copied(tmp_path, capsys, 
     assert f"not there: {posters}/poster31.jpg" in text
 
     command = shlex.split(text.splitlines()[-1])
-    assert command[:3] == ["python", "-m", "data_prep.prepare"]
-    done = run_module(command[2], *command[3:], cwd=tmp_path)
+    assert command[:2] == ["mmgenre", "prepare"]
+    done = run_module("mmgenre", *command[1:], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     audit = json.loads((tmp_path / "data" / "my movies" / "audit.json").read_text())
     assert audit["rows"]["read"] == 45 and audit["rows"]["kept"] == 41
