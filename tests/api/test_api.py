@@ -159,8 +159,8 @@ def test_three_lines_in_a_fresh_interpreter(demo_corpus, tmp_path):
     assert said["RESULT"].startswith("model0-trial (step ")
     assert said["HTML"] == "<p>" and said["TF"] == "False"
     evaluated = run_module(
-        "mmgenre.evaluate", "--run", run.path, "--data", tmp_path / "data" / "movies_metadata",
-        "--out", tmp_path / "again.json",
+        "mmgenre.evaluate", "--run", run.path, "--data", "data/movies_metadata",
+        "--out", tmp_path / "again.json", cwd=tmp_path,
     )  # fmt: skip
     assert evaluated.returncode == 0, evaluated.stderr
     ours, again = (run.path / "evaluation-test.json"), (tmp_path / "again.json")
