@@ -6,7 +6,6 @@ python -m mmgenre.predict --run runs/model1 --posters folder --out -
 """
 
 import argparse
-import dataclasses
 import json
 import shutil
 import sys
@@ -203,9 +202,8 @@ def format_prediction(
     if prediction.note:
         lines.append(f"(note: {prediction.note})")
     lines.append("")
-    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-    for genre, probability in ranked[:top]:
-        threshold = prediction.thresholds[genre]
+    for genre in prediction.ranked[:top]:
+        probability, threshold = prediction.probabilities[genre], prediction.thresholds[genre]
         chosen = probability >= threshold
         filled = round(probability * bar_width)
         cells = [full if chosen else pale] * filled + [" "] * (bar_width - filled)
@@ -274,11 +272,8 @@ def main() -> None:
     from mmgenre.prediction.predictor import GenrePredictor
 
     predictor = GenrePredictor.load(args.run)
-    (prediction,) = predictor.predict(posters=[args.poster], overviews=[overview])
-    if args.top is not None:
-        of_genre = prediction.probabilities
-        ranked = sorted(of_genre, key=lambda genre: -of_genre[genre])
-        prediction = dataclasses.replace(prediction, genres=ranked[: args.top])
+    (found,) = predictor.predict(posters=[args.poster], overviews=[overview])
+    prediction = found.with_top(args.top)
     if args.json:
         print(prediction_json(prediction))
     else:

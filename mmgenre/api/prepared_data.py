@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -11,7 +10,7 @@ from typing import Any, Self
 from etils import epath
 
 from mmgenre.api import child_command
-from mmgenre.catalogue.data_frame import is_data_frame, write_json_lines
+from mmgenre.catalogue.data_frame import as_catalogue
 from mmgenre.config_values import hint
 from mmgenre.dataset.prepared import open_dataset
 from mmgenre.errors import UserError
@@ -71,7 +70,7 @@ def prepare(
         `genres="auto"` or `columns={"overview": "plot"}`.
 
     Raises:
-      UserError: an input is missing or of no use, or an option does not exist; in the words of the
+      UserError: an input is missing or unusable, or an option does not exist; in the words of the
         command.
       RunError: it failed otherwise.
     """
@@ -82,12 +81,7 @@ def prepare(
         if posters is not None:
             arguments += ["--posters", os.fspath(posters)]
         shown: child_command.Shown = "nothing" if quiet else "all"
-        try:
-            child_command.run("data_prep.prepare", arguments, shown=shown)
-        except UserError as error:
-            if catalogue is movies:
-                raise
-            raise UserError(str(error).replace(str(catalogue), "the DataFrame")) from None
+        child_command.run("data_prep.prepare", arguments, shown=shown)
     return PreparedData.open(folder)
 
 
@@ -97,14 +91,7 @@ def _catalogue(movies: Any) -> Iterator[StrPath]:
     if isinstance(movies, str | os.PathLike):
         yield movies
         return
-    if not is_data_frame(movies):
-        raise UserError(
-            f"the movies are of type {type(movies).__name__}; give the path of a catalogue, or a "
-            "pandas DataFrame"
-        )
-    with tempfile.TemporaryDirectory(prefix="mmgenre-") as folder:
-        path = Path(folder) / "movies.jsonl"
-        write_json_lines(movies, path)
+    with as_catalogue(movies, choices="the path of a catalogue, or a pandas DataFrame") as path:
         yield path
 
 

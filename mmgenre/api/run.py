@@ -1,10 +1,8 @@
 """`mmgenre.load_run`: a finished run, to evaluate and to ask."""
 
 import contextlib
-import dataclasses
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -15,7 +13,7 @@ from mmgenre import schema
 from mmgenre.api import child_command
 from mmgenre.api.prepared_data import PreparedData, StrPath
 from mmgenre.api.shown_evaluation import ShownEvaluation
-from mmgenre.catalogue.data_frame import is_data_frame, write_json_lines
+from mmgenre.catalogue.data_frame import as_catalogue
 from mmgenre.config import Config
 from mmgenre.dataset.prepared import open_dataset
 from mmgenre.errors import UserError
@@ -145,7 +143,7 @@ class Run:
             list of these; None for none.
           posters: with a DataFrame: a folder of posters, or the address of an image server.
           columns: with a DataFrame: those that have no usual name, such as {"overview": "plot"}.
-          top: so many genres, the likeliest; None for those above their thresholds.
+          top: number of most probable genres to predict; None for those above their thresholds.
 
         Returns:
           A `Prediction` for one movie, a list of them for lists. For a DataFrame another one, of
@@ -164,9 +162,9 @@ class Run:
             raise UserError("posters and columns belong to a DataFrame; give poster=... for one")
         if isinstance(overview, list | tuple) or isinstance(poster, list | tuple):
             found = self._loaded().predict(posters=poster, overviews=overview)
-            return [_with_top(each, top) for each in found]
+            return [each.with_top(top) for each in found]
         (one,) = self._loaded().predict(posters=[poster], overviews=[overview])
-        return _with_top(one, top)
+        return one.with_top(top)
 
     def explain(
         self, out: StrPath, *, overview: str | None = None, poster: "Poster | None" = None
@@ -194,20 +192,11 @@ class Run:
     def _predict_frame(
         self, frame: Any, posters: StrPath | None, columns: dict[str, str] | None, top: int | None
     ) -> Any:
-        if not is_data_frame(frame):
-            raise UserError(
-                f"the movies are of type {type(frame).__name__}; give a pandas DataFrame, or "
-                "overview=... and poster=..."
-            )
+        choices = "a pandas DataFrame, or overview=... and poster=..."
+        with as_catalogue(frame, choices=choices) as path:
+            rows = list(self._answers(path, posters, columns, top))
         import pandas  # The caller has it.
 
-        with tempfile.TemporaryDirectory(prefix="mmgenre-") as folder:
-            path = Path(folder) / "movies.jsonl"
-            write_json_lines(frame, path)
-            try:
-                rows = list(self._answers(path, posters, columns, top))
-            except UserError as error:
-                raise UserError(str(error).replace(str(path), "the DataFrame")) from None
         return pandas.DataFrame(rows, index=frame.index)
 
     def _answers(
@@ -243,17 +232,9 @@ def load_run(path: StrPath) -> Run:
     return Run.load(path)
 
 
-def _with_top(prediction: "Prediction", top: int | None) -> "Prediction":
-    if top is None:
-        return prediction
-    of_genre = prediction.probabilities
-    ranked = sorted(of_genre, key=lambda genre: -of_genre[genre])
-    return dataclasses.replace(prediction, genres=ranked[:top])
-
-
 @contextlib.contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    """Within it libraries speak of errors only; what the caller has chosen comes back."""
+    """Within it libraries report errors only; what the caller has chosen comes back."""
     before = absl_logging.get_verbosity()
     logs.quiet_libraries()
     try:

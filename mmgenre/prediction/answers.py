@@ -8,7 +8,7 @@ from typing import Any, Final
 from mmgenre.inputs import overview_text
 from mmgenre.inputs.overview_text import MAX_CHARACTERS
 from mmgenre.prediction.movie import DecodedPoster, Movie
-from mmgenre.prediction.predictor import GenrePredictor, Prediction
+from mmgenre.prediction.predictor import GenrePredictor
 from mmgenre.prediction.table_posters import TablePosters
 from mmgenre.prediction.table_request import Question, TableRequest
 
@@ -73,7 +73,7 @@ class Answerer:
             self.posters_named += movie.has_poster or bool(question.poster)
             yield {
                 **{name: getattr(question, name) for name in self._copied},
-                "genres": self._chosen(found) if known else [],
+                "genres": found.with_top(self._top).genres if known else [],
                 "probabilities": [
                     round(value, 6) if known else None for value in found.probabilities.values()
                 ],
@@ -89,13 +89,6 @@ class Answerer:
             None if poster is None else poster.large,
             overview_text.known(overview),
         )
-
-    def _chosen(self, found: Prediction) -> list[str]:
-        """Returns the predicted genres, or the most probable ones, as many as asked for."""
-        if self._top is None:
-            return found.genres
-        probabilities = found.probabilities
-        return sorted(probabilities, key=lambda genre: -probabilities[genre])[: self._top]
 
 
 def chunks(questions: Iterable[Question]) -> Iterator[list[Question]]:

@@ -92,13 +92,7 @@ class BundlePredictor:
     def _answer(self, probabilities: np.ndarray, movie: Movie) -> Prediction:
         has_poster = movie.poster is not None and bool(movie.poster.any())
         rule = self._bundle.rules.of(has_poster=has_poster, has_overview=movie.has_overview)
-        words, unknown = self._bundle.tokenizer.count_words(movie.tokens)
-        return Prediction(
-            genres=rule.genres(probabilities),
-            probabilities=dict(zip(self.genres, map(float, probabilities), strict=True)),
-            thresholds=dict(zip(self.genres, rule.thresholds, strict=True)),
-            has_poster=has_poster,
-            has_overview=movie.has_overview,
-            num_words=words,
-            num_unknown=unknown,
+        found = Prediction.by_rule(
+            rule, probabilities, has_poster=has_poster, has_overview=movie.has_overview
         )
+        return found.with_words(self._bundle.tokenizer.count_words(movie.tokens))

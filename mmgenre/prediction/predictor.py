@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from mmgenre import schema
+from mmgenre.decisions.decision_rule import DecisionRule
 from mmgenre.decisions.situations import SituationRules
 from mmgenre.encoders.encoder_info import EncoderInfo
 from mmgenre.encoders.movie_encoders import MovieEncoders
@@ -66,6 +67,36 @@ class Prediction:
     num_words: int = 0
     num_unknown: int = 0
     note: str = ""
+
+    @classmethod
+    def by_rule(
+        cls, rule: DecisionRule, probabilities: np.ndarray, *, has_poster: bool, has_overview: bool
+    ) -> Self:
+        """Returns the answer that a rule makes of probabilities <float>[genres]."""
+        return cls(
+            genres=rule.genres(probabilities),
+            probabilities=dict(zip(rule.names, map(float, probabilities), strict=True)),
+            thresholds=dict(zip(rule.names, rule.thresholds, strict=True)),
+            has_poster=has_poster,
+            has_overview=has_overview,
+        )
+
+    def with_words(self, counts: tuple[int, int], note: str = "") -> Self:
+        """Returns the same with the words that were read, as `count_words` says, and a note."""
+        words, unknown = counts
+        notes = [note, _NOTHING_KNOWN if words and words == unknown else ""]
+        return dataclasses.replace(
+            self, num_words=words, num_unknown=unknown, note="; ".join(filter(None, notes))
+        )
+
+    @property
+    def ranked(self) -> list[str]:
+        """All genres, most probable first."""
+        return sorted(self.probabilities, key=lambda genre: -self.probabilities[genre])
+
+    def with_top(self, top: int | None) -> Self:
+        """Returns the same with the `top` most probable genres as predicted; None: as it is."""
+        return self if top is None else dataclasses.replace(self, genres=self.ranked[:top])
 
     @property
     def missing(self) -> str | None:
@@ -193,17 +224,12 @@ class GenrePredictor:
 
     def answer_movies(self, movies: Sequence[Movie]) -> list[Prediction]:
         """Returns the answer for each of any number of movies."""
-        answers = []
-        for row, movie in zip(self.movie_logits(movies), movies, strict=True):
-            found = self.answer(row, has_poster=movie.has_poster, has_overview=movie.has_overview)
-            words, unknown = self.tokenizer.count_words(movie.tokens)
-            notes = [self.note, _NOTHING_KNOWN if words and words == unknown else ""]
-            answers.append(
-                dataclasses.replace(
-                    found, num_words=words, num_unknown=unknown, note="; ".join(filter(None, notes))
-                )
-            )
-        return answers
+        return [
+            self.answer(
+                row, has_poster=movie.has_poster, has_overview=movie.has_overview
+            ).with_words(self.tokenizer.count_words(movie.tokens), self.note)
+            for row, movie in zip(self.movie_logits(movies), movies, strict=True)
+        ]
 
     def movie_logits(self, movies: Sequence[Movie]) -> np.ndarray:
         """Returns the logits <float32>[movies, genres]; the model's encoders run here."""
@@ -220,13 +246,8 @@ class GenrePredictor:
         By the rule for what there is of it: a poster alone has other thresholds than both.
         """
         rule = self.rules.of(has_poster=has_poster, has_overview=has_overview)
-        probabilities = rule.probabilities(logits)
-        return Prediction(
-            genres=rule.genres(probabilities),
-            probabilities=dict(zip(self.genres, map(float, probabilities), strict=True)),
-            thresholds=dict(zip(self.genres, rule.thresholds, strict=True)),
-            has_poster=has_poster,
-            has_overview=has_overview,
+        return Prediction.by_rule(
+            rule, rule.probabilities(logits), has_poster=has_poster, has_overview=has_overview
         )
 
     def encode(self, overview: str | None) -> np.ndarray:

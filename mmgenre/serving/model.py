@@ -1,10 +1,11 @@
 """The model that a server answers with: a run's, or an exported bundle's."""
 
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 
 import numpy as np
 
+from mmgenre.machine.progress import phase
 from mmgenre.prediction.bundle import MANIFEST
 from mmgenre.prediction.bundle_predictor import BundlePredictor
 from mmgenre.prediction.movie import Movie
@@ -24,13 +25,13 @@ def open_model(path: str) -> Model:
     return GenrePredictor.load(path)
 
 
-def compile_all(model: Model) -> Iterator[int]:
+def compile_all(model: Model) -> None:
     """Has the model answer batches of each shape that there can be, so that no client waits for it.
 
-    Yields:
-      how many shapes are still to come, before each.
+    A terminal shows how far it is.
     """
     shapes = [(size, length) for size in BATCH_SIZES for length in model.bucket_lengths]
-    for done, (size, length) in enumerate(shapes):
-        yield len(shapes) - done
-        model.answer_movies([Movie(None, np.ones(length, np.int32))] * size)
+    with phase("compiling", len(shapes), "shapes", shown=sys.stderr.isatty()) as bar:
+        for size, length in shapes:
+            model.answer_movies([Movie(None, np.ones(length, np.int32))] * size)
+            bar.update()

@@ -1,6 +1,5 @@
 """The server from start to end: it loads, compiles, answers, and finishes what it has begun."""
 
-import sys
 from collections.abc import Iterable
 from typing import Final
 
@@ -39,11 +38,7 @@ def serve(
     """
     with web_server.listen(host, port) as listener:
         model = open_model(run)
-        for left in compile_all(model):
-            if sys.stderr.isatty():
-                print(f"\rcompiling: {left} to go ", end="", file=sys.stderr, flush=True)
-        if sys.stderr.isatty():
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        compile_all(model)
         metrics = Metrics(PATHS)
         metrics.name_model(model.name, model.step)
         readers = min(_MAX_READERS, environment.num_cores() or 1)
