@@ -37,6 +37,23 @@ TINY_MODEL = ModelConfig(
 """A model of every part that the real ones have, that compiles and runs in no time."""
 
 
+def prepare_tiny(corpus: epath.Path, out: Path, **options: str) -> PreparedDataset:
+    """Prepares a corpus into several shards a split, with further options of `PrepareConfig`."""
+    from data_prep.prepare import PrepareConfig, prepare
+
+    return prepare(
+        PrepareConfig(
+            metadata=corpus / "movies_metadata.csv",
+            posters=corpus / "posters",
+            out=out,
+            num_shards=3,
+            processes=1,
+            progress="none",
+            **options,
+        )
+    )
+
+
 @pytest.fixture(scope="session")
 def demo_corpus(tmp_path_factory: pytest.TempPathFactory) -> epath.Path:
     """A folder with the metadata and posters of 160 movies."""
@@ -52,18 +69,7 @@ def tiny_dataset(
     demo_corpus: epath.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> PreparedDataset:
     """The prepared data set of `demo_corpus`, in several shards a split."""
-    from data_prep.prepare import PrepareConfig, prepare
-
-    return prepare(
-        PrepareConfig(
-            metadata=demo_corpus / "movies_metadata.csv",
-            posters=demo_corpus / "posters",
-            out=tmp_path_factory.mktemp("prepared") / "tiny",
-            num_shards=3,
-            processes=1,
-            progress="none",
-        )
-    )
+    return prepare_tiny(demo_corpus, tmp_path_factory.mktemp("prepared") / "tiny")
 
 
 @pytest.fixture(scope="session")

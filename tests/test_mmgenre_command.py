@@ -4,6 +4,8 @@ import argparse
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from mmgenre.config import Config
 from mmgenre.config_values import settings
 from mmgenre.machine import file_lock
 from mmgenre.runs import listing
-from tests.commands import ROOT, run_module, run_several
+from tests.commands import ROOT, environment, run_module, run_several
 
 ARGPARSE = [name for name in COMMANDS if name != "train"]
 
@@ -100,11 +102,6 @@ def test_the_page_of_settings_is_up_to_date():
     ],
 )
 def test_completion(line, expected, tmp_path):
-    import subprocess
-    import sys
-
-    from tests.commands import environment
-
     out = tmp_path / "completions"
     asked = {
         "_ARGCOMPLETE": "1",

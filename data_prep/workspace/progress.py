@@ -28,6 +28,7 @@ class Progress:
 
     def __init__(self, mode: str = "auto"):
         self.mode = mode
+        self._speaks = mode in ("auto", "lines")
 
     @contextlib.contextmanager
     def bar(self, stage: str, total: int | None, unit: str) -> Iterator[Bar | tqdm.tqdm]:
@@ -36,7 +37,7 @@ class Progress:
         if self.mode in ("auto", "bars") and sys.stderr.isatty():
             bar = tqdm.tqdm(total=total, desc=f"{stage:9}", unit=f" {unit}", dynamic_ncols=True)
         else:
-            bar = Bar(stage, total, unit, shown=self.mode in ("auto", "lines"))
+            bar = Bar(stage, total, unit, shown=self._speaks)
         try:
             yield bar
         finally:
@@ -48,10 +49,10 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Prints one line."""
-        if self.mode in ("auto", "lines"):
+        if self._speaks:
             tqdm.tqdm.write(text, file=sys.stderr)
 
     def result(self, text: str) -> None:
         """Prints a command's result, on stdout."""
-        if self.mode in ("auto", "lines"):
+        if self._speaks:
             print(text, flush=True)

@@ -6,7 +6,6 @@ from typing import Final
 
 from mmgenre.evaluation import summary, tables
 from mmgenre.evaluation.results import Evaluation, NotFitted, RunEvaluation
-from mmgenre.evaluation.verdict import against_best_baseline
 
 _HEADERS: Final = ("", "F1 micro", "F1 macro", "ROC AUC macro", "AP macro", "its 95% interval")
 
@@ -19,15 +18,11 @@ class ShownEvaluation(RunEvaluation):
         return summary.of_run(self).lstrip("\n")
 
     def _repr_html_(self) -> str:
-        compared = {self.run: self, **summary.named(self.baselines)}
-        verdict = against_best_baseline(self.run, self, summary.named(self.baselines))
-        title = (
-            f"{self.run} (step {self.step}), {self.num_movies:,} movies of {self.data.name}, "
-            f"split {self.data.split}"
-        )
-        lines = [title, "" if verdict is None else f"{verdict}.", self.warning or ""]
+        lines = [*summary.headlines(self, self.run), self.warning or ""]
         rows = [
-            _row(name, each) for name, each in compared.items() if not isinstance(each, NotFitted)
+            _row(name, each)
+            for name, each in summary.compared(self, self.run).items()
+            if not isinstance(each, NotFitted)
         ]
         return (
             "".join(f"<p>{html.escape(line)}</p>" for line in lines if line)

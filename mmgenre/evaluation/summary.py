@@ -37,30 +37,38 @@ _METHODS_NOTE: Final = (
 
 def of_run(evaluation: RunEvaluation) -> str:
     """Returns what a person reads first of a run's evaluation."""
-    data = evaluation.data
     name = _cut(evaluation.run)
-    movies = _movies(evaluation.num_movies, data.name, data.split)
-    title = f"{evaluation.run} (step {evaluation.step}), {movies}"
-    verdict = against_best_baseline(name, evaluation, named(evaluation.baselines))
-    parts = [title]
-    if verdict is not None:
-        parts.append(f"{verdict}.")
-    parts += [_methods({name: evaluation} | named(evaluation.baselines)), _genres(evaluation)]
+    methods = _methods(compared(evaluation, name))
+    parts = [*headlines(evaluation, name), methods, _genres(evaluation)]
     if evaluation.warning:
         parts.append(f"note: {evaluation.warning}")
     return _wrapped(parts)
 
 
+def headlines(evaluation: RunEvaluation, name: str) -> list[str]:
+    """Returns what was evaluated, and the verdict on it, as `name`, where there is one."""
+    data = evaluation.data
+    movies = _movies(evaluation.num_movies, data.name, data.split)
+    title = f"{evaluation.run} (step {evaluation.step}), {movies}"
+    verdict = against_best_baseline(name, evaluation, _named(evaluation.baselines))
+    return [title] if verdict is None else [title, f"{verdict}."]
+
+
+def compared(evaluation: RunEvaluation, name: str) -> dict[str, Evaluation | NotFitted]:
+    """Returns a run as `name`, and behind it its baselines by their names for readers."""
+    return {name: evaluation} | _named(evaluation.baselines)
+
+
 def of_baselines(found: Baselines, dataset: str, split: str, num_movies: int) -> str:
     """Returns what a person reads first of the baselines of a data set."""
-    return _wrapped([f"baselines, {_movies(num_movies, dataset, split)}", _methods(named(found))])
+    return _wrapped([f"baselines, {_movies(num_movies, dataset, split)}", _methods(_named(found))])
 
 
 def _movies(count: int, dataset: str, split: str) -> str:
     return f"{count:,} movies of {dataset}, split {split}"
 
 
-def named(found: Baselines) -> dict[str, Evaluation | NotFitted]:
+def _named(found: Baselines) -> dict[str, Evaluation | NotFitted]:
     """Returns baselines by their names for readers."""
     return {_NAMES.get(name, _cut(name)): each for name, each in found.items()}
 

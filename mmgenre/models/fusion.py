@@ -1,7 +1,7 @@
 """The whole model: the features of both branches, fused into a logit for each genre."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -53,13 +53,18 @@ class FusionModel(nn.Module):
     overview_vector: VectorLogits | None = None
 
     @property
-    def vector_sizes(self) -> dict[str, int]:
-        """The vectors that a batch must have, by feature, and their sizes."""
+    def vector_parts(self) -> dict[str, VectorLogits]:
+        """The parts that take a vector, by its feature."""
         parts = {
             schema.POSTER_VECTOR: self.poster_vector,
             schema.OVERVIEW_VECTOR: self.overview_vector,
         }
-        return {name: part.size for name, part in parts.items() if part is not None}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @property
+    def vector_sizes(self) -> dict[str, int]:
+        """The vectors that a batch must have, by feature, and their sizes."""
+        return {name: part.size for name, part in self.vector_parts.items()}
 
     @property
     def num_genres(self) -> int:
@@ -93,17 +98,11 @@ class FusionModel(nn.Module):
         if self.ngram_logits is not None:
             words = self.ngram_logits(tokens, lengths, rows, deterministic=deterministic)
             added.append(words.sum(axis=1))
-        for name, part in self._vector_parts():
+        for name, part in self.vector_parts.items():
             added.append(part(batch[name], rows, deterministic=deterministic))
         if terms:
             terms = [*terms, *(term + self.head.bias() for term in added)]
         return sum(added, logits), terms
-
-    def _vector_parts(self) -> Iterator[tuple[str, VectorLogits]]:
-        if self.poster_vector is not None:
-            yield schema.POSTER_VECTOR, self.poster_vector
-        if self.overview_vector is not None:
-            yield schema.OVERVIEW_VECTOR, self.overview_vector
 
 
 class DenseHead(nn.Module):

@@ -75,14 +75,9 @@ def ngram_logits(
 
 def vector_logits(model: FusionModel, params: Any, batch: Batch) -> dict[str, jax.Array]:
     """Returns the logits <float32>[batch, genres] of each vector, by feature; none without any."""
-    parts = {
-        schema.POSTER_VECTOR: model.poster_vector,
-        schema.OVERVIEW_VECTOR: model.overview_vector,
-    }
     return {
         name: _apply(part, params[name], batch[name], batch[schema.ROW], deterministic=True)
-        for name, part in parts.items()
-        if part is not None
+        for name, part in model.vector_parts.items()
     }
 
 

@@ -14,7 +14,7 @@ from mmgenre.machine import file_lock, folder_kinds
 from mmgenre.machine.json_files import read_json
 from mmgenre.runs.directory import RunDirectory
 from mmgenre.runs.lock import LOCK_FILE
-from mmgenre.runs.metric_rows import read_rows
+from mmgenre.runs.metric_rows import validation_rows
 
 State = Literal["training", "finished", "stopped", "not begun", "damaged"]
 
@@ -95,7 +95,7 @@ def _listed(folder: Path) -> Listed:
     )
     try:
         config, (info, _) = run.load_config(), run.load_dataset_info()
-        rows = [row for row in read_rows(run.metrics_file) if "validation/loss" in row]
+        rows = validation_rows(run.metrics_file)
         train = info.splits["train"].num_movies
     except (UserError, OSError, KeyError):
         return Listed(folder, "damaged", size)

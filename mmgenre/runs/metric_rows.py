@@ -20,6 +20,11 @@ def read_rows(path: epath.Path) -> list[dict[str, float]]:
     return rows
 
 
+def validation_rows(path: epath.Path) -> list[dict[str, float]]:
+    """Returns the rows of validation metrics, one an epoch; see `read_rows`."""
+    return [row for row in read_rows(path) if "validation/loss" in row]
+
+
 def _is_row(row: Any) -> bool:
     return (
         isinstance(row, dict)

@@ -32,7 +32,7 @@ class StoredFolder:
             system, root = fsspec.core.url_to_fs(self.address)
         except (ImportError, ValueError) as error:
             raise UserError(
-                f"cannot open {address}: {first_line(error)}; pip install 'mmgenre[remote]' brings "
+                f"cannot open {address}: {first_line(error)}; pip install -e '.[remote]' brings "
                 "what s3:// needs"
             ) from error
         self._system: Any = system

@@ -13,7 +13,7 @@ from tabulate import tabulate
 from mmgenre.machine import environment, files
 from mmgenre.runs import sessions as training_session
 from mmgenre.runs.directory import RunDirectory
-from mmgenre.runs.metric_rows import read_rows
+from mmgenre.runs.metric_rows import validation_rows
 from mmgenre.sweep.grid import SEED, Axes, Point, as_text
 
 DONE: Final = "done"
@@ -51,7 +51,7 @@ class PointResult:
     @classmethod
     def read(cls, run: RunDirectory, point: Point, status: str, reason: str = "") -> Self:
         """Reads a point's run; the epoch is the one that the checkpoint manager calls best."""
-        rows = validation_rows(run)
+        rows = validation_rows(run.metrics_file)
         sessions = training_session.read_sessions(run)
         seconds = sum(session["seconds"] or 0.0 for session in sessions)
         result = cls(point, status, reason, epochs=len(rows), seconds=seconds)
@@ -99,11 +99,6 @@ class SeedsSummary:
     settings: dict[str, Any]
     n: int
     metrics: dict[str, MeanAndSpread]
-
-
-def validation_rows(run: RunDirectory) -> list[dict[str, float]]:
-    """Returns the rows of validation metrics, one an epoch."""
-    return [row for row in read_rows(run.metrics_file) if f"{_PREFIX}loss" in row]
 
 
 def ranked(results: Sequence[PointResult]) -> list[PointResult]:

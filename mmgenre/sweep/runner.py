@@ -16,6 +16,7 @@ from mmgenre.errors import Interrupted, RunError, UserError
 from mmgenre.machine import environment, files, folder_kinds, special_files
 from mmgenre.runs import lock
 from mmgenre.runs.directory import RunDirectory
+from mmgenre.runs.metric_rows import validation_rows
 from mmgenre.sweep import child, results
 from mmgenre.sweep.grid import Axes, Point
 from mmgenre.sweep.results import DONE, FAILED, NOT_DONE, PointResult
@@ -155,7 +156,7 @@ class _EpochWatch:
         self._label, self._run, self._others, self._mean = label, run, others, mean
         self._metric = point.config.selection_metric
         self._epochs = point.config.epochs
-        self._told = self._first = len(results.validation_rows(run))
+        self._told = self._first = len(validation_rows(run.metrics_file))
         self._seen = self._modified()
         self._start = time.monotonic()
 
@@ -165,7 +166,7 @@ class _EpochWatch:
         if modified == self._seen:
             return
         self._seen = modified
-        rows = results.validation_rows(self._run)
+        rows = validation_rows(self._run.metrics_file)
         for epoch, row in enumerate(rows[self._told :], self._told + 1):
             score = row.get(f"validation/{self._metric}", float("nan"))
             _log.info(

@@ -5,11 +5,10 @@ import dataclasses
 import pytest
 from etils import epath
 
-from data_prep.prepare import PrepareConfig, prepare
 from mmgenre.config import Config, DataConfig
 from mmgenre.dataset.prepared import PreparedDataset
 from mmgenre.runs.directory import RunDirectory
-from tests.conftest import TINY_MODEL
+from tests.conftest import TINY_MODEL, prepare_tiny
 from tests.encoders import tiny
 
 
@@ -17,17 +16,11 @@ from tests.encoders import tiny
 def encoded_dataset(
     demo_corpus: epath.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> PreparedDataset:
-    return prepare(
-        PrepareConfig(
-            metadata=demo_corpus / "movies_metadata.csv",
-            posters=demo_corpus / "posters",
-            out=tmp_path_factory.mktemp("encoded") / "tiny",
-            text_encoder=f"{tiny.MODULE}:words",
-            poster_encoder=f"{tiny.MODULE}:colours",
-            num_shards=3,
-            processes=1,
-            progress="none",
-        )
+    return prepare_tiny(
+        demo_corpus,
+        tmp_path_factory.mktemp("encoded") / "tiny",
+        text_encoder=f"{tiny.MODULE}:words",
+        poster_encoder=f"{tiny.MODULE}:colours",
     )
 
 
