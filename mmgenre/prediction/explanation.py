@@ -25,6 +25,8 @@ RAISES: Final = (0, 114, 178)
 LOWERS: Final = (213, 94, 0)
 """Orange: what speaks against it; the pair is safe for the colour-blind."""
 
+_GREY: Final = "rgba(128, 128, 128, 0.25)"  # Behind words that are not in the vocabulary.
+
 _AT_LEAST: Final = 3
 _AT_MOST: Final = 6
 _PICTURE: Final = (240, 360)
@@ -192,7 +194,8 @@ def word_pieces(explanation: Explanation, parts: Attribution) -> list[dict[str, 
         color = ", ".join(map(str, RAISES if value > 0 else LOWERS))
         unknown = token == schema.UNKNOWN_ID
         title = f"{value:+.2f}" + ("; not in the vocabulary" if unknown else "")
-        background = f"rgba({color}, {0.7 * alpha:.2f})"
+        # Grey behind it, not in front: grey letters on a colour are hard to read.
+        background = _GREY if unknown else f"rgba({color}, {0.7 * alpha:.2f})"
         pieces.append(_piece(text, background, title) | {"unknown": unknown})
         end_of_last = end
     rest = explanation.overview[end_of_last:]
