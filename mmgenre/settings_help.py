@@ -17,7 +17,7 @@ _PAGE: Final = """# Settings
 Every setting of an experiment, as `mmgenre train --help` prints them. A file under `configs/` sets
 them, and the command line changes single ones:
 
-    mmgenre train --config model2 --config.epochs=10 --config.model.lstm_units=64x32
+    mmgenre train --config model2 --config.epochs=10 --config.model.lstm_units='(64,32)'
 
 The defaults are those of Model 1; where another config differs, its value stands below. A run that
 is resumed may change the settings that are marked with *, `epochs` only where the learning rate is
@@ -68,9 +68,9 @@ def _row(setting: Setting, others: Mapping[str, Value]) -> str:
 
 
 def written(value: Value) -> str:
-    """Returns a value as a command line takes it: sizes as "64x32", an empty list as "()"."""
+    """Returns a value as a command line takes it, but for the quotes that a shell wants."""
     if isinstance(value, tuple):
-        return "x".join(map(str, value)) if len(value) > 1 else f"({', '.join(map(str, value))},)"
+        return str(value).replace(" ", "")
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -1,6 +1,7 @@
 """`mmgenre <command>`: all commands under one name, help, completion, and the list of runs."""
 
 import argparse
+import ast
 import json
 import re
 import shutil
@@ -79,6 +80,8 @@ def test_train_help_has_every_setting_with_its_value(helps):
     for name, setting in settings(Config).items():
         assert f"\n  --config.{name}={settings_help.written(setting.default)}\n" in defaults
         assert not re.match(r"(Of|For|Rate|That)\b", setting.doc), setting.doc
+        if isinstance(setting.default, tuple):  # As ml_collections reads them.
+            assert ast.literal_eval(settings_help.written(setting.default)) == setting.default
         words = " ".join(defaults.split())
         assert " ".join(setting.doc.split()) in words, name
     assert "\n  --config.model.fusion=sum\n" in of_model2
