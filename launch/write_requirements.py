@@ -15,7 +15,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 OUT: Final = ROOT / "launch" / "requirements-cpu.txt"
-EXTRAS: Final = "demo,parquet"
+EXTRAS: Final = "demo,parquet,serve"
 BUILD: Final = "setuptools>=77"
 """What `pip install --no-build-isolation .` needs, as in `pyproject.toml`."""
 

@@ -54,7 +54,8 @@ def main() -> None:
     found = baselines.evaluate_baselines(dataset, args.split, movies, dataset.info, dataset)
     print(summary.of_baselines(found, dataset.info.name, args.split, num_movies))
     if args.full:
-        print(f"\n{tables.comparison_table(found)}\n\n{tables.headline_table(found)}")
+        columns = baselines.titled(found)
+        print(f"\n{tables.comparison_table(columns)}\n\n{tables.headline_table(columns)}")
     if args.out is not None:
         try:
             files.write_json(args.out, results.baselines_as_fields(found))

@@ -103,5 +103,9 @@ COMMANDS = {
     ),
     "sweep": Command("mmgenre.sweep", _sweep, ("sweep/results.json",), False),
     "demo": Command("mmgenre.demo", lambda i: ["--run", i.run.path, "--port", free_port()]),
+    "serve": Command("mmgenre.serve", lambda i: ["--run", i.run.path, "--port", free_port()]),
 }
-"""By name. All of them end by themselves, but for "demo"."""
+"""By name. All of them end by themselves, but for those of `SERVERS`."""
+
+SERVERS = {"mmgenre.demo": "in a browser", "mmgenre.serve": "Ctrl-C ends it"}
+"""The modules of those that end by a signal alone, and what they print once they answer."""

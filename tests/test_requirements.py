@@ -21,4 +21,5 @@ def test_each_file_has_a_hash_and_the_version_that_was_tested():
     assert pinned.keys() - tested.keys() <= {"setuptools", "wheel"}  # `pip freeze` leaves them out.
     assert "://" not in text
     needed = {"jax", "tensorflow-cpu", "orbax-checkpoint", "pillow", "starlette", "pyarrow"}
+    needed |= {"fastapi", "prometheus-client"}
     assert needed <= pinned.keys()

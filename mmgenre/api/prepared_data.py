@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -56,15 +57,16 @@ def prepare(
 ) -> PreparedData:
     """Prepares a data set, as `python -m data_prep.prepare` does, in a process of its own.
 
-    What is done is not done twice: call it again after an interruption, or with a table that has
-    grown.
+    What is done is not done twice: call it again after an interruption, or, with the same `out`,
+    with a table that has grown.
 
     Args:
       movies: a catalogue (CSV, JSON, Parquet or a folder), or a pandas DataFrame; columns are found
         by their usual names.
       posters: a folder of posters, or the address of an image server; None for none.
-      out: folder of the data set; by default `data/` and the catalogue's name, `data/movies` for a
-        DataFrame. What it holds of other movies is replaced.
+      out: folder of the data set; by default `data/` and the catalogue's name, for a DataFrame
+        `data/movies-` and the start of a digest of its rows, so that no other one's data set is
+        there. What a folder holds of other movies is replaced.
       quiet: whether to print nothing.
       **options: other settings of `data_prep.options.PrepareConfig`, such as
         `genres="auto"` or `columns={"overview": "plot"}`.
@@ -76,7 +78,7 @@ def prepare(
     """
     arguments = _arguments(options)
     with _catalogue(movies) as catalogue:
-        folder = f"data/{_stem(catalogue)}" if out is None else os.fspath(out)
+        folder = _default_folder(movies, catalogue) if out is None else os.fspath(out)
         arguments += ["--metadata", str(catalogue), "--out", folder]
         if posters is not None:
             arguments += ["--posters", os.fspath(posters)]
@@ -95,8 +97,12 @@ def _catalogue(movies: Any) -> Iterator[StrPath]:
         yield path
 
 
-def _stem(catalogue: StrPath) -> str:
-    return Path(catalogue).name.partition(".")[0] or "movies"
+def _default_folder(movies: Any, catalogue: StrPath) -> str:
+    """Names a folder after the file of a catalogue, or after the content of a DataFrame."""
+    if isinstance(movies, str | os.PathLike):
+        return f"data/{Path(movies).name.partition('.')[0] or 'movies'}"
+    with open(catalogue, "rb") as rows:
+        return f"data/movies-{hashlib.file_digest(rows, 'sha256').hexdigest()[:8]}"
 
 
 def _arguments(options: Mapping[str, Any]) -> list[str]:

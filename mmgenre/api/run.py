@@ -147,8 +147,8 @@ class Run:
 
         Returns:
           A `Prediction` for one movie, a list of them for lists. For a DataFrame another one, of
-          the same index: `genres`, the probability of each genre, `has_poster`, `has_overview` and
-          `note`, which says why a row could not be answered.
+          the same index: `genres`, the probability of each genre, `has_poster`, `has_overview`,
+          `words`, `unknown_words` and `note`, which says why a row could not be answered.
 
         Raises:
           UserError: there is neither overview nor poster, one cannot be read, lists differ in

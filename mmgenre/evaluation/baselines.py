@@ -40,6 +40,16 @@ NAMES: Final = (
 )
 """All baselines, in the order of tables."""
 
+_TITLES: Final = {
+    NOTHING: "predict nothing",
+    EVERY_GENRE: "predict every genre",
+    MOST_COMMON: "most common genres",
+    TFIDF: "TF-IDF + LR",
+    POSTER_FEATURES: "poster features + LR",
+    TFIDF_AND_POSTER: "TF-IDF and poster + LR",
+    LINEAR_PILE: "ensemble of linear models",
+}
+
 _SURE: Final = 30.0
 
 
@@ -92,6 +102,14 @@ def evaluate_baselines(
     if isinstance(home, NotFitted):
         return baselines | dict.fromkeys(fitted_baselines.NAMES, home)
     return baselines | _evaluate_fitted(dataset, split, home, movies, beside)
+
+
+def titled(found: Baselines) -> dict[str, Evaluation | NotFitted]:
+    """Returns baselines by their names for readers: the same on pages, in tables and in verdicts.
+
+    LR in them is logistic regression. A baseline of another version keeps its name.
+    """
+    return {_TITLES.get(name, name): each for name, each in found.items()}
 
 
 def _evaluate(

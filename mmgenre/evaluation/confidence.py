@@ -46,8 +46,8 @@ def resample(
       seed: of the resamples.
 
     Returns:
-      See `Resampled`. A resample without positives (or negatives) of a genre leaves it out of its
-      ranking means, as `metrics.evaluate_probabilities` does.
+      See `Resampled`. A resample without positives of a genre leaves it out of its macro means, and
+      one without negatives out of its ranking means, as `metrics.evaluate_probabilities` does.
     """
     weights = _weights(len(labels), num_resamples, seed)
     ranking = [ranking_metrics(labels[:, g], scores[:, g], weights) for g in range(labels.shape[1])]
@@ -55,9 +55,11 @@ def resample(
     hits, decided = _counts(labels, for_micro, weights)
     micro = 2 * hits.sum(axis=1) / np.maximum(decided.sum(axis=1), 1)
     hits, decided = _counts(labels, for_macro, weights)
+    has_positives = weights.T @ labels.astype(np.float32) > 0
+    by_genre = np.where(has_positives, 2 * hits / np.maximum(decided, 1), np.nan)
     return {
         "f1 micro": micro,
-        "f1 macro": (2 * hits / np.maximum(decided, 1)).mean(axis=1),
+        "f1 macro": _mean_of_defined(by_genre, axis=1),
         "roc_auc macro": _mean_of_defined(aucs),
         "average_precision macro": _mean_of_defined(precisions),
     }
@@ -91,10 +93,10 @@ def _counts(
     return hits.astype(np.float64), decided.astype(np.float64)
 
 
-def _mean_of_defined(values: np.ndarray) -> np.ndarray:
-    """Returns the means <float64>[resamples] over genres; NaN where all of them are."""
+def _mean_of_defined(values: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Returns the means <float64>[resamples] over genres, on `axis`; NaN where all of them are."""
     defined = ~np.isnan(values)
-    sums, counts = np.where(defined, values, 0).sum(axis=0), defined.sum(axis=0)
+    sums, counts = np.where(defined, values, 0).sum(axis), defined.sum(axis)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 

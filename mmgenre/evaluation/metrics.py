@@ -2,8 +2,8 @@
 
 Averages: "micro" pools all decisions, "macro" is the mean over genres, "weighted" the mean weighted
 by the genres' frequency, "samples" the mean over movies. A ratio without a denominator is 0 (as in
-scikit-learn with zero_division=0), except for ranking metrics: a genre that all or none of the
-movies have cannot be ranked, is left out of the means and reported as None.
+scikit-learn with zero_division=0). What a genre that no movie has is worth cannot be known: it is
+left out of the means and reported as None; so is, in ranking metrics, a genre that all movies have.
 """
 
 from collections.abc import Sequence
@@ -93,12 +93,13 @@ def evaluate_decisions(labels: np.ndarray, predictions: np.ndarray) -> DecisionS
     by_movie = _ratios(hits.sum(axis=1), predicted.sum(axis=1), actual.sum(axis=1))
     pooled = _ratios(hits.sum(), predicted.sum(), actual.sum())
     support = actual.sum(axis=0)
+    known = support > 0
     weights = support / max(support.sum(), 1)
     precision, recall, f1 = (
         AllAverages(
             micro=float(micro),
-            macro=float(genres.mean()),
-            weighted=float(genres @ weights),
+            macro=float(genres[known].mean()) if known.any() else None,
+            weighted=float(genres @ weights) if known.any() else None,
             samples=float(movies.mean()),
         )
         for micro, genres, movies in zip(pooled, by_genre, by_movie, strict=True)
@@ -112,10 +113,11 @@ def evaluate_decisions(labels: np.ndarray, predictions: np.ndarray) -> DecisionS
     )
 
 
-def f1_by_genre(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """Returns F1 <float64>[genres] of decisions, of <bool>[movies, genres] each."""
-    hits = (labels & predictions).sum(axis=0)
-    return _ratios(hits, predictions.sum(axis=0), labels.sum(axis=0))[2]
+def f1_by_genre(labels: np.ndarray, predictions: np.ndarray) -> tuple[float | None, ...]:
+    """Returns the F1 of each genre of decisions, of <bool>[movies, genres] each; see above."""
+    hits, support = (labels & predictions).sum(axis=0), labels.sum(axis=0)
+    f1 = _ratios(hits, predictions.sum(axis=0), support)[2]
+    return tuple(float(x) if n else None for x, n in zip(f1, support, strict=True))
 
 
 def _ratios(
@@ -194,9 +196,9 @@ def _evaluate_genre(
         predicted=predicted,
         threshold=threshold,
         accuracy=(true_positives + true_negatives) / len(labels),
-        precision=true_positives / max(predicted, 1),
-        recall=true_positives / max(support, 1),
-        f1=2 * true_positives / max(predicted + support, 1),
+        precision=true_positives / max(predicted, 1) if support else None,
+        recall=true_positives / support if support else None,
+        f1=2 * true_positives / (predicted + support) if support else None,
         roc_auc=ranking.roc_auc,
         average_precision=ranking.average_precision,
         confusion=((true_negatives, false_positives), (false_negatives, true_positives)),

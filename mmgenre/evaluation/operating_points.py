@@ -57,7 +57,7 @@ def evaluate_answers(
         points[name] = OperatingPoint(
             **vars(at_point),
             thresholds=_in_short(thresholds),
-            f1_by_genre=tuple(map(float, metrics.f1_by_genre(actual, decided))),
+            f1_by_genre=metrics.f1_by_genre(actual, decided),
         )
     if resampled is None:
         resampled = resample_answers(labels, logits, answers)

@@ -17,9 +17,10 @@ from mmgenre.errors import UserError
 from mmgenre.machine.json_files import read_json
 from mmgenre.runs import format_version
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 """Of `evaluation-*.json`. Version 1, which does not say so, has NaN where a metric is undefined; up
-to version 2 operating points have other names, and micro F1 is compared at that for macro F1."""
+to version 2 operating points have other names, and micro F1 is compared at that for macro F1; up to
+version 3 the F1 of a genre that no movie has is 0, and part of macro F1."""
 
 FOR_MICRO_F1: Final = "for micro F1"
 FOR_MACRO_F1: Final = "for macro F1"
@@ -100,11 +101,11 @@ class OperatingPoint(DecisionScores):
     """Decisions at a choice of `thresholds`: one for all genres, or one for each.
 
     Where movies that lack a half are decided on by others, these are those of most movies.
-    `f1_by_genre` is empty where an older program evaluated.
+    `f1_by_genre` has None for a genre without movies; it is empty where an older program evaluated.
     """
 
     thresholds: float | tuple[float, ...]
-    f1_by_genre: tuple[float, ...] = ()
+    f1_by_genre: tuple[float | None, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,9 +117,9 @@ class GenreScores:
       predicted: movies that it is predicted for.
       threshold: the probability from which it is.
       accuracy: share of right decisions.
-      precision: 0 where it is never predicted.
-      recall: 0 where no movie is of it.
-      f1: 0 where neither.
+      precision: None where no movie is of it; 0 where it is never predicted.
+      recall: None where no movie is of it.
+      f1: likewise.
       roc_auc: None where all movies are of it, or none.
       average_precision: likewise.
       confusion: movies, ((true negatives, false positives), (false negatives, true positives)).
@@ -128,9 +129,9 @@ class GenreScores:
     predicted: int
     threshold: float
     accuracy: float
-    precision: float
-    recall: float
-    f1: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
     roc_auc: float | None
     average_precision: float | None
     confusion: tuple[tuple[int, int], tuple[int, int]]
@@ -262,9 +263,12 @@ class RunEvaluation(Evaluation):
           UserError: the file is damaged, or a newer program wrote it.
         """
         try:
-            fields = _without_nan(read_json(path))
+            fields = read_json(path)
             format_version.require_known(path, fields, FORMAT_VERSION)
-            if isinstance(fields, dict) and fields.get(format_version.KEY, 1) < 3:
+            version = fields.get(format_version.KEY, 1) if isinstance(fields, dict) else None
+            if version == 1:
+                fields = _without_nan(fields)
+            if version is not None and version < 3:
                 fields = _with_new_points(fields)
             evaluation = msgspec.convert(fields, cls)
             if not evaluation.per_genre:
@@ -308,5 +312,9 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_nan(each) for name, each in value.items()}
     if isinstance(value, list):
-        return None if any(_without_nan(each) is None for each in value) else value
-    return None if isinstance(value, float) and math.isnan(value) else value
+        return None if any(map(_is_nan, value)) else value
+    return None if _is_nan(value) else value
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -20,15 +20,6 @@ WIDTH: Final = 80
 _NAME: Final = 27  # Characters of a method's or a genre's name.
 _GENRES: Final = 30  # That are shown, the most common ones, of a longer list.
 
-_NAMES: Final = {
-    baselines.NOTHING: "predict nothing",
-    baselines.EVERY_GENRE: "predict every genre",
-    baselines.MOST_COMMON: "predict the most common",
-    baselines.TFIDF: "TF-IDF + LR",
-    baselines.POSTER_FEATURES: "poster features + LR",
-    baselines.TFIDF_AND_POSTER: "TF-IDF and poster + LR",
-    baselines.LINEAR_PILE: "linear ensemble",
-}
 _METHODS_NOTE: Final = (
     "F1 at thresholds fitted on validation for it; AP with its 95% interval; LR: logistic "
     "regression."
@@ -50,27 +41,23 @@ def headlines(evaluation: RunEvaluation, name: str) -> list[str]:
     data = evaluation.data
     movies = _movies(evaluation.num_movies, data.name, data.split)
     title = f"{evaluation.run} (step {evaluation.step}), {movies}"
-    verdict = against_best_baseline(name, evaluation, _named(evaluation.baselines))
+    verdict = against_best_baseline(name, evaluation, baselines.titled(evaluation.baselines))
     return [title] if verdict is None else [title, f"{verdict}."]
 
 
 def compared(evaluation: RunEvaluation, name: str) -> dict[str, Evaluation | NotFitted]:
     """Returns a run as `name`, and behind it its baselines by their names for readers."""
-    return {name: evaluation} | _named(evaluation.baselines)
+    return {name: evaluation} | baselines.titled(evaluation.baselines)
 
 
 def of_baselines(found: Baselines, dataset: str, split: str, num_movies: int) -> str:
     """Returns what a person reads first of the baselines of a data set."""
-    return _wrapped([f"baselines, {_movies(num_movies, dataset, split)}", _methods(_named(found))])
+    title = f"baselines, {_movies(num_movies, dataset, split)}"
+    return _wrapped([title, _methods(baselines.titled(found))])
 
 
 def _movies(count: int, dataset: str, split: str) -> str:
     return f"{count:,} movies of {dataset}, split {split}"
-
-
-def _named(found: Baselines) -> dict[str, Evaluation | NotFitted]:
-    """Returns baselines by their names for readers."""
-    return {_NAMES.get(name, _cut(name)): each for name, each in found.items()}
 
 
 def _methods(columns: Mapping[str, Evaluation | NotFitted]) -> str:

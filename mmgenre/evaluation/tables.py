@@ -6,7 +6,7 @@ from typing import Final
 
 from tabulate import tabulate
 
-from mmgenre.evaluation import operating_points
+from mmgenre.evaluation import baselines, operating_points
 from mmgenre.evaluation.results import (
     FOR_MACRO_F1,
     FOR_MICRO_F1,
@@ -84,7 +84,7 @@ def metric_table(columns: Iterable[Scores]) -> list[MetricRow]:
 
 def evaluation_tables(evaluation: RunEvaluation) -> str:
     """Returns the tables of a run's evaluation: beside the baselines, and by genre."""
-    columns: Columns = {evaluation.run: evaluation, **evaluation.baselines}
+    columns: Columns = {evaluation.run: evaluation, **baselines.titled(evaluation.baselines)}
     per_genre = tabulate(
         [
             [genre, *(getattr(scores, field) for field in _PER_GENRE)]

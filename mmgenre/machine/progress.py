@@ -32,6 +32,10 @@ class Lines:
             self._last = time.monotonic()
             self.show()
 
+    def leave_out(self, seconds: float) -> None:
+        """Keeps seconds of no item, such as those of compiling, out of the rate and time left."""
+        self._start += seconds
+
     def show(self) -> None:
         """Prints the figures of now."""
         rate = (self._count - self._initial) / max(time.monotonic() - self._start, 1e-9)
@@ -44,10 +48,18 @@ class Lines:
         tqdm.write(line, file=sys.stderr)
 
 
+class Bar(tqdm):
+    """As `Lines`, on a terminal."""
+
+    def leave_out(self, seconds: float) -> None:
+        """See `Lines.leave_out`; the time that has passed is shown as it is."""
+        self.last_print_t += seconds  # Of which the next update makes a rate.
+
+
 @contextlib.contextmanager
 def phase(
     name: str, total: int | None, unit: str, *, initial: int = 0, shown: bool = True
-) -> Iterator[Lines | tqdm]:
+) -> Iterator[Lines | Bar]:
     """Shows a phase of a command while it lasts; yields something with `update(count)`.
 
     On a terminal it is a bar that goes away at the end. Elsewhere it is a line every ten seconds: a
@@ -63,7 +75,7 @@ def phase(
     if not (shown and sys.stderr is not None and sys.stderr.isatty()):
         yield Lines(name, total, unit, shown, initial)
         return
-    bar = tqdm(
+    bar = Bar(
         total=total,
         initial=initial,
         desc=name,

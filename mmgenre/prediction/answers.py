@@ -69,6 +69,7 @@ class Answerer:
             found = self._predictor.answer(
                 values, has_poster=movie.has_poster, has_overview=movie.has_overview
             )
+            words, unknown = self._predictor.tokenizer.count_words(movie.tokens)
             self.posters_found += movie.has_poster
             self.posters_named += movie.has_poster or bool(question.poster)
             yield {
@@ -79,6 +80,8 @@ class Answerer:
                 ],
                 "has_poster": movie.has_poster,
                 "has_overview": movie.has_overview,
+                "words": words,
+                "unknown_words": unknown,
                 "note": "; ".join(note),
             }
 

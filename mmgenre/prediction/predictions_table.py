@@ -12,7 +12,7 @@ from mmgenre.errors import UserError
 from mmgenre.machine import files
 
 FORMATS: Final = (".csv", ".jsonl", ".parquet")
-_OWN: Final = ("genres", "has_poster", "has_overview", "note")
+_OWN: Final = ("genres", "has_poster", "has_overview", "words", "unknown_words", "note")
 _ROWS: Final = 2_000
 """Of a Parquet file's row group, all of which are in memory at once."""
 
@@ -41,7 +41,7 @@ def first_line(signature: str, copied: Sequence[str], genres: Sequence[str]) -> 
       copied: the columns that come from the table of movies.
       genres: the names that probabilities belong to.
     """
-    fields = {"signature": signature, "copied": list(copied), "genres": list(genres)}
+    fields = {"signature": signature, "copied": list(copied), "genres": list(genres), "own": _OWN}
     return json.dumps(fields, allow_nan=False) + "\n"
 
 
@@ -133,6 +133,7 @@ def _write_parquet(
         **{name: pa.string() for name in ("id", "title", "note")},
         "genres": pa.list_(pa.string()),
         **{name: pa.bool_() for name in ("has_poster", "has_overview")},
+        **{name: pa.int32() for name in ("words", "unknown_words")},
         **{_genre_column(genre): pa.float32() for genre in genres},
     }
     types_of_columns = pa.schema([(name, types[name]) for name in columns])

@@ -12,15 +12,6 @@ from mmgenre.report import figures_overall
 from mmgenre.report.run_data import RunData
 from mmgenre.report.style import Figure
 
-_NAMES: Final = {
-    baselines.NOTHING: "predict nothing",
-    baselines.EVERY_GENRE: "predict every genre",
-    baselines.MOST_COMMON: "most common genres",
-    baselines.TFIDF: "TF-IDF + logistic regression",
-    baselines.POSTER_FEATURES: "poster features + logistic regression",
-    baselines.TFIDF_AND_POSTER: "TF-IDF and poster features",
-    baselines.LINEAR_PILE: "ensemble of linear models",
-}
 COMPARED: Final = ("F1, micro", "F1, macro", "ROC AUC, macro", "AP, macro")
 """What `Row.compared` holds, for readers."""
 
@@ -57,14 +48,13 @@ class Row:
 
 def columns(data: RunData) -> Columns:
     """Returns the evaluations of the model and of its baselines, under names for readers."""
-    found = data.evaluation.baselines
-    return {data.name: _of_model(data)} | {_NAMES.get(k, k): v for k, v in found.items()}
+    return {data.name: _of_model(data)} | baselines.titled(data.evaluation.baselines)
 
 
 def verdict(data: RunData, name: str) -> Verdict | None:
     """Returns how a run, under this name, stands beside its best baseline; None if it has none."""
-    baselines = {k: v for k, v in columns(data).items() if k != data.name}
-    return against_best_baseline(name, _of_model(data), baselines)
+    others = {k: v for k, v in columns(data).items() if k != data.name}
+    return against_best_baseline(name, _of_model(data), others)
 
 
 def _of_model(data: RunData) -> Evaluation:
@@ -99,7 +89,7 @@ def figure(columns: Columns) -> Figure:
         scores,
         "Against what needs no network",
         "The model in blue; in grey predicting nothing, every genre or the most common ones, "
-        "logistic regression on words, on coarse poster features and on both, and an ensemble "
-        "of linear models. Each F1 at thresholds fitted for it on validation movies, for all of "
-        "them alike. A dash where there is no figure.",
+        "logistic regression (LR) on words, on coarse poster features and on both, and an "
+        "ensemble of linear models. Each F1 at thresholds fitted for it on validation movies, for "
+        "all of them alike. A dash where there is no figure.",
     )

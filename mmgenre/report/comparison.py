@@ -32,7 +32,7 @@ class ComparedGenre:
 
     genre: str
     support: int
-    f1: list[float]
+    f1: list[float | None]
     average_precision: list[float | None]
 
 

@@ -145,8 +145,8 @@ def f1_against_threshold(
             edges, heights = np.append(0.0, edges), np.append(heights[0], heights)
             panel.step(edges, heights, where="pre", color=color, label=split, linewidth=1.2)
         curve = curves.ranked_curve(test_labels[:, g], test_probabilities[:, g])
-        point = curves.point_at(curve, chosen[g])
-        style.subtitle(panel, f"{curve.f1[point]:.2f} at {chosen[g]:.2f}")
+        f1 = float(curve.f1[curves.point_at(curve, chosen[g])]) if test_labels[:, g].any() else None
+        style.subtitle(panel, f"{_or_dash(f1)} at {chosen[g]:.2f}")
         style.unit_axes(panel)
     handles, names = panels[0].get_legend_handles_labels()
     canvas.legend(handles, names, loc="outside upper center", ncols=2)

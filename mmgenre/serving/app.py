@@ -147,7 +147,8 @@ def build_app(
 
     async def say_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        known = {404: f"there is no such address; see {DOCS}", 405: "this address has another use"}
+        method = (error.headers or {}).get("Allow", "another method")
+        known = {404: f"there is no such address; see {DOCS}", 405: f"use {method}; see {DOCS}"}
         said = Exception(known.get(error.status_code, error.detail))
         return _said(error.status_code, said, error.headers)
 

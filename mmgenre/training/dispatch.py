@@ -5,6 +5,7 @@ How many steps are in one dispatch never shows in what a run computes, writes or
 
 import collections
 import dataclasses
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
@@ -102,15 +103,23 @@ class StepsUnderWay:
             collections.deque()
         )
 
-    def start(self, dispatch: Dispatch) -> None:
-        """Starts the steps of a dispatch, then finishes those of the one before."""
-        if not self._feed.has_run(dispatch):
+    def start(self, dispatch: Dispatch) -> float:
+        """Starts the steps of a dispatch, then finishes those of the one before.
+
+        Returns:
+          The seconds of compiling: 0 where steps of these shapes have run.
+        """
+        is_new = not self._feed.has_run(dispatch)
+        if is_new:
             self.finish()  # Compiling takes seconds; rows that are due do not wait for it.
         vote = signals.requested() + self._save_times.vote()
+        before = time.perf_counter()
         self.state, sums = self._feed.run(self.state, dispatch, vote)
+        compiling = time.perf_counter() - before if is_new else 0.0  # Devices run behind it.
         self._pending.append((self.step, dispatch.num_steps, sums))
         self.step += dispatch.num_steps
         self.finish(but=1)
+        return compiling
 
     def finish(self, *, but: int = 0) -> None:
         """Waits for all steps `but` those of so many last dispatches."""

@@ -40,12 +40,12 @@ class EpochClock:
     """The time of an epoch, and of it that spent in steps: from the first one to the last one.
 
     Attributes:
-      rate: movies per second in the steps of the last epoch.
+      rate: movies per second in the steps of the last epoch, compiling aside.
     """
 
     def __init__(self) -> None:
         """Starts the clock."""
-        self._start, self._in_steps = time.perf_counter(), 0.0
+        self._start, self._in_steps, self._compiling = time.perf_counter(), 0.0, 0.0
         self._all, self._all_in_steps = 0.0, 0.0
         self.rate = 0.0
 
@@ -57,13 +57,17 @@ class EpochClock:
             yield
         finally:
             self._in_steps += time.perf_counter() - start
-            self.rate = num_movies / max(self._in_steps, 1e-9)
+            self.rate = num_movies / max(self._in_steps - self._compiling, 1e-9)
+
+    def leave_out(self, seconds: float) -> None:
+        """Keeps seconds of compiling out of the rate; they stay among those spent in steps."""
+        self._compiling += seconds
 
     def end_epoch(self) -> dict[str, float]:
         """Returns the scalars of an epoch's row; what follows belongs to the next epoch."""
         now = time.perf_counter()
         seconds, in_steps = now - self._start, self._in_steps
-        self._start, self._in_steps = now, 0.0
+        self._start, self._in_steps, self._compiling = now, 0.0, 0.0
         self._all, self._all_in_steps = self._all + seconds, self._all_in_steps + in_steps
         return {"epoch/seconds": seconds, "epoch/outside_steps_share": 1 - in_steps / seconds}
 

@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 from clu.metric_writers.interface import MetricWriter
-from tqdm import tqdm
 
 from mmgenre import schema
 from mmgenre.config import Config
@@ -25,7 +24,7 @@ from mmgenre.evaluation.evaluate_run import choose_thresholds, evaluate_and_writ
 from mmgenre.evaluation.predict_split import predict_split, validation_scalars
 from mmgenre.evaluation.results import RunEvaluation
 from mmgenre.machine import files, signals
-from mmgenre.machine.progress import Lines, phase
+from mmgenre.machine.progress import Bar, Lines, phase
 from mmgenre.runs import sessions
 from mmgenre.runs.checkpoints import RunCheckpoints
 from mmgenre.runs.damaged_checkpoints import set_damaged_aside
@@ -209,7 +208,9 @@ class Trainer:
             ends = dispatch_ends(config, first_step, start, self.steps_per_epoch)
             try:
                 for dispatch in log.timed(self._feed.dispatches(plan, start, ends)):
-                    steps.start(dispatch)
+                    compiling = steps.start(dispatch)
+                    bar.leave_out(compiling)
+                    self._clock.leave_out(compiling)
                     if steps.step < last_step and self._saves_now(steps):
                         steps.finish()
                         writer.flush()
@@ -230,7 +231,7 @@ class Trainer:
         is_at_step = bool(every) and steps.step % every == 0
         return bool(steps.signum) or steps.is_save_due or is_at_step
 
-    def _progress_bar(self, epoch: int, start: int) -> AbstractContextManager[Lines | tqdm]:
+    def _progress_bar(self, epoch: int, start: int) -> AbstractContextManager[Lines | Bar]:
         """Returns a bar of an epoch's movies that begins at batch `start`."""
         return phase(
             f"epoch {epoch + 1}/{self.config.epochs}",

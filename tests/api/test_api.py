@@ -9,7 +9,9 @@ import sys
 import pytest
 
 import mmgenre
+from mmgenre.api.prepared_data import _default_folder
 from mmgenre.api.train import _by_full_names
+from mmgenre.catalogue.data_frame import as_catalogue
 from mmgenre.config import default_config
 from mmgenre.errors import UserError
 from mmgenre.prediction.predictor import GenrePredictor
@@ -42,6 +44,16 @@ def test_a_data_frame_is_prepared_as_a_file_is(frame, demo_corpus, tmp_path, cap
         == data
     )
     assert capfd.readouterr() == ("", "")
+
+
+def test_another_data_frame_goes_into_another_folder(frame):
+    folders = []
+    for movies in (frame, frame.copy(), frame.head(59)):
+        with as_catalogue(movies, choices="") as catalogue:
+            folders.append(_default_folder(movies, catalogue))
+    assert folders[0] == folders[1] != folders[2]
+    assert all(folder.startswith("data/movies-") for folder in folders)
+    assert _default_folder("films.csv.gz", "films.csv.gz") == "data/films"
 
 
 def test_mistakes_in_preparing_are_told_as_the_command_does(frame, tmp_path):
@@ -86,8 +98,10 @@ def test_a_run_answers_as_its_predictor_does(tiny_run, frame, demo_corpus):
     movies = frame.set_index(frame.index + 7)[["id", "overview", "poster_path"]].head(9)
     table = run.predict(movies, posters=demo_corpus / "posters")
     assert list(table.index) == list(range(7, 16))
-    assert list(table.columns)[:4] == ["genres", "has_poster", "has_overview", "note"]
-    assert list(table.columns)[4:] == list(run.genres)
+    own = ["genres", "has_poster", "has_overview", "words", "unknown_words", "note"]
+    assert list(table.columns) == [*own, *run.genres]
+    assert table.iloc[0].words == expected.num_words > 0
+    assert table.iloc[0].unknown_words == expected.num_unknown
     (first,) = predictor.predict(overviews=[text])
     alone = run.predict(movies[["overview"]].head(1))
     assert alone.iloc[0].genres == first.genres and not alone.iloc[0].has_poster

@@ -42,8 +42,8 @@ def test_decisions_by_hand(report):
     assert report.precision.micro == pytest.approx(3 / 4)
     assert report.recall.micro == pytest.approx(3 / 4)
     assert report.f1.micro == pytest.approx(3 / 4)
-    # F1 of Drama 2/3, War 2/3, Comedy 1, the other 15 genres 0.
-    assert report.f1.macro == pytest.approx((2 / 3 + 2 / 3 + 1) / NUM)
+    # F1 of Drama 2/3, War 2/3, Comedy 1; no movie is of the other 15 genres.
+    assert report.f1.macro == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
     assert report.f1.weighted == pytest.approx((2 * 2 / 3 + 2 / 3 + 1) / 4)
     assert report.f1.samples == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
     assert vars(report.genres_per_movie) == pytest.approx({"labels": 4 / 3, "predictions": 4 / 3})
@@ -67,7 +67,8 @@ def test_per_genre_by_hand(report):
     assert (drama.precision, drama.recall) == (1.0, 0.5)
     western = report.per_genre["Western"]
     assert western.confusion == ((3, 0), (0, 0))
-    assert (western.f1, western.accuracy) == (0.0, 1.0)
+    assert (western.precision, western.recall, western.f1) == (None, None, None)
+    assert western.accuracy == 1.0
     assert western.roc_auc is None
     assert western.average_precision is None
 
@@ -85,6 +86,17 @@ def test_nothing_to_rank():
     assert report.accuracy == 1.0
     assert vars(report.roc_auc) == {"micro": None, "macro": None, "weighted": None}
     assert report.average_precision.samples is None
+    assert (report.f1.micro, report.f1.macro) == (0.0, None)
+
+
+def test_a_genre_without_movies_is_no_part_of_macro_f1():
+    predictions = (PROBABILITIES >= 0.5).copy()
+    before = metrics.evaluate_decisions(LABELS > 0, predictions)
+    predictions[:, schema.GENRES.index("Western")] = True  # Wrong, and counted in micro F1.
+    after = metrics.evaluate_decisions(LABELS > 0, predictions)
+    assert after.f1.macro == before.f1.macro
+    assert after.f1.micro < before.f1.micro
+    assert metrics.f1_by_genre(LABELS > 0, predictions)[schema.GENRES.index("Western")] is None
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -66,7 +66,7 @@ def test_an_evaluation_is_read_back_as_it_was_written(evaluation, tmp_path):
     path.write_text(evaluation.to_json())
     assert RunEvaluation.load(path) == evaluation
     fields = strict_json(path.read_text())
-    assert fields["format_version"] == 3
+    assert fields["format_version"] == 4
     assert fields["baselines"]["tfidf_logistic_regression"] == "not_fitted_no_shared_word"
     assert fields["per_genre"][schema.GENRES[3]]["roc_auc"] is None
     assert "per_genre" not in fields["baselines"]["nothing"]
@@ -85,7 +85,7 @@ def test_version_1_is_read_with_its_bare_nan(evaluation, tmp_path):
 
 
 def test_operating_points_of_version_2_are_read_under_their_names_of_today(evaluation, tmp_path):
-    text = evaluation.to_json().replace('"format_version": 3', '"format_version": 2')
+    text = evaluation.to_json().replace('"format_version": 4', '"format_version": 2')
     for new, old in (("for micro F1", "global"), ("for macro F1", "per genre")):
         text = text.replace(f'"{new}"', f'"{old}"')
     path = tmp_path / "evaluation-test.json"

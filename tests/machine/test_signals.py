@@ -14,11 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.every_command import COMMANDS, Command, Inputs
+from tests.every_command import COMMANDS, SERVERS, Command, Inputs
 from tests.scale_helpers import ended, finish, start, wait_for_handlers
 
 PROGRESS = re.compile(
-    r"\w+: ([\d,]+ |done before|\S+ is )|explanation: |\d{4}-\d\d-\d\d |SIG\w+: finishing the step"
+    r"\w+: ([\d,]+ |done before|\S+ is )|explanation: |\d{4}-\d\d-\d\d |"
+    r"SIG\w+: (finishing the step|answering what has come in)"
 )
 """Lines that a command prints while all is well."""
 
@@ -118,11 +119,11 @@ def run_to_the_end(command: Command, inputs: Inputs) -> float:
     with ended(process):
         wait_for_handlers(process)
         begun = time.monotonic()
-        if command.module == "mmgenre.demo":
-            assert "in a browser" in process.stdout.readline()
+        if command.module in SERVERS:
+            assert SERVERS[command.module] in process.stdout.readline()
             process.send_signal(signal.SIGINT)
         code, output = finish(process)
-    assert code == (130 if command.module == "mmgenre.demo" else 0), output
+    assert code == (130 if command.module in SERVERS else 0), output
     return time.monotonic() - begun
 
 

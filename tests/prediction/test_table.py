@@ -123,7 +123,8 @@ def test_a_csv_file_for_every_reader(tiny_run, tmp_path):
     lines = [json.loads(line) for line in outs[1].read_text("utf-8").splitlines()]
     assert [line["title"] for line in lines] == titles  # JSON and Parquet have no formulas.
 
-    columns = ["id", "title", "genres", "has_poster", "has_overview", "note", *schema.GENRES]
+    own = ["genres", "has_poster", "has_overview", "words", "unknown_words", "note"]
+    columns = ["id", "title", *own, *schema.GENRES]
     (header,) = csv.reader(outs[2].read_text("utf-8").splitlines())
     assert header == columns
     assert outs[3].read_bytes() == b""

@@ -170,7 +170,10 @@ def test_other_content_and_other_addresses(client):
         answer = client.post("/v1/predict", content=b"x", headers={"Content-Type": kind})
         assert_said(answer, 400, "form")
     for method in ("GET", "PUT", "DELETE"):
-        assert_said(client.request(method, "/v1/predict"), 405, "another use")
+        answer = client.request(method, "/v1/predict")
+        assert_said(answer, 405, "Use POST; see /docs.")
+        assert answer.headers["Allow"] == "POST"
+    assert_said(client.post("/healthz"), 405, "Use GET")
     for path in ("/", "/redoc", "/v1", "/../../etc/passwd", "/v1/predict/", "/%00"):
         assert_said(client.get(path), 404, "/docs")
 
