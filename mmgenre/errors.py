@@ -19,8 +19,24 @@ Whoever starts the run again need not count this as a failure: all processes had
 """
 
 
+_copies: dict[str, str] = {}
+
+
+def call_copy(folder: Path, address: str) -> None:
+    """From now on a `UserError` calls a folder, and what is in it, by the address it is a copy of.
+
+    The user knows nothing of the copy, which is soon gone.
+    """
+    _copies[str(folder)] = address.rstrip("/")
+
+
 class UserError(Exception):
     """A mistake that the user can mend: the message says what is wrong, where, and what to do."""
+
+    def __init__(self, message: str = ""):
+        for folder, address in _copies.items():
+            message = str(message).replace(folder, address)
+        super().__init__(message)
 
 
 class RunError(Exception):

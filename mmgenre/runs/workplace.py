@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -16,8 +15,9 @@ from typing import Final, Self
 
 from etils import epath
 
-from mmgenre.errors import RunError, UserError, first_line
+from mmgenre.errors import RunError, UserError, call_copy, first_line
 from mmgenre.machine import files, folder_kinds, user_cache
+from mmgenre.machine.temporary_folder import TemporaryFolder
 from mmgenre.runs import lock, mirror
 from mmgenre.runs.mirror import Mirror, TakenOver
 from mmgenre.runs.object_store import StoredFolder, explained, is_mirrored
@@ -59,9 +59,10 @@ class Workplace:
         if not self.address:
             self._until_end.enter_context(lock.held(self.folder))
             return self
-        home = _cache(self.address)
-        name = StoredFolder(self.address).name
-        self._mirror = Mirror(self.address, home / name)
+        folder = local_folder(self.address)
+        home = folder.parent
+        self._mirror = Mirror(self.address, folder)
+        call_copy(folder, self.address)
         with contextlib.ExitStack() as until_end:
             until_end.enter_context(lock.file_held(epath.Path(home), self.address))
             with explained("write the run directory", self.address):
@@ -137,10 +138,12 @@ class Copy:
 
     def __init__(self, address: str):
         """Copies nothing yet; raises UserError where the package for the store is missing."""
-        folder = tempfile.mkdtemp(prefix="mmgenre-")
-        atexit.register(mirror.remove, Path(folder))
+        name = StoredFolder(address).name
+        self._temporary = TemporaryFolder()
+        atexit.register(self._temporary.close)
         self.address = address
-        self._mirror = Mirror(address, Path(folder) / StoredFolder(address).name)
+        self._mirror = Mirror(address, self._temporary.path / name)
+        call_copy(self._mirror.folder, address)
 
     @property
     def folder(self) -> epath.Path:
@@ -189,8 +192,12 @@ def results_sent(*runs: epath.PathLike) -> Iterator[None]:
             copy.send()
 
 
-def _cache(address: str) -> Path:
-    """The folder for the copy of what is at an address, and for its lock."""
+def local_folder(address: str) -> Path:
+    """Returns where the copy of what is written to an address lies; its lock is beside it.
+
+    Raises:
+      UserError: there is no place for it, or the package for the store is missing.
+    """
     try:
         runs = user_cache.root() / "runs"
         user_cache.make(runs)
@@ -199,4 +206,5 @@ def _cache(address: str) -> Path:
             f"no place for a copy of {address} on this machine ({first_line(error)}); set "
             "XDG_CACHE_HOME to a folder that this user can write"
         ) from error
-    return runs / hashlib.sha256(address.rstrip("/").encode()).hexdigest()[:16]
+    digest = hashlib.sha256(address.rstrip("/").encode()).hexdigest()[:16]
+    return runs / digest / StoredFolder(address).name

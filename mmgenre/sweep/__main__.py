@@ -14,16 +14,16 @@ config.selection_metric on validation; the test split has no say in it.
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 from ml_collections import config_flags
 
 from mmgenre import main as training
 from mmgenre.errors import UserError
-from mmgenre.machine import files, logs
+from mmgenre.machine import logs
 from mmgenre.machine.command_line import ArgumentParser, run_command
 from mmgenre.sweep.grid import parse_grid, points
+from mmgenre.sweep.place import Place
 from mmgenre.sweep.runner import Plan, run
 
 
@@ -45,7 +45,9 @@ def parse_command_line(argv: Sequence[str]) -> Plan:
         action="extend",
         help="values to try for a setting: <setting>=<value>,<value>,...",
     )
-    parser.add_argument("--workdir", help="folder of the sweep (default: runs/<config>-sweep)")
+    parser.add_argument(
+        "--workdir", help="folder of the sweep, also on s3:// (default: runs/<config>-sweep)"
+    )
     parser.add_argument(
         "--trials", type=int, help="number of random combinations to train, each with all seeds"
     )
@@ -71,13 +73,10 @@ def parse_command_line(argv: Sequence[str]) -> Plan:
     for name in axes:
         if name in overridden:
             raise UserError(f"{name} is set by --config.{name} and varies in --grid; choose one")
-    folder = args.workdir or f"runs/{base.name}-sweep"
-    if files.is_remote(folder):
-        raise UserError(f"--workdir is {folder}, but a sweep's folder must be on a file system")
     return Plan(
         axes=axes,
         points=points(axes, base, args.trials, args.trials_seed),
-        folder=Path(folder),
+        place=Place(args.workdir or f"runs/{base.name}-sweep"),
         arguments=arguments,
         resume_command=shlex.join(["python", "-m", "mmgenre.sweep", *argv[1:]]),
     )

@@ -44,8 +44,8 @@ def train(
     """Runs `python -m mmgenre.main` to its end, and passes signals on to it.
 
     Args:
-      arguments: of the command.
-      folder: the run directory, made where it is missing; the output is added to a file there.
+      arguments: of the command, the run directory included.
+      folder: made where it is missing; the output is added to a file there.
       collected: what arrives there while the process runs is sent to it, each signal once.
       on_poll: is called now and then while the process runs.
 
@@ -57,7 +57,7 @@ def train(
       OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "mmgenre.main", *arguments, f"--workdir={folder}"]
+    command = [sys.executable, "-m", "mmgenre.main", *arguments]
     parent = os.getpid()
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 

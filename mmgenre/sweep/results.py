@@ -16,6 +16,9 @@ from mmgenre.runs.directory import RunDirectory
 from mmgenre.runs.metric_rows import validation_rows
 from mmgenre.sweep.grid import SEED, Axes, Point, as_text
 
+JSON_FILE: Final = "results.json"
+CSV_FILE: Final = "results.csv"
+
 DONE: Final = "done"
 FAILED: Final = "failed"
 NOT_DONE: Final = "not done"
@@ -201,7 +204,7 @@ def write(folder: epath.Path, axes: Axes, results: Sequence[PointResult]) -> Non
         if SEED in axes
         else None,
     }
-    files.write_json(folder / "results.json", report)
+    files.write_json(folder / JSON_FILE, report)
     flat = [
         {name: value for name, value in row.items() if name not in ("settings", "metrics")}
         | {name: as_text(value) for name, value in row["settings"].items()}
@@ -213,7 +216,7 @@ def write(folder: epath.Path, axes: Axes, results: Sequence[PointResult]) -> Non
     writer = csv.DictWriter(text, fields, lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
-    files.write_text(folder / "results.csv", text.getvalue())
+    files.write_text(folder / CSV_FILE, text.getvalue())
 
 
 def _ranking(point: Point) -> tuple[str, int]:

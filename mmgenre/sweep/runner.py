@@ -14,11 +14,11 @@ from mmgenre.config import Config
 from mmgenre.dataset.prepared import open_dataset
 from mmgenre.errors import Interrupted, RunError, UserError
 from mmgenre.machine import environment, files, folder_kinds, special_files
-from mmgenre.runs import lock
 from mmgenre.runs.directory import RunDirectory
 from mmgenre.runs.metric_rows import validation_rows
 from mmgenre.sweep import child, results
 from mmgenre.sweep.grid import Axes, Point
+from mmgenre.sweep.place import Place
 from mmgenre.sweep.results import DONE, FAILED, NOT_DONE, PointResult
 
 DONE_FILE: Final = "sweep_point_done.json"
@@ -42,20 +42,16 @@ class Plan:
     Attributes:
       axes: the grid.
       points: what to train, in this order.
-      folder: of the sweep; each point has a run directory in it.
+      place: of the sweep; each point has a run directory in it.
       arguments: of `mmgenre.main`, for all points.
       resume_command: what the user may run to go on.
     """
 
     axes: Axes
     points: Sequence[Point]
-    folder: Path
+    place: Place
     arguments: Sequence[str]
     resume_command: str
-
-    def run_directory(self, point: Point) -> RunDirectory:
-        """A point's folder, which may not be there yet."""
-        return RunDirectory(epath.Path(self.folder / point.name))
 
 
 def run(plan: Plan) -> None:
@@ -66,22 +62,26 @@ def run(plan: Plan) -> None:
       RunError: some points failed; the others are done.
       Interrupted: by a signal, after the point under way has ended at it.
     """
-    _check_folders(plan)
+    place = plan.place
+    if not place.address:
+        _check_folders(plan)
     signals = child.Signals()
     signals.install()
-    with lock.held(epath.Path(plan.folder), folder_kinds.SWEEP):
+    with place.held([point.name for point in plan.points]):
+        if place.address:  # Only now is it known what is there.
+            _check_folders(plan)
         try:
             found = _Sweep(plan, signals).train()
         except OSError as error:
-            raise UserError(f"cannot write into {plan.folder}: {error}") from error
+            raise UserError(f"cannot write into {place}: {error}") from error
     print(results.tables(plan.axes, found))
     best = results.ranked(found)[0]
     if best.score is not None:
-        print(f"\nbest: {plan.folder / best.point.name}")
-    print(f"written to {plan.folder / 'results.json'} and results.csv")
+        print(f"\nbest: {place.workdir(best.point.name)}")
+    print(f"written to {place.shown(place.folder / results.JSON_FILE)} and {results.CSV_FILE}")
     failed = [result for result in found if result.status == FAILED]
     if failed:
-        output = plan.folder / failed[0].point.name / child.OUTPUT
+        output = place.shown(place.folder / failed[0].point.name / child.OUTPUT)
         raise RunError(
             f"{len(failed)} of {len(found)} points failed, the first one with: {failed[0].reason} "
             f"({output} has all it said); the same command tries them again"
@@ -103,7 +103,7 @@ class _Sweep:
         """Trains what is not done, in the order of the plan."""
         todo = [i for i, result in enumerate(self._results) if result.status != DONE]
         total = len(self._results)
-        _log.info("%s: %d of %d points done before", self._plan.folder, total - len(todo), total)
+        _log.info("%s: %d of %d points done before", self._plan.place, total - len(todo), total)
         self._write()
         for others, i in zip(reversed(range(len(todo))), todo, strict=True):
             self._results[i] = self._train(self._plan.points[i], f"point {i + 1}/{total}", others)
@@ -118,11 +118,16 @@ class _Sweep:
         mean = sum(seconds) / len(seconds) if seconds else None
         left = "" if mean is None else f"; about {environment.duration((others + 1) * mean)} left"
         _log.info("%s: %s%s", label, point.name, left)
-        watch = _EpochWatch(label, point, self._plan.run_directory(point), others, mean)
-        arguments = [*self._plan.arguments, *point.flags]
-        code, reason = child.train(arguments, self._path(point), self._signals, watch.look)
+        place, folder = self._plan.place, self._path(point)
+        watch = _EpochWatch(label, point, place.trained_in(point.name), others, mean)
+        workdir = f"--workdir={place.workdir(point.name)}"
+        arguments = [*self._plan.arguments, *point.flags, workdir]
+        code, reason = child.train(arguments, folder, self._signals, watch.look)
+        place.fetch(point.name)
+        place.send(folder / child.OUTPUT)
         if code == 0:
-            files.write_json(self._path(point) / DONE_FILE, {"finished": environment.now()})
+            files.write_json(folder / DONE_FILE, {"finished": environment.now()})
+            place.send(folder / DONE_FILE)
             result = self._read(point, DONE)
             _log.info("%s: done, %s", label, result.summary())
             return result
@@ -137,13 +142,15 @@ class _Sweep:
             raise Interrupted(signum, f"stopped {when}; go on with: {self._plan.resume_command}")
 
     def _write(self) -> None:
-        results.write(epath.Path(self._plan.folder), self._plan.axes, self._results)
+        place = self._plan.place
+        results.write(epath.Path(place.folder), self._plan.axes, self._results)
+        place.send(place.folder / results.JSON_FILE, place.folder / results.CSV_FILE)
 
     def _path(self, point: Point) -> Path:
-        return self._plan.folder / point.name
+        return self._plan.place.folder / point.name
 
     def _read(self, point: Point, status: str, reason: str = "") -> PointResult:
-        return PointResult.read(self._plan.run_directory(point), point, status, reason)
+        return PointResult.read(self._plan.place.run(point.name), point, status, reason)
 
 
 class _EpochWatch:
@@ -197,10 +204,11 @@ def _check_folders(plan: Plan) -> None:
     """Raises UserError where the data set or a folder cannot be used, as with another run in it."""
     folder = plan.points[0].config.data.dir
     info = open_dataset(folder).info if folder else None  # None: the demo corpus.
-    special_files.refuse_in(plan.folder, "--workdir")
-    folder_kinds.require(plan.folder, folder_kinds.SWEEP, "--workdir")
+    special_files.refuse_in(plan.place.folder, "--workdir")
+    if not plan.place.address:
+        folder_kinds.require(plan.place.folder, folder_kinds.SWEEP, "--workdir")
     for point in plan.points:
-        run_directory = plan.run_directory(point)
+        run_directory = plan.place.run(point.name)
         folder_kinds.require(run_directory.path, folder_kinds.RUN, "--workdir")
         if run_directory.config_file.exists():
             run_directory.check_same(point.config, info or run_directory.load_dataset_info()[0])
@@ -214,6 +222,6 @@ def _check_length(run_directory: RunDirectory, config: Config) -> None:
         old, new = getattr(before, name), getattr(config, name)
         if old != new:
             raise UserError(
-                f"{run_directory.path} holds a run with config.{name} = {old}, now it is {new}; "
-                "go on with the same value, or choose another --workdir"
+                f"{run_directory.shown(run_directory.path)} holds a run with config.{name} = "
+                f"{old}, now it is {new}; go on with the same value, or choose another --workdir"
             )

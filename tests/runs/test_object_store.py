@@ -220,6 +220,9 @@ def test_a_run_is_read_from_a_store_and_results_go_there(s3, tiny_run, tmp_path)
         files.write_text(run.path / "report-figures" / "new.png", "")
     assert stored.read("evaluation-other.json") == b"{}"
     assert "report-figures/new.png" in stored.list_files()
+    (run.path / "dataset.json").write_text("{")
+    with pytest.raises(UserError, match=f"^{S3}/dataset.json is missing or damaged"):
+        run.load_dataset_info()
 
 
 def newest() -> int:

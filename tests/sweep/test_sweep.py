@@ -14,11 +14,15 @@ from etils import epath
 from mmgenre.config import Config
 from mmgenre.errors import UserError
 from mmgenre.runs.directory import RunDirectory
+from mmgenre.runs.mirror import Mirror
+from mmgenre.runs.object_store import StoredFolder
 from mmgenre.sweep import child, results
 from mmgenre.sweep.child import OUTPUT
 from mmgenre.sweep.grid import Point, parse_grid, point_name, points
+from mmgenre.sweep.place import Place
 from mmgenre.sweep.results import DONE, FAILED, NOT_DONE, PointResult
 from mmgenre.sweep.runner import DONE_FILE
+from tests import object_store
 from tests.commands import run_module, run_several
 from tests.scale_helpers import (
     TINY,
@@ -188,7 +192,10 @@ def test_mistakes_on_the_command_line(tmp_path):
         ([MODEL2, "--grid", "seed=0", "--config.epochs=none"], "epochs"),
         ([MODEL2, "--grid", "model.fusion=sum,mean"], "config.model.fusion is 'mean'"),
         ([MODEL2, "--config.seed=1", "--grid", "seed=0"], "seed is set by --config.seed and var"),
-        ([MODEL2, "--grid", "seed=0", "--workdir=gs://b/x"], "must be on a file system"),
+        (
+            [MODEL2, "--grid", "seed=0", "--workdir=gs://b/x"],
+            "into a folder of this machine or to s3://",
+        ),
         ([MODEL2, f"--config.data.dir={tmp_path}", "--grid", "seed=0"], "not a prepared data set"),
         (  # This comes last: flags stay as they are from command to command.
             [MODEL2, "--grid=seed=0", "--coordinator=h:1", "--num_processes=2", "--process_id=0"],
@@ -338,3 +345,51 @@ def test_signals_pass_through_and_the_same_command_goes_on(tiny_dataset, tmp_pat
         code, output = finish(alone)
     assert code == 0, output
     assert rows(tmp_path / "alone") == rows(folder / names[1])
+
+
+def test_of_a_sweep_on_a_store_small_files_are_here_while_it_goes_on(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with object_store.bucket(monkeypatch):
+        store, place = StoredFolder("s3://bucket"), Place("s3://bucket/sweep/")
+        store.write("sweep/seed=0/metrics.jsonl", b"{}")
+        store.write("sweep/seed=0/checkpoints/1/params/0", b"large")
+        store.write("sweep/results.json", b'{"axes": {}, "points": []}')
+        with place.held(["seed=0", "seed=1"]):
+            found = [path for path in place.folder.rglob("*") if path.is_file()]
+            assert found == [place.folder / "seed=0" / "metrics.jsonl"]
+            assert place.shown(found[0]) == "s3://bucket/sweep/seed=0/metrics.jsonl"
+            in_use = pytest.raises(UserError, match=r"^s3://bucket/sweep is in use by")
+            with in_use, place.held([]):
+                pass
+            (place.folder / "results.csv").write_text("rank")
+            place.send(place.folder / "results.csv")
+        assert store.read("sweep/results.csv") == b"rank"
+        assert not place.folder.exists()
+        store.write("other/config.json", b'{"model": {}, "data": {}}')
+        other = Place("s3://bucket/other")
+        with pytest.raises(UserError, match="is a run, not a sweep"), other.held([]):
+            pass
+
+
+@pytest.mark.slow
+def test_a_sweep_into_a_bucket_goes_on_where_it_ended(tiny_dataset, tmp_path, monkeypatch):
+    address = "s3://bucket/sweep"
+    settings = [*TINY, f"--config.data.dir={tiny_dataset.path}", f"--workdir={address}"]
+    with object_store.bucket(monkeypatch):
+        first = run_module("mmgenre.sweep", *settings, "--grid", "seed=0")
+        assert first.returncode == 0, first.stderr
+        assert f"best: {address}/seed=0" in first.stdout
+        assert "point 1/1: epoch 1/1, average_precision/macro 0." in first.stderr
+        again = run_module("mmgenre.sweep", *settings, "--grid", "seed=0,1")
+        assert again.returncode == 0, again.stderr
+        assert f"{address}: 1 of 2 points done before" in again.stderr
+        assert f"written to {address}/results.json and results.csv" in again.stdout
+        Mirror(address, tmp_path / "sweep").fetch()
+        report = json.loads((tmp_path / "sweep" / "results.json").read_text())
+        assert [point["status"] for point in report["points"]] == [DONE, DONE]
+        for point in report["points"]:
+            assert (tmp_path / "sweep" / point["run"] / "report.html").exists()
+        longer = run_module("mmgenre.sweep", *settings, "--grid", "seed=0", "--config.epochs=2")
+        assert longer.returncode == 2
+        (line,) = longer.stderr.splitlines()
+        assert line.startswith(f"error: {address}/seed=0 holds a run with config.epochs = 1")
