@@ -2,12 +2,12 @@
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mmgenre.errors import UserError
-from mmgenre.machine.temporary_folder import TemporaryFolder
 
 
 @contextlib.contextmanager
@@ -25,8 +25,8 @@ def as_catalogue(movies: Any, *, choices: str) -> Iterator[Path]:
     """
     if not _is_data_frame(movies):
         raise UserError(f"the movies are of type {type(movies).__name__}; give {choices}")
-    with contextlib.closing(TemporaryFolder()) as folder:
-        path = folder.path / "movies.jsonl"
+    with tempfile.TemporaryDirectory(prefix="mmgenre-") as folder:
+        path = Path(folder) / "movies.jsonl"
         _write_json_lines(movies, path)
         try:
             yield path

@@ -17,10 +17,10 @@ from etils import epath
 
 from mmgenre.errors import RunError, UserError, call_copy, first_line
 from mmgenre.machine import files, folder_kinds, user_cache
-from mmgenre.machine.temporary_folder import TemporaryFolder
 from mmgenre.runs import lock, mirror
 from mmgenre.runs.mirror import Mirror, TakenOver
 from mmgenre.runs.object_store import StoredFolder, explained, is_mirrored
+from mmgenre.runs.temporary_folder import TemporaryFolder
 
 _LOOK_EVERY_S: Final = 0.5
 """Seconds until a finished checkpoint is noticed."""

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from mmgenre.machine.temporary_folder import TemporaryFolder, remove_left
+from mmgenre.runs.temporary_folder import TemporaryFolder, remove_left
 from tests.commands import ROOT
 
 CHILD = """
 import time
-from mmgenre.machine.temporary_folder import TemporaryFolder
+from mmgenre.runs.temporary_folder import TemporaryFolder
 folder = TemporaryFolder()
 (folder.path / "large").write_bytes(b"x")
 print(folder.path, flush=True)
