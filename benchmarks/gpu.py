@@ -1,7 +1,7 @@
 """Training on a GPU: mmgenre and PyTorch side by side, and both beside what the GPU could do.
 
     python -m benchmarks.gpu [--torch_python <interpreter with PyTorch>] [--json out.json]
-        [--batch 256 1024 4096] [--kernels scan cudnn pallas] [--only <words>] [--rounds 5]
+        [--batch 256 1024 4096] [--kernels scan cudnn wavefront] [--only <words>] [--rounds 5]
         [--quick]
 
 An epoch of 29,568 made-up movies with the lengths of real overviews lies on the device; each case
@@ -55,12 +55,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--platform", choices=("gpu", "cpu"), default="gpu")
     parser.add_argument("--trial", action="store_true", help="few movies, a tiny model, one round")
     parser.add_argument("--batch", type=int, nargs="+", default=[256, 1024, 4096])
-    parser.add_argument("--kernels", nargs="+", default=["scan", "cudnn", "pallas"])
+    parser.add_argument("--kernels", nargs="+", default=["scan", "cudnn", "wavefront"])
     parser.add_argument("--quick", action="store_true", help="batch 256, 3 rounds, 8 minutes")
     parser.add_argument("--only", default="", help="only cases with all these words in their name")
     parser.add_argument("--movies", type=int, default=29_568)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--num_warps", type=int, default=4, help="of the Pallas kernels")
     parser.add_argument("--conv", choices=("direct", "plain"), default="direct")
     parser.add_argument("--torch_python", default=sys.executable)
     parser.add_argument("--json", type=Path, help="write the results here, too")
@@ -120,7 +119,6 @@ def main() -> None:
         "model": dataclasses.asdict(model),
         "movies": movies,
         "plans": {name: (p.movies.tolist(), p.lengths.tolist()) for name, p in plans.items()},
-        "num_warps": args.num_warps,
         "conv": args.conv,
     }
     with tempfile.TemporaryDirectory() as folder:

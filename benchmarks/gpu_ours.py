@@ -19,7 +19,7 @@ from mmgenre.config import Config, LstmKernel, ModelConfig
 from mmgenre.dataset.batch_plan import BatchPlan, plan_evaluation
 from mmgenre.distributed import device_mapping
 from mmgenre.evaluation import curves, eval_steps
-from mmgenre.kernels import conv, pallas_lstm
+from mmgenre.kernels import conv
 from mmgenre.kernels.lstm import Method, lstm_stack
 from mmgenre.kernels.lstm_choice import method_of, require_kernel
 from mmgenre.models.fusion import FusionModel
@@ -46,6 +46,7 @@ def epoch_runner(
         nonlocal state, start_steps, validate
         if start_steps is None:
             require_kernel(model)
+            require_no_other(model)
             state = learner.initial_state()
             make = resident_epoch if case.mode == "resident" else host_epoch
             start_steps = make(case, learner.train_step, movies, plan)
@@ -63,6 +64,13 @@ def epoch_runner(
         return seconds
 
     return run_epoch
+
+
+def require_no_other(model: ModelConfig) -> None:
+    """Raises RuntimeError where another kernel would be measured than the one asked for."""
+    method = method_of(model.lstm_kernel, model.lstm_units, model.compute_dtype)
+    if jax.default_backend() == "gpu" and model.lstm_kernel == "wavefront" != method:
+        raise RuntimeError(f"not measured: it would be {method}; see the warning above")
 
 
 def validation(
@@ -144,24 +152,56 @@ def host_epoch(
     return epoch
 
 
+def stack_gradients(
+    case: Case, model: ModelConfig, batch: int, time: int
+) -> Callable[[Method], list[jax.Array]]:
+    """Returns a function that computes the LSTMs, forward and backward, by a method."""
+    generator = np.random.default_rng(0)
+    layers, width = [], model.embedding_size
+    for units in model.lstm_units:
+        shapes = ((width, 4 * units), (units, 4 * units), (4 * units,))
+        layers.append(tuple(0.1 * generator.standard_normal(s, np.float32) for s in shapes))
+        width = units
+    x = jnp.asarray(
+        generator.standard_normal((time, batch, model.embedding_size), np.float32), case.dtype
+    )
+    masks: list[jax.Array | None] = [
+        jnp.asarray(generator.integers(0, 2, (time, batch, units)), jnp.float32)
+        for units in model.lstm_units[:-1]
+    ]
+
+    def total(layers: Any, x: jax.Array, method: Method) -> jax.Array:
+        h = lstm_stack(x, layers, [*masks, None], method=method, time_major=True)
+        weights = jnp.cos(jnp.arange(h.size)).reshape(h.shape)
+        return (h * weights).sum()
+
+    gradient = jax.jit(jax.value_and_grad(total, argnums=(0, 1)), static_argnums=2)
+    return lambda method: jax.tree.leaves(gradient(layers, x, method))
+
+
 def kernel_error(case: Case, model: ModelConfig) -> float:
     """Returns how far a kernel's outputs and gradients are from the scan's, of the largest."""
-    generator = np.random.default_rng(0)
-    units, width = model.lstm_units[0], model.embedding_size
-    shapes = ((width, 4 * units), (units, 4 * units), (4 * units,))
-    layer = tuple(0.1 * generator.standard_normal(s, np.float32) for s in shapes)
-    x = jnp.asarray(generator.standard_normal((32, 40, width)), case.dtype)
-
-    def total(layer: Any, method: Method) -> jax.Array:
-        outputs = lstm_stack(x, [layer], method=method, time_major=True)
-        weights = jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape)
-        return (outputs * weights).sum()
-
-    gradient = jax.jit(jax.value_and_grad(total), static_argnums=1)
-    methods: tuple[Method, Method] = ("plain", method_of(case.lstm, model.lstm_units, case.dtype))
-    expected, actual = (jax.tree.leaves(gradient(layer, method)) for method in methods)
-    pairs = [(np.asarray(a), np.asarray(e)) for a, e in zip(actual, expected, strict=True)]
+    compute = stack_gradients(case, model, 32, 40)
+    expected = compute("plain")
+    actual = compute(method_of(case.lstm, model.lstm_units, case.dtype))
+    pairs = [
+        (np.asarray(a, np.float32), np.asarray(e, np.float32))
+        for a, e in zip(actual, expected, strict=True)
+    ]
     return max(float(np.abs(a - e).max() / np.abs(e).max()) for a, e in pairs)
+
+
+def lstm_seconds(case: Case, model: ModelConfig) -> float:
+    """Returns how long the LSTMs alone take, forward and backward, 64 tokens of a batch."""
+    compute = stack_gradients(case, model, case.batch_size, 64)
+    method = method_of(case.lstm, model.lstm_units, case.dtype)
+    jax.block_until_ready(compute(method))
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        jax.block_until_ready([compute(method) for _ in range(10)])
+        seconds.append((time.perf_counter() - start) / 10)
+    return min(seconds)
 
 
 def measure_ceilings(size: int) -> dict[str, float]:
@@ -188,7 +228,7 @@ def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text())
     model = Config.from_config_dict({"model": job["model"]}).model
     movies = make_movies(**job["movies"])
-    pallas_lstm.NUM_WARPS, conv.GPU_METHOD = job["num_warps"], job["conv"]
+    conv.GPU_METHOD = job["conv"]
     runners: dict[str, Callable[[], float]] = {}
     extra: dict[str, Any] = {}
     for name, fields in job["cases"].items():
@@ -199,10 +239,12 @@ def main() -> None:
         extra["ceilings"] = measure_ceilings(job["ceilings"])
     if job["check"]:
         case = Case(**next(iter(job["cases"].values())))
-        try:
-            extra["kernel_error"] = kernel_error(case, model)
-        except Exception as error:
-            extra["kernel_error"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        measures = {"kernel_error": kernel_error, "lstm_seconds": lstm_seconds}
+        for name, measure in measures.items():
+            try:
+                extra[name] = measure(case, model)
+            except Exception as error:
+                extra[name] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
     extra["versions"] = {"jax": jax.__version__, "device": jax.devices()[0].device_kind}
 
     def answer(value: Any) -> None:

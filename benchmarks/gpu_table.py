@@ -55,6 +55,8 @@ def print_table(results: dict[str, Any]) -> None:
         print(", ".join(f"{k} {v}" for k, v in report["versions"].items()))
         if "kernel_error" in report:
             print(f"  its kernel differs from the scan by {report['kernel_error']} of the largest")
+        if "lstm_seconds" in report:
+            print(f"  its LSTMs alone, 64 tokens, forward and backward: {report['lstm_seconds']} s")
     if results["ceilings"]:
         tflops, bandwidth = (results["ceilings"][k] for k in ("flops", "bandwidth"))
         print(f"measured here: {tflops / 1e12:.1f} TFLOP/s bfloat16, {bandwidth / 1e9:.0f} GB/s")

@@ -11,7 +11,7 @@ H200's, as its users measure it). What is counted, per movie:
 - bytes: arrays that must leave the chip. A convolution writes what one kernel of bias, ReLU and
   pooling reads, which leaves a byte for each window; backward, these are read and the
   convolution's gradient is written, which both gradients by it read. An LSTM walks in one launch
-  (`mmgenre.kernels.pallas_lstm`) and leaves gates, cell states and outputs for the way back. The
+  (`mmgenre.kernels.wavefront_lstm`) and leaves gates, cell states and outputs for the way back. The
   rest of the traffic belongs to the step, not to the movie: of each parameter 32 bytes (itself, its
   gradient and Adam's two moments, read and written). Activations have the size of
   `config.model.compute_dtype`.

@@ -33,7 +33,7 @@ FORMAT_VERSION: Final = 2
 _RENAMED: Final = {"embedding_learning_rate": "embedding_learning_rate_factor"}
 
 ComputeDtype = Literal["float32", "bfloat16"]
-LstmKernel = Literal["auto", "scan", "cudnn", "pallas"]
+LstmKernel = Literal["auto", "scan", "cudnn", "wavefront"]
 ProductPrecision = Literal["default", "high", "highest"]
 SelectionMetric = Literal[
     "average_precision/macro",

@@ -85,7 +85,7 @@ def test_the_default_config_is_locked():
             '1 unless config.data.mode is "resident"',
         ),
         ({"model": {"compute_dtype": "float16"}}, "one of float32, bfloat16"),
-        ({"model": {"lstm_kernel": "fast"}}, "one of auto, scan, cudnn, pallas"),
+        ({"model": {"lstm_kernel": "fast"}}, "one of auto, scan, cudnn, wavefront"),
         ({"data": {"max_tokens": 100}}, "config.data.bucket_lengths"),
         ({"data": {"bucket_lengths": (64, 32, 128)}}, "config.data.bucket_lengths"),
         ({"data": {"bucket_lengths": 128}}, "a list of whole numbers"),

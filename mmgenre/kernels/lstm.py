@@ -14,7 +14,7 @@ from jax import lax
 
 from mmgenre.kernels import plain_kernels
 
-Method = Literal["auto", "plain", "fused_gates", "cudnn", "pallas"]
+Method = Literal["auto", "plain", "fused_gates", "cudnn", "wavefront"]
 Layer = tuple[jax.Array, jax.Array, jax.Array]
 _State = tuple[jax.Array, jax.Array]
 _Arrays = tuple[jax.Array, ...]
@@ -39,9 +39,9 @@ def lstm_stack(
       dropout_masks: of each layer an array to multiply its outputs with (0 or 1 / keep
         probability), of a shape that broadcasts to its outputs; or None.
       method: "plain" is a scanned cell that XLA differentiates: the reference. "fused_gates" is for
-        CPUs: see `_layer`; it computes in float32 whatever the inputs. "cudnn" and "pallas" need a
-        GPU: see `cudnn_lstm` and `pallas_lstm`. "auto" is "fused_gates" on a CPU, and else, and
-        within `plain_kernels.kernels()`, "plain".
+        CPUs: see `_layer`; it computes in float32 whatever the inputs. "cudnn" and "wavefront" need
+        an NVIDIA GPU: see `cudnn_lstm` and `wavefront_lstm`. "auto" is "fused_gates" on a CPU, and
+        else, and within `plain_kernels.kernels()`, "plain".
       time_major: whether time comes before batch in inputs, masks and result. That saves the two
         transpositions of the other order: an embedding of transposed tokens is time-major at no
         cost.
@@ -53,17 +53,24 @@ def lstm_stack(
         method = (
             "plain" if plain_kernels.chosen() or jax.default_backend() != "cpu" else "fused_gates"
         )
-    if method not in _LAYERS:
+    if method not in _LAYERS and method != "wavefront":
         raise ValueError(f"unknown method {method!r}")
     masks = [None] * len(layers) if dropout_masks is None else list(dropout_masks)
     if len(masks) != len(layers):
         raise ValueError(f"{len(masks)} dropout masks for {len(layers)} layers")
     dtype = inputs.dtype
     x = inputs if time_major else inputs.swapaxes(0, 1)
-    for layer, mask in zip(layers, masks, strict=True):
-        x = _LAYERS[method](x, *layer)
-        if mask is not None:
-            x = (x * (mask if time_major else mask.swapaxes(0, 1))).astype(dtype)
+    if not time_major:
+        masks = [mask if mask is None else mask.swapaxes(0, 1) for mask in masks]
+    if method == "wavefront":
+        from mmgenre.kernels import wavefront_lstm
+
+        x = wavefront_lstm.stack(x, layers, masks)
+    else:
+        for layer, mask in zip(layers, masks, strict=True):
+            x = _LAYERS[method](x, *layer)
+            if mask is not None:
+                x = (x * mask).astype(dtype)
     return x if time_major else x.swapaxes(0, 1)
 
 
@@ -178,15 +185,8 @@ def _cudnn_layer(x_TxBxE: jax.Array, *parameters: jax.Array) -> jax.Array:
     return cudnn_lstm.layer(x_TxBxE, *parameters)
 
 
-def _pallas_layer(x_TxBxE: jax.Array, *parameters: jax.Array) -> jax.Array:
-    from mmgenre.kernels import pallas_lstm  # Half a second to import.
-
-    return pallas_lstm.layer(x_TxBxE, *parameters)
-
-
 _LAYERS: dict[str, Callable[..., jax.Array]] = {
     "plain": _plain_layer,
     "fused_gates": _fused_gates_layer,
     "cudnn": _cudnn_layer,
-    "pallas": _pallas_layer,
 }

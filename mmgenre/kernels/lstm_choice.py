@@ -1,5 +1,7 @@
 """The meaning of `config.model.lstm_kernel` on a machine."""
 
+import functools
+import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -11,7 +13,9 @@ from mmgenre.kernels import plain_kernels
 from mmgenre.kernels.lstm import Method
 from mmgenre.machine import devices
 
-_FOR_NVIDIA: Final = ("cudnn", "pallas")
+_FOR_NVIDIA: Final = ("cudnn", "wavefront")
+
+_log = logging.getLogger(__name__)
 
 
 def method_of(lstm_kernel: str, units: Sequence[int], dtype: Any) -> Method:
@@ -19,9 +23,9 @@ def method_of(lstm_kernel: str, units: Sequence[int], dtype: Any) -> Method:
 
     They all compute the same function, so a model that was trained with a kernel for GPUs is used
     elsewhere, too: without an NVIDIA GPU, and within `plain_kernels.kernels()`, they stand for
-    "auto". On NVIDIA GPUs "auto" is cuDNN, or where that is missing the fused kernel, if the card
-    can hold it: the plain scan launches several kernels a token and is slower than either (an
-    estimate, until `benchmarks.gpu` has run).
+    "auto". On NVIDIA GPUs "auto" is cuDNN: it is the one that others have measured and used for
+    years, while no GPU has run the wavefront yet. Where the wavefront is asked for and cannot be
+    had, one line says why, and "auto" is taken.
 
     Args:
       lstm_kernel: the setting.
@@ -35,14 +39,20 @@ def method_of(lstm_kernel: str, units: Sequence[int], dtype: Any) -> Method:
     capability = devices.compute_capability()
     if capability is None:
         return "auto"
-    from mmgenre.kernels import cudnn_lstm, pallas_lstm
+    from mmgenre.kernels import cudnn_lstm, wavefront_lstm
 
-    is_fused = all(pallas_lstm.supports(n, dtype, capability) for n in units)
-    if lstm_kernel == "pallas" and is_fused:
-        return "pallas"
-    if cudnn_lstm.is_there():
-        return "cudnn"
-    return "pallas" if is_fused else "plain"
+    if lstm_kernel == "wavefront":
+        problems = [wavefront_lstm.problem(n, dtype, capability) for n in sorted(set(units))]
+        if problem := next(filter(None, problems), None):
+            _say_once(problem)
+        else:
+            return "wavefront"
+    return "cudnn" if cudnn_lstm.is_there() else "plain"
+
+
+@functools.cache
+def _say_once(problem: str) -> None:
+    _log.warning('the LSTM is computed as by "auto", not by "wavefront": %s', problem)
 
 
 def require_kernel(config: ModelConfig) -> None:
@@ -56,17 +66,16 @@ def require_kernel(config: ModelConfig) -> None:
             f"{name}, which needs an NVIDIA GPU, but JAX finds only {jax.default_backend()!r} "
             'here; set it to "auto" or "scan"'
         )
-    from mmgenre.kernels import cudnn_lstm, pallas_lstm
+    from mmgenre.kernels import cudnn_lstm, wavefront_lstm
 
     if config.lstm_kernel == "cudnn" and not cudnn_lstm.is_there():
         raise UserError(f'{name}, but this JAX was installed without it; set it to "auto"')
     dtype, card = config.compute_dtype, ".".join(map(str, capability))
-    for units in config.lstm_units if config.lstm_kernel == "pallas" else ():
-        if not pallas_lstm.supports(units, dtype, capability):
+    for units in config.lstm_units if config.lstm_kernel == "wavefront" else ():
+        if not wavefront_lstm.supports(units, dtype, capability):
             raise UserError(
-                f"{name}, which takes 16, 32, 64 or 128 units, and for {units} in {dtype} "
-                f"{pallas_lstm.shared_bytes(units, dtype)} bytes of shared memory; this GPU, of "
-                f"compute capability {card}, gives {devices.shared_memory(capability)}. Set it to "
-                '"auto" or "cudnn", or change config.model.lstm_units or '
-                "config.model.compute_dtype"
+                f"{name}, which takes multiples of 16 units, at most "
+                f"{wavefront_lstm.most_units(dtype, capability)} in {dtype} on this GPU (compute "
+                f'capability {card}), not {units}. Set it to "auto" or "cudnn", or change '
+                "config.model.lstm_units"
             )

@@ -42,7 +42,9 @@ def lstm_name(method: str) -> str:
     """Returns what computes the LSTM, by the method of `lstm_stack`."""
     if method == "auto":
         return "fused gates" if jax.default_backend() == "cpu" else "plain scan"
-    return {"plain": "plain scan", "cudnn": "cuDNN", "pallas": "fused kernel"}.get(method, method)
+    return {"plain": "plain scan", "cudnn": "cuDNN", "wavefront": "wavefront kernel"}.get(
+        method, method
+    )
 
 
 def faster(config: Config) -> list[str]:

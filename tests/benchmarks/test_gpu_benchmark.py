@@ -1,11 +1,13 @@
 """The benchmark for GPUs runs to its end on this machine, in little."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import gpu_ours
 from benchmarks.gpu_cases import name_of, our_cases, torch_cases
 from benchmarks.gpu_data import make_movies, serve
 from benchmarks.gpu_table import print_table, summarize
@@ -43,8 +45,16 @@ def test_a_trial_of_all_cases(tmp_path):
     assert {row["dtype"] for row in rows} == {"float32", "bfloat16"}
 
 
+def test_a_kernel_is_compared_with_the_scan_and_timed_alone():
+    case = our_cases("scan", [16])[0]
+    model = ModelConfig(embedding_size=8, lstm_units=(16, 16))
+    assert gpu_ours.kernel_error(case, model) == 0
+    assert gpu_ours.kernel_error(dataclasses.replace(case, lstm="auto"), model) > 0
+    assert gpu_ours.lstm_seconds(case, model) > 0
+
+
 def test_cases_have_names_of_their_own():
-    cases = [*our_cases("scan", [256, 1024]), *our_cases("pallas", [256, 1024])]
+    cases = [*our_cases("scan", [256, 1024]), *our_cases("wavefront", [256, 1024])]
     cases += torch_cases([256, 1024])
     assert len({name_of(case) for case in cases}) == len(cases)
 
