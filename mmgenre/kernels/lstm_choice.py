@@ -39,10 +39,10 @@ def method_of(lstm_kernel: str, units: Sequence[int], dtype: Any) -> Method:
     capability = devices.compute_capability()
     if capability is None:
         return "auto"
-    from mmgenre.kernels import cudnn_lstm, wavefront_lstm
+    from mmgenre.kernels import cudnn_lstm, wavefront_trial
 
     if lstm_kernel == "wavefront":
-        problems = [wavefront_lstm.problem(n, dtype, capability) for n in sorted(set(units))]
+        problems = [wavefront_trial.problem(n, dtype, capability) for n in sorted(set(units))]
         if problem := next(filter(None, problems), None):
             _say_once(problem)
         else:

@@ -15,7 +15,6 @@ Suffixes: T time, B batch, E features in, H units, G = 4 H gates in the order i,
 
 import functools
 from collections.abc import Sequence
-from concurrent import futures
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -24,8 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from mmgenre.errors import first_line
-from mmgenre.kernels import cuda_compiler, cuda_launch
+from mmgenre.kernels import cuda_launch
 from mmgenre.machine import devices
 
 Layer = tuple[jax.Array, jax.Array, jax.Array]
@@ -121,6 +119,16 @@ def _shared_bytes(units: int, dtype: str, layers: int, masked: bool, depth: int)
             forward += depth * mask + 2 * unit_row
             backward += depth * mask
     return forward, backward
+
+
+def compile_kernels(units: int, dtype: Any) -> None:
+    """Compiles what two layers with dropout train with, for this process' card.
+
+    Raises:
+      cuda_compiler.CompilerError: there is no compiler, or it fails.
+    """
+    for kernel in _kernels(_variant(units, 2, dtype, exact=False, masked=True), keep=True):
+        kernel.ptx()
 
 
 def _kernels(variant: _Variant, keep: bool) -> tuple[cuda_launch.Kernel, cuda_launch.Kernel]:
@@ -291,69 +299,3 @@ def _pad(array_TxBxN: jax.Array) -> jax.Array:
     """The same with whole blocks of movies."""
     padding = -array_TxBxN.shape[1] % ROWS
     return jnp.pad(array_TxBxN, [(0, 0), (0, padding), (0, 0)]) if padding else array_TxBxN
-
-
-def problem(units: int, dtype: Any, capability: tuple[int, int]) -> str | None:
-    """Returns why a card cannot run the kernels, in a few words; None where it can.
-
-    The first time, the kernels are compiled, and tried on a few made-up movies against the scan:
-    no GPU was at hand when they were written.
-    """
-    if not supports(units, dtype, capability):
-        return "this GPU cannot hold its kernels"
-    return _trial(units, jnp.dtype(dtype).name)
-
-
-@functools.cache
-def _trial(units: int, dtype: str) -> str | None:
-    # In a thread of its own: whoever asks may be tracing a program.
-    with futures.ThreadPoolExecutor(1) as pool:
-        return pool.submit(_try, units, dtype).result()
-
-
-def _try(units: int, dtype: str) -> str | None:
-    try:
-        for kernel in _kernels(_variant(units, 2, dtype, exact=False, masked=True), keep=True):
-            kernel.ptx()
-        here = next(iter(jnp.zeros(()).devices()))
-        if here.platform != "gpu":  # A program is made for another machine.
-            return None
-        error = difference(units, dtype)
-    except cuda_compiler.CompilerError as failure:
-        return str(failure)
-    except Exception as failure:  # Whatever XLA or the driver find.
-        return f"its kernels do not run here: {first_line(failure)}"
-    if error < _TOLERANCE:  # NaN is not.
-        return None
-    return f"it differs from the plain scan here, by {error:.2g} of the largest gradient"
-
-
-_TOLERANCE: Final = 0.05
-"""Of the largest gradient: several times what bfloat16 rounds off, far less than a wrong index."""
-
-
-def difference(units: int, dtype: str) -> float:
-    """Returns how far two layers' gradients are from the scan's, of the largest, on this device."""
-    from mmgenre.kernels import lstm
-
-    draw = np.random.default_rng(0)
-    x = jnp.asarray(draw.normal(size=(5, 9, units)), dtype)
-    mask = jnp.asarray(draw.integers(0, 2, (5, 9, units)) * 2, jnp.float32)
-    shapes = ((units, 4 * units), (units, 4 * units), (4 * units,))
-    layers = [
-        tuple((draw.normal(size=shape) / units**0.5).astype(np.float32) for shape in shapes)
-        for _ in range(2)
-    ]
-    weights = draw.normal(size=x.shape).astype(np.float32)
-
-    def gradients(method: "lstm.Method") -> list[jax.Array]:
-        def total(x: jax.Array, layers: Any) -> jax.Array:
-            h = lstm.lstm_stack(x, layers, [mask, None], method=method, time_major=True)
-            return (h.astype(jnp.float32) * weights).sum()
-
-        found = jax.tree.leaves(jax.jit(jax.grad(total, argnums=(0, 1)))(x, layers))
-        return [gradient.astype(jnp.float32) for gradient in found]
-
-    pairs = zip(gradients("wavefront"), gradients("plain"), strict=True)
-    # Not Python's `max`, which loses NaN.
-    return float(np.max([jnp.abs(a - e).max() / jnp.abs(e).max() for a, e in pairs]))

@@ -19,6 +19,7 @@ from mmgenre.kernels import (
     lstm_choice,
     plain_kernels,
     wavefront_lstm,
+    wavefront_trial,
 )
 from mmgenre.kernels.lstm import lstm_stack
 from mmgenre.machine import devices
@@ -81,15 +82,15 @@ def test_two_layers_must_fit_into_the_registers_and_shared_memory_of_a_card(unit
 def on_an_l4(monkeypatch):
     monkeypatch.setattr(devices, "compute_capability", lambda: L4)
     monkeypatch.setattr(cudnn_lstm, "is_there", lambda: True)
-    wavefront_lstm._trial.cache_clear()
+    wavefront_trial._trial.cache_clear()
     lstm_choice._say_once.cache_clear()
     yield
-    wavefront_lstm._trial.cache_clear()
+    wavefront_trial._trial.cache_clear()
     lstm_choice._say_once.cache_clear()
 
 
 def test_what_settings_are_on_a_gpu(on_an_l4, monkeypatch):
-    monkeypatch.setattr(wavefront_lstm, "_try", lambda units, dtype: None)
+    monkeypatch.setattr(wavefront_trial, "_try", lambda units, dtype: None)
     assert [method_of(k) for k in KERNELS] == ["cudnn", "plain", "cudnn", "wavefront"]
     assert method_of("wavefront", 128) == "cudnn"  # A model that was trained elsewhere.
     message = "multiples of 16 units, at most 64 in float32 on this GPU .*8.9., not 128"
@@ -141,7 +142,7 @@ def test_a_model_can_be_told_its_kernel(on_an_l4, monkeypatch):
         return cuda_on_cpu.launch(kernel, blocks, operands, results)
 
     monkeypatch.setattr(cuda_launch, "launch", launch)
-    monkeypatch.setattr(wavefront_lstm, "_try", lambda units, dtype: None)
+    monkeypatch.setattr(wavefront_trial, "_try", lambda units, dtype: None)
     other = fusion.build(dataclasses.replace(config, lstm_kernel="wavefront"))
     np.testing.assert_allclose(logits(other), expected, atol=1e-6)
     assert launched == [("lstm_forward", (6, 8, 64))]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from jaxlib.mlir import ir
 
-from mmgenre.kernels import cuda_compiler, cuda_launch, wavefront_lstm
+from mmgenre.kernels import cuda_compiler, cuda_launch, wavefront_lstm, wavefront_trial
 from mmgenre.kernels.lstm import lstm_stack
 from mmgenre.machine import devices
 from tests.kernels import cuda_on_cpu
@@ -126,14 +126,14 @@ def test_prediction_is_training_without_dropout(on_cpu, monkeypatch, capability)
 
 @needs_gcc
 def test_the_trial_on_a_new_machine_tells_right_from_wrong(on_cpu, monkeypatch):
-    assert wavefront_lstm.difference(16, "float32") < 0.01
+    assert wavefront_trial.difference(16, "float32") < 0.01
 
     def with_other_gates(kernel, blocks, operands, results):
         found = cuda_on_cpu.launch(kernel, blocks, operands, results)
         return found[::-1] if kernel.name == "lstm_backward" else found
 
     monkeypatch.setattr(cuda_launch, "launch", with_other_gates)
-    assert wavefront_lstm.difference(16, "float32") > wavefront_lstm._TOLERANCE
+    assert wavefront_trial.difference(16, "float32") > wavefront_trial._TOLERANCE
 
 
 def ptx_of(units, dtype, exact, card, monkeypatch):

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from mmgenre.config import Config, DataConfig
-from mmgenre.kernels import cudnn_lstm, wavefront_lstm
+from mmgenre.kernels import cudnn_lstm, wavefront_trial
 from mmgenre.machine import devices
 from mmgenre.training import input_mode, start_line
 
@@ -68,7 +68,7 @@ def test_the_line_says_what_runs_and_what_would_be_faster(as_gpus, monkeypatch):
         "Faster, by estimate: --config.model.compute_dtype=bfloat16 --config.data.mode=resident "
         "--config.steps_per_dispatch=16"
     )
-    monkeypatch.setattr(wavefront_lstm, "problem", lambda *arguments: None)
+    monkeypatch.setattr(wavefront_trial, "problem", lambda *arguments: None)
     model = dataclasses.replace(config.model, compute_dtype="bfloat16", lstm_kernel="wavefront")
     best = Config(model=model, data=DataConfig(mode="resident"), steps_per_dispatch=16)
     assert start_line.describe(best) == (
