@@ -4,8 +4,8 @@
         [--split test] [--rounds 3] [--json out.json]
 
 Each round trains one epoch of the train split as a run does, predicts every movie of the other
-split once, as validation does after each epoch, and three times (whole and with either half
-withheld), as the evaluation at the end does. Medians over the rounds.
+split once, and three times (whole and with either half withheld), as validation after each epoch
+and the evaluation at the end do. Medians over the rounds.
 """
 
 import argparse
@@ -59,8 +59,9 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, list[float]]:
     from mmgenre.dataset.batch_plan import epoch_plan
     from mmgenre.dataset.pipeline import MovieSource
     from mmgenre.dataset.prepared import open_dataset
-    from mmgenre.evaluation.predict_split import compiled_views, predict_split
-    from mmgenre.models import fusion
+    from mmgenre.distributed import device_mapping
+    from mmgenre.evaluation import eval_steps
+    from mmgenre.evaluation.predict_split import predict_split
     from mmgenre.training import dispatch, feeds
     from mmgenre.training.compiled_programs import Programs
 
@@ -72,7 +73,9 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, list[float]]:
     source = MovieSource(dataset, args.split, config.data)
     feed = feeds.open_feed(config, train_source, programs)
     plan = epoch_plan(config, train_source.num_tokens, 0)
-    views_step = compiled_views(fusion.build(config.model))
+    eval_step = device_mapping.jit_eval_step(
+        functools.partial(eval_steps.eval_step, model=programs.learner.model)
+    )
 
     def train() -> int:
         nonlocal state
@@ -85,8 +88,8 @@ def measure(args: argparse.Namespace, config: Any) -> dict[str, list[float]]:
 
     work: dict[str, Callable[[], int]] = {
         "training": train,
-        "evaluation": functools.partial(predict, programs.eval_step),
-        "evaluation, three views": functools.partial(predict, views_step),
+        "evaluation": functools.partial(predict, eval_step),
+        "evaluation, three views": functools.partial(predict, programs.views_step),
     }
     rates: dict[str, list[float]] = {name: [] for name in work}
     for number in range(args.rounds + 1):

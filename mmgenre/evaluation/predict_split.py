@@ -1,7 +1,6 @@
 """A model's answers for every movie of a split, each exactly once, on all devices."""
 
 import dataclasses
-import functools
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -20,7 +19,7 @@ from mmgenre.errors import UserError
 from mmgenre.evaluation import eval_steps, metrics
 from mmgenre.evaluation.results import Averages
 from mmgenre.machine.progress import phase
-from mmgenre.models import fusion
+from mmgenre.models import fusion, views
 from mmgenre.runs.best_params import load_best_params
 from mmgenre.runs.directory import RunDirectory
 
@@ -99,6 +98,18 @@ def predict_split(
     return SplitPredictions(logits, labels, source.genres)
 
 
+def predict_whole(
+    views_step: Callable[..., Any],
+    params: Any,
+    source: MovieSource,
+    config: Config,
+    kept: list[dict[str, jax.Array]] | None = None,
+) -> SplitPredictions:
+    """As `predict_split`, by `eval_steps.compiled_views`: the logits of whole movies alone."""
+    found = predict_split(views_step, params, source, config, kept)
+    return dataclasses.replace(found, logits=found.logits[:, views.VIEWS.index(views.BOTH)])
+
+
 def predict_views(
     run: RunDirectory, dataset: PreparedDataset, split: str
 ) -> tuple[SplitPredictions, int]:
@@ -131,8 +142,9 @@ def predict_views(
     model = fusion.build(config.model, len(trained_on.genres), trained_on.vector_sizes)
     params, step = load_best_params(run, model)
     _log.info("evaluating the best checkpoint, step %d, on the %s split", step, split)
-    step_function = compiled_views(model)
-    return predict_split(step_function, params, source, config, progress="evaluating"), step
+    return predict_split(
+        eval_steps.compiled_views(model), params, source, config, progress="evaluating"
+    ), step
 
 
 def require_same_genres(
@@ -160,12 +172,6 @@ def require_same_encoders(
                 f"{run.path} was trained with {name} of {info.name} ({info.digest[:12]}), but "
                 f"{dataset.path} has {has}; prepare it with {OPTIONS[name]} {info.spec}"
             )
-
-
-@functools.cache
-def compiled_views(model: fusion.FusionModel) -> Callable[..., Any]:
-    """Returns `eval_views_step` for `predict_split`: once for all the splits of a run."""
-    return device_mapping.jit_eval_step(functools.partial(eval_steps.eval_views_step, model=model))
 
 
 def validation_scalars(predictions: SplitPredictions) -> dict[str, float]:

@@ -107,11 +107,11 @@ class RunCheckpoints:
         metrics = None if score is None else {_SCORE: score}
         self.wait()
         with self._explained(step):
-            items = checkpoint_format.split(state)
+            items = device_mapping.own(checkpoint_format.split(state))
             digests = {item: checkpoint_format.tree_digest(tree) for item, tree in items.items()}
             self._manager.save(
                 step,
-                args=_composite(ocp.args.StandardSave, device_mapping.own(items)),
+                args=_composite(ocp.args.StandardSave, items),
                 metrics=metrics,
                 custom_metadata=checkpoint_format.Metadata(digests, score, extra).to_json(),
                 force=True,

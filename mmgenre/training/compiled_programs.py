@@ -33,7 +33,7 @@ class Programs:
       steps_per_epoch: batches of an epoch.
       config: of the training, with a `data.mode` other than "auto".
       learner: the network, the optimizer and the step, not compiled.
-      eval_step: as of `device_mapping.jit_eval_step`.
+      views_step: as of `eval_steps.compiled_views`, which the evaluation at the end takes, too.
     """
 
     def __init__(self, config: Config, dataset: PreparedDataset):
@@ -68,9 +68,7 @@ class Programs:
             len(dataset.info.genres),
             dataset.info.vector_sizes,
         )
-        self.eval_step = device_mapping.jit_eval_step(
-            functools.partial(eval_steps.eval_step, model=self.learner.model)
-        )
+        self.views_step = eval_steps.compiled_views(self.learner.model)
         self.config = config
         self._mapped = device_mapping.pmap_train_step(self.learner.train_step)
         self._state_ahead: concurrent.futures.Future[None] | None = None

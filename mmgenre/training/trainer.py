@@ -21,7 +21,7 @@ from mmgenre.dataset.read_split import read_split
 from mmgenre.distributed import cluster, device_mapping
 from mmgenre.errors import RunError
 from mmgenre.evaluation.evaluate_run import choose_thresholds, evaluate_and_write
-from mmgenre.evaluation.predict_split import predict_split, validation_scalars
+from mmgenre.evaluation.predict_split import predict_whole, validation_scalars
 from mmgenre.evaluation.results import RunEvaluation
 from mmgenre.machine import files, signals
 from mmgenre.machine.progress import Bar, Lines, phase
@@ -269,8 +269,8 @@ class Trainer:
     def _validate(self, state: TrainState, step: int, writer: MetricWriter) -> dict[str, float]:
         """Writes the validation metrics and returns them."""
         start = time.perf_counter()
-        predictions = predict_split(
-            self._programs.eval_step,
+        predictions = predict_whole(
+            self._programs.views_step,
             device_mapping.globalize_pmap_output(state.params),
             self.validation_source,
             self.config,

@@ -62,6 +62,10 @@ def test_evaluation_never_drops_a_movie(tiny_run, tiny_dataset):
     np.testing.assert_array_equal(
         predictions.labels, read_split(tiny_dataset, schema.TRAIN, schema.LABELS)[schema.LABELS]
     )
+    # Validation during training takes the program of the evaluation, whose answers are the same.
+    views_step = eval_steps.compiled_views(model)
+    whole = predict_split.predict_whole(views_step, params, source, config)
+    np.testing.assert_array_equal(whole.logits, predictions.logits)
     # The same movies one by one, on one device, without any batch to pad.
     plan = plan_evaluation(
         source.num_tokens, batch_size=1, bucket_lengths=config.data.bucket_lengths

@@ -52,6 +52,22 @@ def saved(tmp_path_factory):
     return folder
 
 
+def test_saving_compiles_nothing(tmp_path):
+    """Orbax would cut each array into a slice for each device, with a program for each."""
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, *_, **__: compiled.append(name)
+    )
+    replicate = device_mapping.jit_replicated(lambda x: {"w": x, "v": x[:24] * 2})
+    params = replicate(jnp.arange(48.0))
+    assert len(params["w"].sharding.device_set) == 4
+    assert any("backend_compile" in name for name in compiled)
+    compiled.clear()
+    with RunCheckpoints(tmp_path / "checkpoints") as checkpoints:
+        checkpoints.save(1, {"params": params})
+    assert not any("backend_compile" in name for name in compiled), compiled
+
+
 def test_what_is_saved_is_not_what_donation_makes_of_it(tmp_path):
     """The state is donated to the next step while Orbax still writes it."""
 
