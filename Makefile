@@ -24,7 +24,7 @@ test: setup  ## Lint, format, types and the tests that do not take minutes each.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(PY) -m pytest --numprocesses 2 --dist loadfile
+	$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: setup  ## The tests that take minutes each.
 	$(PY) -m pytest -m slow

@@ -1,8 +1,13 @@
-"""Settings and fixtures: four simulated devices, a tiny data set, a tiny trained run."""
+"""Settings and fixtures: four simulated devices, a tiny data set, a tiny trained run.
 
-import dataclasses
+What is made for a whole session is made once, by whichever of its workers asks first: see `shared`.
+"""
+
+import fcntl
 import os
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 from mmgenre.machine import banners, compilation_cache
@@ -21,7 +26,7 @@ import pytest
 from etils import epath
 
 from mmgenre.config import Config, DataConfig, ModelConfig
-from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.dataset.prepared import PreparedDataset, open_dataset
 from mmgenre.runs.directory import RunDirectory
 from tests import movie_files
 
@@ -35,6 +40,52 @@ TINY_MODEL = ModelConfig(
     head_units=(8, 6),
 )
 """A model of every part that the real ones have, that compiles and runs in no time."""
+
+
+LONGEST = (
+    "distributed/test_layouts",
+    "machine/test_signals",
+    "test_main",
+    "serving/test_lifecycle",
+    "evaluation/test_degenerate",
+    "training/test_failures",
+    "sweep/test_sweep",
+    "encoders/test_prediction",
+    "encoders/test_encode",
+    "test_genre_lists",
+    "models/test_models",
+    "kernels/test_conv",
+)
+"""Files that take longest. They come first, so that no worker is left with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files of `LONGEST` first; pytest-xdist keeps this order, see the Makefile."""
+    here = Path(__file__).parent
+    places = {here / f"{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))  # It is stable.
+
+
+def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Returns a folder that all workers of a session share; the first one to ask makes it.
+
+    Args:
+      factory: of temporary folders.
+      name: of the folder.
+      make: fills the folder, which is not there yet.
+    """
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, done = root / "shared" / name, root / "shared" / f"{name}.done"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (root / "shared" / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # Of a worker that failed to make it.
+            make(folder)
+            done.touch()
+    return folder
 
 
 def prepare_tiny(corpus: epath.Path, out: Path, **options: str) -> PreparedDataset:
@@ -59,9 +110,10 @@ def demo_corpus(tmp_path_factory: pytest.TempPathFactory) -> epath.Path:
     """A folder with the metadata and posters of 160 movies."""
     from data_prep.demo.corpus import write_demo_corpus
 
-    folder = epath.Path(tmp_path_factory.mktemp("demo")) / "corpus"
-    write_demo_corpus(folder, num_movies=160, seed=1)
-    return folder
+    def make(folder: Path) -> None:
+        write_demo_corpus(epath.Path(folder), num_movies=160, seed=1)
+
+    return epath.Path(shared(tmp_path_factory, "corpus", make))
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +121,8 @@ def tiny_dataset(
     demo_corpus: epath.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> PreparedDataset:
     """The prepared data set of `demo_corpus`, in several shards a split."""
-    return prepare_tiny(demo_corpus, tmp_path_factory.mktemp("prepared") / "tiny")
+    folder = shared(tmp_path_factory, "prepared/tiny", lambda out: prepare_tiny(demo_corpus, out))
+    return open_dataset(folder)
 
 
 @pytest.fixture(scope="session")
@@ -110,9 +163,17 @@ def tiny_run(
     tiny_config: Config, tiny_dataset: PreparedDataset, tmp_path_factory: pytest.TempPathFactory
 ) -> RunDirectory:
     """A finished run of `tiny_config`; tests read it and change copies only."""
+    return train_shared(tmp_path_factory, tiny_config, tiny_dataset)
+
+
+def train_shared(
+    factory: pytest.TempPathFactory, config: Config, dataset: PreparedDataset
+) -> RunDirectory:
+    """Trains and evaluates a run that all workers share, in a folder of the config's name."""
     from mmgenre.training.trainer import train_and_evaluate
 
-    config = dataclasses.replace(tiny_config, name="tiny")
-    run = RunDirectory.start(tmp_path_factory.mktemp("runs") / "tiny", config, tiny_dataset)
-    train_and_evaluate(config, tiny_dataset, run)
-    return run
+    def make(folder: Path) -> None:
+        run = RunDirectory.start(epath.Path(folder), config, dataset)
+        train_and_evaluate(config, dataset, run)
+
+    return RunDirectory(epath.Path(shared(factory, f"runs/{config.name}", make)))

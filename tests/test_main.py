@@ -7,6 +7,7 @@ import pytest
 from mmgenre.runs.directory import RunDirectory
 from mmgenre.runs.metric_rows import read_rows
 from tests.commands import run_module
+from tests.scale_helpers import TINY
 
 MODEL1 = "--config=configs/model1.py:trial"
 
@@ -60,11 +61,9 @@ def test_a_folder_that_is_no_data_set(tmp_path):
 def test_training_resuming_and_evaluating(tiny_dataset, tmp_path):
     workdir = tmp_path / "run"
     settings = [
-        MODEL1,
+        *TINY,
         f"--workdir={workdir}",
         f"--config.data.dir={tiny_dataset.path}",
-        "--config.data.max_tokens=32",
-        "--config.data.bucket_lengths=(32,)",
         "--config.batch_size=32",
         "--config.log_every_steps=1",
     ]

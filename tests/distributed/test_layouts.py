@@ -1,5 +1,6 @@
 """One device, two, four, two processes with two each: the same training."""
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -7,16 +8,18 @@ import pytest
 
 from benchmarks.configs import load_config
 from mmgenre.config import Config
+from mmgenre.dataset.prepared import open_dataset
+from mmgenre.training.trainer import Trainer
 from tests.commands import ROOT
 from tests.scale_helpers import (
     checkpoint_steps,
-    copy_without_newest,
     ended,
     finish,
     losses,
     rows,
     train_layout,
 )
+from tests.train_only import train_job
 
 # num_processes and num_devices of each.
 LAYOUTS = {"one": (1, 1), "two": (1, 2), "four": (1, 4), "two_by_two": (2, 2)}
@@ -32,42 +35,56 @@ def config(tiny_config: Config) -> Config:
 def trained(config, tmp_path_factory):
     """The folder of the runs that each test run looks at: two epochs each, and resumed ones."""
     folder = tmp_path_factory.mktemp("layouts")
-    run_all(config, folder, {"one": ("off", "on"), "four": ("on",), "two_by_two": ("on",)})
-    resume_all(config, folder, {"two_by_two": "one", "one": "two_by_two"})
+    others = {
+        "one": ("on", "from-two_by_two-on"),
+        "two_by_two": ("on", "from-one-on"),
+    }
+    with started(config, folder, others):
+        # Four devices are those of this process.
+        train_job(Trainer, config, open_dataset(config.data.dir), job_of(folder, "four", "on"))
     return folder
 
 
 @pytest.fixture(scope="module")
 def all_trained(trained, config):
     """The same folder, with every layout, with and without dropout."""
-    run_all(config, trained, {"two": ("off", "on"), "four": ("off",), "two_by_two": ("off",)})
-    resume_all(config, trained, {"four": "one"})
-    return trained
+    with started(
+        config,
+        trained,
+        {
+            "one": ("off",),
+            "two": ("off", "on"),
+            "four": ("off", "from-one-on"),
+            "two_by_two": ("off",),
+        },
+    ):
+        return trained
 
 
-def resume_all(config, folder, origins):
-    """Each layout goes on from a checkpoint of another."""
-    for layout, origin in origins.items():
-        copy_without_newest(folder / f"{origin}-on", folder / f"{layout}-from-{origin}-on")
-    run_all(config, folder, {layout: (f"from-{origin}-on",) for layout, origin in origins.items()})
+def job_of(folder, layout, name):
+    """A job of `tests.train_only`: such as "on", or "from-one-on", which goes on from "one-on"."""
+    job = {
+        "workdir": str(folder / f"{layout}-{name}"),
+        "epochs": 2,
+        "dropout": 0.3 if name.endswith("on") else 0.0,
+    }
+    if name.startswith("from-"):
+        job["resumes"] = str(folder / name.removeprefix("from-"))
+    return job
 
 
-def run_all(config, folder, names_by_layout):
+@contextlib.contextmanager
+def started(config, folder, names_by_layout):
+    """Trains in other processes, one for each process of a layout, and waits for them."""
     processes = []
     for layout, names in names_by_layout.items():
         num_processes, num_devices = LAYOUTS[layout]
-        jobs = [
-            {
-                "workdir": str(folder / f"{layout}-{name}"),
-                "epochs": 2,
-                "dropout": 0.3 if name.endswith("on") else 0.0,
-            }
-            for name in names
-        ]
+        jobs = [job_of(folder, layout, name) for name in names]
         processes += train_layout(
             config, jobs, num_processes=num_processes, num_devices=num_devices
         )
     with ended(*processes):
+        yield
         for process in processes:
             code, output = finish(process)
             assert code == 0, output
@@ -83,8 +100,8 @@ def check_losses(folder, layout, dropout):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", ["four", "two_by_two"])
-def test_losses_do_not_depend_on_the_layout(trained, layout):
-    check_losses(trained, layout, "on")
+def test_losses_do_not_depend_on_the_layout(all_trained, layout):
+    check_losses(all_trained, layout, "on")
 
 
 @pytest.mark.slow
@@ -142,7 +159,8 @@ def test_model_2_does_not_depend_on_the_layout(config, tmp_path):
     """It starts from what each process computes of the data: word vectors and frequencies."""
     trial = load_config(str(ROOT / "configs" / "model2.py:trial"))
     trial = dataclasses.replace(trial, batch_size=8, log_every_steps=1, data=config.data)
-    run_all(trial, tmp_path, {"one": ("on",), "two_by_two": ("on",)})
+    with started(trial, tmp_path, {"one": ("on",), "two_by_two": ("on",)}):
+        pass
     expected = losses(tmp_path / "one-on")
     assert len(expected) >= 20
     np.testing.assert_allclose(losses(tmp_path / "two_by_two-on"), expected, rtol=2e-5)

@@ -6,9 +6,9 @@ import pytest
 from etils import epath
 
 from mmgenre.config import Config, DataConfig
-from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.dataset.prepared import PreparedDataset, open_dataset
 from mmgenre.runs.directory import RunDirectory
-from tests.conftest import TINY_MODEL, prepare_tiny
+from tests.conftest import TINY_MODEL, prepare_tiny, shared, train_shared
 from tests.encoders import tiny
 
 
@@ -16,11 +16,14 @@ from tests.encoders import tiny
 def encoded_dataset(
     demo_corpus: epath.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> PreparedDataset:
-    return prepare_tiny(
-        demo_corpus,
-        tmp_path_factory.mktemp("encoded") / "tiny",
-        text_encoder=f"{tiny.MODULE}:words",
-        poster_encoder=f"{tiny.MODULE}:colours",
+    encoders = {
+        "text_encoder": f"{tiny.MODULE}:words",
+        "poster_encoder": f"{tiny.MODULE}:colours",
+    }
+    return open_dataset(
+        shared(
+            tmp_path_factory, "encoded/tiny", lambda out: prepare_tiny(demo_corpus, out, **encoders)
+        )
     )
 
 
@@ -28,8 +31,6 @@ def encoded_dataset(
 def encoded_run(
     encoded_dataset: PreparedDataset, tmp_path_factory: pytest.TempPathFactory
 ) -> RunDirectory:
-    from mmgenre.training.trainer import train_and_evaluate
-
     config = Config(
         name="encoded",
         batch_size=16,
@@ -40,6 +41,4 @@ def encoded_run(
             TINY_MODEL, fusion="sum", ngram_buckets=16, use_vectors=True, vector_units=8
         ),
     )
-    run = RunDirectory.start(tmp_path_factory.mktemp("runs") / "encoded", config, encoded_dataset)
-    train_and_evaluate(config, encoded_dataset, run)
-    return run
+    return train_shared(tmp_path_factory, config, encoded_dataset)

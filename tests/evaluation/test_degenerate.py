@@ -14,6 +14,7 @@ from mmgenre.evaluation import operating_points
 from mmgenre.evaluation.results import NotFitted, RunEvaluation
 from tests import movie_files
 from tests.commands import run_module
+from tests.scale_helpers import TINY
 
 NUM_MOVIES = 120
 
@@ -47,11 +48,9 @@ def run(nothing_to_learn, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("degenerate-run") / "run"
     process = run_module(
         "mmgenre.main",
-        "--config=configs/model1.py:trial",
+        *TINY,
         f"--config.data.dir={nothing_to_learn.path}",
         f"--workdir={workdir}",
-        "--config.data.max_tokens=8",
-        "--config.data.bucket_lengths=(8,)",
     )
     assert process.returncode == 0, process.stderr
     return workdir, process
