@@ -30,6 +30,8 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
     check(config)
     # Late, so that the command line answers at once.
     from data_prep import stage_choice
+    from data_prep.encode import known_encoder
+    from data_prep.encode.encode import EncodePlan
     from data_prep.metadata.read import Read
     from data_prep.shards import audit
     from data_prep.shards.index import Index
@@ -39,7 +41,6 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
     from data_prep.workspace import workers
     from data_prep.workspace.stages import Workspace, combined, make_folder
     from mmgenre.catalogue.columns import parse_columns
-    from mmgenre.encoders.load import load
 
     config = stage_choice.with_own_posters(config)
     progress = progress or Progress(config.progress)
@@ -76,8 +77,12 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
             )
         )
         inputs = combined(movies, posters, splits)
-        encoders = {name: load(spec, name) for name, spec in encoder_specs(config).items()}
-        encoded = [do(stage_choice.encode(config, inputs, encoders))] if encoders else []
+        encoders = {
+            feature: known_encoder.find(workspace, spec, feature)
+            for feature, spec in encoder_specs(config).items()
+        }
+        encoding = EncodePlan(inputs, encoders)
+        encoded = [do(stage_choice.encode(config, encoding))] if encoders else []
         tokenizer = do(Tokenise(inputs, config.vocabulary_size, config.tokenizer))
         inputs = combined(movies, posters, splits, tokenizer, *encoded)
         infos = {name: encoder.info for name, encoder in encoders.items()}

@@ -1,9 +1,8 @@
 """Stages that a preparation's options choose between: where posters come from, and Apache Beam."""
 
 import dataclasses
-from collections.abc import Mapping
 
-from data_prep.encode.encode import Encode, Encoded
+from data_prep.encode.encode import Encode, Encoded, EncodePlan
 from data_prep.options import PrepareConfig
 from data_prep.posters.decode import Decode, Decoded
 from data_prep.posters.fetch import Fetch, ImageServer, is_fetching, server_config
@@ -13,7 +12,6 @@ from data_prep.shards.write import ShardPlan, Write
 from data_prep.workspace.stages import Stage
 from mmgenre import schema
 from mmgenre.catalogue.movie_folder import is_movie_folder, movies_in
-from mmgenre.encoders.encoder import FrozenEncoder
 from mmgenre.errors import UserError
 
 
@@ -52,16 +50,22 @@ def write(config: PrepareConfig, plan: ShardPlan, processes: int) -> Stage[dict[
     return BeamWrite(plan, config)
 
 
-def encode(
-    config: PrepareConfig, inputs: str, encoders: Mapping[str, FrozenEncoder]
-) -> Stage[Encoded]:
-    """The stage that encodes overviews and posters; raises UserError where Beam fetched these."""
-    if config.runner is not None and schema.POSTER_VECTOR in encoders and is_fetching(config):
+def encode(config: PrepareConfig, plan: EncodePlan) -> Stage[Encoded]:
+    """The stage that encodes overviews and posters, here or on Beam.
+
+    Raises:
+      UserError: Beam's workers fetched the posters that are to be encoded.
+    """
+    if config.runner is not None and schema.POSTER_VECTOR in plan.encoders and is_fetching(config):
         raise UserError(
             "--runner fetches posters on its workers and keeps their pixels alone, which are too "
             "small for --poster-encoder; fetch them first, and give the folder with --posters"
         )
-    return Encode(inputs, encoders, _source(config))
+    if config.runner is None:
+        return Encode(plan, _source(config))
+    from data_prep.beam.encode import BeamEncode
+
+    return BeamEncode(plan, config)
 
 
 def _source(config: PrepareConfig) -> PosterSource:

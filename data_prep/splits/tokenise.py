@@ -1,4 +1,4 @@
-"""Stage 5, tokenise: the vocabulary, from the overviews of the train split alone."""
+"""Stage 6, tokenise: the vocabulary, from the overviews of the train split alone."""
 
 import dataclasses
 from collections.abc import Iterator

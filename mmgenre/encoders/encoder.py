@@ -1,6 +1,7 @@
 """A frozen encoder at work: its answers checked, and what is recorded of it."""
 
 import hashlib
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any, Final, Protocol, runtime_checkable
@@ -48,7 +49,9 @@ class FrozenEncoder:
 
     Attributes:
       info: what is recorded of it.
+      encoder: itself, whose answers nobody has checked.
       side: height and width of the pictures that it takes; 0 for one of texts.
+      files: that it declares; see `Encoder`.
     """
 
     def __init__(self, encoder: Encoder, spec: str, feature: str):
@@ -57,7 +60,7 @@ class FrozenEncoder:
         Raises:
           UserError: it is no encoder.
         """
-        self._encoder, self._spec = encoder, spec
+        self.encoder, self._spec = encoder, spec
         self._lock = threading.Lock()
         size, side = getattr(encoder, "size", None), getattr(encoder, "side", DEFAULT_SIDE)
         if not isinstance(encoder, Encoder) or type(size) is not int or not 0 < size <= MAX_SIZE:
@@ -67,6 +70,10 @@ class FrozenEncoder:
             )
         if type(side) is not int or not 0 < side <= _MAX_SIDE:
             raise UserError(f"the encoder {spec} asks for pictures of side {side!r}")
+        try:
+            self.files = tuple(map(os.fspath, getattr(encoder, "files", ())))
+        except TypeError as error:
+            raise UserError(f"the encoder {spec} lists files that are no paths: {error}") from error
         self._size = size
         self.side = side if feature == schema.POSTER_VECTOR else 0
         own = str(getattr(encoder, "preprocessing", "") or "the encoder's own")
@@ -89,7 +96,7 @@ class FrozenEncoder:
             return np.zeros((0, self._size), np.float16)
         try:
             with self._lock:
-                vectors = np.asarray(self._encoder.encode(list(inputs)), np.float32)
+                vectors = np.asarray(self.encoder.encode(list(inputs)), np.float32)
         except Exception as error:  # Somebody else's program.
             raise UserError(f"the encoder {self._spec} fails: {first_line(error)}") from error
         expected = (len(inputs), self._size)

@@ -30,6 +30,10 @@ class EncoderInfo:
     size: int
     preprocessing: str
 
+    def facts(self) -> list[object]:
+        """What decides the vectors, as JSON values: two of the same facts say the same."""
+        return [self.digest, self.size, self.preprocessing]
+
     @classmethod
     def from_fields(cls, fields: Any) -> Self:
         """Raises ValueError or TypeError where `fields` are not those of an encoder."""

@@ -1,11 +1,20 @@
 """Apache Beam, which is an extra: its runners, and a pipeline on one of them."""
 
-from collections.abc import Sequence
+import contextlib
+import re
+import traceback
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from mmgenre.errors import UserError
 
 RUNNERS: Final = ("DirectRunner", "DataflowRunner", "FlinkRunner", "SparkRunner")
+
+_WORKER_SAYS: Final = re.compile(
+    rf"{UserError.__module__}\.{UserError.__qualname__}: (.+?)(?: \[while running .*)?$",
+    re.MULTILINE,
+)
+"""A user's mistake in what a worker's traceback says, whatever the runner made of it."""
 
 
 def import_beam() -> Any:
@@ -17,6 +26,30 @@ def import_beam() -> Any:
             "--runner needs Apache Beam; install it with: pip install -e '.[beam]'"
         ) from error
     return apache_beam
+
+
+@contextlib.contextmanager
+def pipeline(runner: str | None, options: Sequence[str]) -> Iterator[Any]:
+    """Yields a pipeline, which runs when the block ends, to its end.
+
+    Args:
+      runner: one of `RUNNERS`.
+      options: further ones, as on a command line.
+
+    Raises:
+      UserError: Beam is not installed, or a worker met a mistake of the user's.
+    """
+    beam = import_beam()
+    try:
+        with beam.Pipeline(options=pipeline_options(runner, options)) as pipeline:
+            yield pipeline
+    except UserError:
+        raise
+    except Exception as error:  # Runners raise what they like, with the worker's traceback in it.
+        said = _WORKER_SAYS.findall("".join(traceback.format_exception(error)))
+        if not said:
+            raise
+        raise UserError(said[-1]) from error
 
 
 def pipeline_options(runner: str | None, options: Sequence[str]) -> Any:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from mmgenre.errors import UserError
 from mmgenre.machine import files
-from mmgenre.machine.beam import import_beam, pipeline_options
+from mmgenre.machine.beam import import_beam, pipeline
 from mmgenre.prediction import answers, predictions_table, table
 from mmgenre.prediction.answers import Answerer
 from mmgenre.prediction.predictor import GenrePredictor
@@ -67,9 +67,9 @@ def predict_on_beam(
             num_parts = _write_questions(parts, first, questions)
             table.tell_left_out(questions)
         print(f"{num_parts:,} parts on {runner}", file=sys.stderr)
-        with beam.Pipeline(options=pipeline_options(runner, options)) as pipeline:
+        with pipeline(runner, options) as parts_of_work:
             _ = (
-                pipeline
+                parts_of_work
                 | "Parts" >> beam.Create(range(num_parts))
                 | "Spread" >> beam.Reshuffle()
                 | "Answer"

@@ -1,6 +1,9 @@
 """Apache Beam writes the data set of the single-machine path."""
 
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -9,6 +12,8 @@ from data_prep.verify import verify
 from mmgenre.dataset.prepared import open_dataset
 from mmgenre.errors import UserError
 from tests import movie_files
+from tests.commands import ROOT, environment
+from tests.encoders import tiny
 from tests.poster_server import PosterServer, serve
 from tests.prepare_command import command, run
 
@@ -20,22 +25,38 @@ def test_without_beam_the_error_says_what_to_install(tmp_path, monkeypatch):
         prepare(PrepareConfig(*files, tmp_path / "out", runner="DirectRunner", progress="none"))
 
 
-def _compare(tmp_path, num_movies, posters, mode, all_to=None):
-    metadata, folder = movie_files.make(tmp_path, num_movies, range(1, num_movies - 5))
-    posters = posters or folder
-    options = {"name": "x", "num_shards": 3, "all_to": all_to, "progress": "none"}
-    ours = prepare(PrepareConfig(metadata, folder, tmp_path / "ours", **options))
-    done = run(
-        command(
-            (metadata, posters),
-            tmp_path / "beam",
-            *("--num-shards", "3", "--progress", "none", "--runner", "DirectRunner"),
-            *(f"--direct_running_mode={mode}", "--direct_num_workers=2", "--backoff", "0.01"),
-            *(("--all-to", all_to) if all_to else ()),
-        )
+ENCODERS = {
+    "text_encoder": f"{tiny.MODULE}:words",
+    "poster_encoder": f"{tiny.MODULE}:colours",
+}
+"""Their answers do not depend on what else is in a batch."""
+
+
+def _on_beam(files, out, mode, **options) -> list[str]:
+    """The command that prepares on Beam, with further options."""
+    return command(
+        files,
+        out,
+        *("--num-shards", "3", "--progress", "none", "--runner", "DirectRunner"),
+        *(f"--direct_running_mode={mode}", "--direct_num_workers=2", "--backoff", "0.01"),
+        *(f"--{name.replace('_', '-')}={value}" for name, value in options.items()),
     )
+
+
+def _compare(tmp_path, num_movies, posters, mode, **options):
+    metadata, folder = movie_files.make(tmp_path, num_movies, range(1, num_movies - 5))
+    _prepare_here((metadata, folder), tmp_path / "ours", **options)
+    done = run(_on_beam((metadata, posters or folder), tmp_path / "beam", mode, **options))
     assert done.returncode == 0, done.stderr
-    beam = open_dataset(tmp_path / "beam")
+    _assert_same(open_dataset(tmp_path / "ours"), open_dataset(tmp_path / "beam"))
+
+
+def _prepare_here(files, out, **options):
+    config = PrepareConfig(*files, out, name="x", num_shards=3, progress="none", **options)
+    return prepare(config)
+
+
+def _assert_same(ours, beam):
     # The fingerprint is over all records' contents, in order; the map of features in an Example
     # may be in another order, so the files' bytes need not be equal.
     assert beam.info.fingerprint == ours.info.fingerprint
@@ -50,7 +71,44 @@ def _compare(tmp_path, num_movies, posters, mode, all_to=None):
 
 def test_beam_in_threads_writes_the_same_data_set(tmp_path):
     """One split only, and so one pipeline of TFDS's: they take seconds each."""
-    _compare(tmp_path, 40, None, "multi_threading", all_to="train")
+    _compare(tmp_path, 40, None, "multi_threading", all_to="train", **ENCODERS)
+
+
+def test_an_encoder_with_other_weights_on_a_worker_is_one_line(tmp_path, monkeypatch):
+    files = movie_files.make(tmp_path, 20)
+    options = {"all_to": "train", "text_encoder": ENCODERS["text_encoder"]}
+    monkeypatch.setenv("MMGENRE_TEXT_ENCODER", f"{tiny.MODULE}:other_words")
+    done = run(_on_beam(files, tmp_path / "beam", "multi_threading", **options))
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(
+        "error: a worker of --runner needs the encoder hashed words with the weights"
+    )
+
+
+@pytest.mark.slow
+def test_killed_while_workers_encode_and_run_again(tmp_path):
+    """Three parts on two worker processes; the encoder of posters is slow, so the kill hits it."""
+    files = movie_files.make(tmp_path, 1200, range(1, 1195))
+    beam = tmp_path / "beam"
+    slow = {**ENCODERS, "poster_encoder": f"{tiny.MODULE}:slow_colours"}
+    process = subprocess.Popen(
+        _on_beam(files, beam, "multi_processing", **slow), cwd=ROOT, env=environment()
+    )
+    try:
+        while not (kept := sorted((beam / ".work" / "vectors").glob("poster_vector-*/*.npz"))):
+            assert process.poll() is None, "it ended before a part was encoded"
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    written = {path: path.stat().st_mtime_ns for path in kept}
+    assert not (beam / "dataset.json").exists()
+    done = run(_on_beam(files, beam, "multi_processing", **slow))
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in kept} == written  # Not encoded again.
+    assert len(list(kept[0].parent.glob("*.npz"))) == 3
+    ours = _prepare_here(files, tmp_path / "ours", **ENCODERS)
+    _assert_same(ours, open_dataset(beam))
 
 
 @pytest.mark.slow

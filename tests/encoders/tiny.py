@@ -1,7 +1,10 @@
 """Tiny encoders that really encode: hashed words, and a picture's colours."""
 
+import hashlib
 import os
+import time
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +33,23 @@ class OtherWords(Words):
         return super().encode(inputs)[:, ::-1] * 0.5
 
 
+class Weighed(Words):
+    """The same by weights from a file, which it declares; says how often it was loaded."""
+
+    loads = 0
+
+    def __init__(self) -> None:
+        type(self).loads += 1
+        path = Path(os.environ["MMGENRE_TEST_WEIGHTS"])
+        self.files = [path]
+        self.digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.preprocessing = os.environ.get("MMGENRE_TEST_UNDECLARED", "")
+        self._scale = float(path.read_text())
+
+    def encode(self, inputs: list[str]) -> np.ndarray:
+        return super().encode(inputs) * self._scale
+
+
 class Colours:
     """The mean colour of each quarter of a picture; ends the process where it is told to."""
 
@@ -51,8 +71,37 @@ class Colours:
         return quarters.reshape((len(inputs), self.size))
 
 
+class LargeColours(Colours):
+    """The same encoder at the size that real ones ask for."""
+
+    side = 224
+
+    def encode(self, inputs: list[Any]) -> np.ndarray:
+        return super().encode([picture.reduce(7) for picture in inputs])
+
+
+class SlowColours(Colours):
+    """The same, as slowly as a real encoder: there is time to kill it."""
+
+    def encode(self, inputs: list[Any]) -> np.ndarray:
+        time.sleep(0.1)
+        return super().encode(inputs)
+
+
+def large_colours() -> LargeColours:
+    return LargeColours()
+
+
+def slow_colours() -> SlowColours:
+    return SlowColours()
+
+
 def words() -> Words:
     return Words()
+
+
+def weighed() -> Weighed:
+    return Weighed()
 
 
 def other_words() -> OtherWords:
