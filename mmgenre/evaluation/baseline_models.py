@@ -1,16 +1,19 @@
 """Models without a network, from scikit-learn: what a network has to beat.
 
 Each is a logistic regression for every genre, on features that need no training: TF-IDF of words
-and pairs of words, or coarse statistics of the poster.
+and pairs of words, coarse statistics of the poster, or the vectors of frozen encoders.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
 
+from mmgenre import schema
+from mmgenre.evaluation import metrics
 from mmgenre.evaluation.results import NotFitted
 from mmgenre.machine import environment
 
@@ -19,6 +22,7 @@ _HISTOGRAM_BINS: Final = 8
 _POSTERS_AT_ONCE: Final = 1024  # So that their pixels as floats stay below 100 MB.
 _AT_ONCE: Final = 4  # Genres that are fitted at the same time.
 _LARGEST_LOGIT: Final = 15.0  # Of a genre that all or none of the train split have.
+_STRENGTHS: Final = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # C; the usual one is in the middle.
 
 
 class CannotBeFittedError(Exception):
@@ -38,12 +42,15 @@ class Movies:
       posters: <uint8>[movies, 64, 64, 3]; zeros where there is none.
       has_poster: <bool>[movies].
       labels: <uint8>[movies, genres].
+      vectors: <float16>[movies, size] by feature of `schema.VECTORS`, zeros where a movie has no
+        such half; none of a data set that was prepared without encoders.
     """
 
     overviews: Sequence[str] | np.ndarray
     posters: np.ndarray
     has_poster: np.ndarray
     labels: np.ndarray
+    vectors: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 class TfidfModel:
@@ -89,8 +96,7 @@ class PosterModel:
         seen = train.has_poster
         if not seen.any():
             raise CannotBeFittedError(NotFitted.NO_POSTER)
-        frequencies = np.clip(train.labels[seen].mean(axis=0), 1e-6, 1 - 1e-6)
-        self.prior = np.log(frequencies / (1 - frequencies))
+        self.prior = _log_odds(train.labels[seen])
         self._features_of = features_of or poster_features
         self._scaler = StandardScaler()
         features = self._scaler.fit_transform(self._features_of(train.posters[seen]))
@@ -105,6 +111,93 @@ class PosterModel:
             features = self._scaler.transform(self._features_of(movies.posters[seen]))
             logits[seen] = _logits(self._classifiers, features)
         return logits
+
+
+class VectorModel:
+    """Logistic regression on an encoder's vectors, fitted on the movies that have that half."""
+
+    def __init__(self, train: Movies, feature: str, validation: Movies | None):
+        """Fits all genres together, on standardised values.
+
+        Args:
+          train: to fit on.
+          feature: of `schema.VECTORS`.
+          validation: to choose the strength of the regularisation by, the one with the least log
+            loss; without such a movie it is the one in the middle.
+
+        Raises:
+          CannotBeFittedError: no movie has that half.
+        """
+        from sklearn.preprocessing import StandardScaler
+
+        seen = _has_vector(train, feature)
+        if not seen.any():
+            is_poster = feature == schema.POSTER_VECTOR
+            raise CannotBeFittedError(NotFitted.NO_POSTER if is_poster else NotFitted.NO_OVERVIEW)
+        self._feature = feature
+        self.prior = _log_odds(train.labels[seen])
+        self._scaler = StandardScaler()
+        features = self._scaler.fit_transform(train.vectors[feature][seen].astype(np.float32))
+        self._constant = np.ptp(train.labels[seen], axis=0) == 0
+        self._weights = self._fit(features, train.labels[seen], validation)
+
+    def _fit(
+        self, features: np.ndarray, labels: np.ndarray, validation: Movies | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns weights <float64>[size, genres] and biases <float64>[genres]."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.neural_network import MLPClassifier
+
+        if validation is not None and not _has_vector(validation, self._feature).any():
+            validation = None
+        strengths = list(_STRENGTHS)
+        if validation is None:
+            strengths = [_STRENGTHS[len(_STRENGTHS) // 2]]
+        # Without a hidden layer, this is logistic regression of all genres in one product of
+        # matrices, many times faster than one genre after the other.
+        model = MLPClassifier((), solver="lbfgs", warm_start=True, random_state=0, max_iter=300)
+        best, least = None, np.inf
+        for strength in strengths:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # It is close enough by then.
+                model.set_params(alpha=1 / strength).fit(features, labels)
+            weights = (model.coefs_[0].copy(), model.intercepts_[0].copy())
+            if validation is None:
+                return weights
+            chosen = _has_vector(validation, self._feature)
+            logits = self._answer(weights, validation.vectors[self._feature][chosen])
+            loss = metrics.log_loss(logits, validation.labels[chosen])
+            if loss >= least:
+                break  # From here on it fits the train split's noise.
+            best, least = weights, loss
+        assert best is not None
+        return best
+
+    def _answer(self, weights: tuple[np.ndarray, np.ndarray], vectors: np.ndarray) -> np.ndarray:
+        """Returns <float64>[n, genres] of vectors <float16>[n, size]."""
+        product, biases = weights
+        found = self._scaler.transform(vectors.astype(np.float32)) @ product + biases
+        return np.where(self._constant, self.prior, found)
+
+    def logits(self, movies: Movies) -> np.ndarray:
+        """Returns <float64>[movies, genres]: the prior where a movie has no vector."""
+        logits = np.tile(self.prior, (len(movies.labels), 1))
+        seen = _has_vector(movies, self._feature)
+        if seen.any():
+            logits[seen] = self._answer(self._weights, movies.vectors[self._feature][seen])
+        return logits
+
+
+def _has_vector(movies: Movies, feature: str) -> np.ndarray:
+    """Returns <bool>[movies]: which have more than zeros there."""
+    return np.asarray(movies.vectors[feature].any(axis=1))
+
+
+def _log_odds(labels: np.ndarray) -> np.ndarray:
+    """Returns <float64>[genres]: of each genre's frequency."""
+    frequencies = np.clip(labels.mean(axis=0), 1e-6, 1 - 1e-6)
+    odds: np.ndarray = np.log(frequencies / (1 - frequencies))
+    return odds
 
 
 def poster_features(posters: np.ndarray) -> np.ndarray:

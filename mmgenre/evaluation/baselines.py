@@ -1,8 +1,9 @@
 """Baselines that a model must beat, on the same splits with the same metrics.
 
 Predicting nothing, every genre, or the most common genres; logistic regression on TF-IDF, on coarse
-poster features, and on both; an ensemble of linear models (`mmgenre.evaluation.linear_pile`). All
-are fitted on the train split; their decision rules are fitted on validation, as a run's are.
+poster features, and on both; an ensemble of linear models (`mmgenre.evaluation.linear_pile`); of a
+data set with encoders' vectors also logistic regression on these. All are fitted on the train
+split; their decision rules are fitted on validation, as a run's are.
 """
 
 import dataclasses
@@ -16,30 +17,21 @@ from mmgenre.decisions.calibration import fit_decision_rule
 from mmgenre.decisions.decision_rule import DecisionRule
 from mmgenre.evaluation import confidence, fitted_baselines, metrics, operating_points
 from mmgenre.evaluation.baseline_models import Movies
-from mmgenre.evaluation.fitted_baselines import FEATURES as FEATURES
-from mmgenre.evaluation.fitted_baselines import (
-    LINEAR_PILE,
-    POSTER_FEATURES,
-    TFIDF,
-    TFIDF_AND_POSTER,
-)
+from mmgenre.evaluation.fitted_baselines import BOTH_VECTORS as BOTH_VECTORS
+from mmgenre.evaluation.fitted_baselines import LINEAR_PILE as LINEAR_PILE
+from mmgenre.evaluation.fitted_baselines import OVERVIEW_VECTORS as OVERVIEW_VECTORS
+from mmgenre.evaluation.fitted_baselines import POSTER_FEATURES as POSTER_FEATURES
+from mmgenre.evaluation.fitted_baselines import POSTER_VECTORS as POSTER_VECTORS
+from mmgenre.evaluation.fitted_baselines import TFIDF as TFIDF
+from mmgenre.evaluation.fitted_baselines import TFIDF_AND_POSTER as TFIDF_AND_POSTER
+from mmgenre.evaluation.fitted_baselines import features as features
+from mmgenre.evaluation.fitted_baselines import movies_of as movies_of
 from mmgenre.evaluation.fitted_baselines import read_movies as read_movies
 from mmgenre.evaluation.results import BaselineEvaluation, Baselines, Evaluation, NotFitted
 
 NOTHING: Final = "nothing"
 EVERY_GENRE: Final = "every_genre"
 MOST_COMMON: Final = "most_common_genres"
-NAMES: Final = (
-    NOTHING,
-    EVERY_GENRE,
-    MOST_COMMON,
-    TFIDF,
-    POSTER_FEATURES,
-    TFIDF_AND_POSTER,
-    LINEAR_PILE,
-)
-"""All baselines, in the order of tables."""
-
 _TITLES: Final = {
     NOTHING: "predict nothing",
     EVERY_GENRE: "predict every genre",
@@ -48,6 +40,9 @@ _TITLES: Final = {
     POSTER_FEATURES: "poster features + LR",
     TFIDF_AND_POSTER: "TF-IDF and poster + LR",
     LINEAR_PILE: "ensemble of linear models",
+    OVERVIEW_VECTORS: "overview vectors + LR",
+    POSTER_VECTORS: "poster vectors + LR",
+    BOTH_VECTORS: "both vectors + LR",
 }
 
 _SURE: Final = 30.0
@@ -80,27 +75,27 @@ def evaluate_baselines(
       beside: the network's answers for the same movies, to compare with in pairs.
 
     Returns:
-      By name, in the order of `NAMES`, the evaluation without "per_genre", or why there is none.
+      By name, in the order of tables, the evaluation without "per_genre", or why there is none.
       The log loss of `MOST_COMMON` is that of the genres' frequencies in the train split.
 
     Raises:
       UserError: a shard is missing or damaged.
     """
     rule = DecisionRule.default(trained_on.genres)
+    fitted = fitted_baselines.names(trained_on, dataset.info)
     surely = np.full(movies.labels.shape, _SURE)
     baselines: Baselines = {
         NOTHING: _evaluate(movies, -surely, rule, beside),
         EVERY_GENRE: _evaluate(movies, surely, rule, beside),
     }
     if schema.TRAIN not in trained_on.splits:
-        rest = NAMES[len(baselines) :]
-        return baselines | dict.fromkeys(rest, NotFitted.NO_TRAIN_SPLIT)
+        return baselines | dict.fromkeys((MOST_COMMON, *fitted), NotFitted.NO_TRAIN_SPLIT)
     common = np.tile(most_common_logits(trained_on), (len(movies.labels), 1))
     baselines[MOST_COMMON] = _with_loss_of_frequencies(
         _evaluate(movies, common, rule, beside), movies, trained_on
     )
     if isinstance(home, NotFitted):
-        return baselines | dict.fromkeys(fitted_baselines.NAMES, home)
+        return baselines | dict.fromkeys(fitted, home)
     return baselines | _evaluate_fitted(dataset, split, home, movies, beside)
 
 
@@ -147,7 +142,7 @@ def _evaluate_fitted(
         name: answers.missing[name]
         if name in answers.missing
         else _evaluate(movies, answers.logits[name], rules[name], beside)
-        for name in fitted_baselines.NAMES
+        for name in fitted_baselines.names(home.info, dataset.info)
     }
 
 

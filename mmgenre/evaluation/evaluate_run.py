@@ -59,9 +59,11 @@ def evaluate_and_write(
     if jax.process_index() != 0:
         return None
     # One pass for all that is wanted of the movies beside the answers.
-    features = read_split(dataset, split, schema.ID, schema.TITLE, *baselines.FEATURES)
+    features = read_split(
+        dataset, split, schema.ID, schema.TITLE, *baselines.features(dataset.info)
+    )
     record = _record(dataset, split, predictions, step, features)
-    movies = Movies(*(features[name] for name in baselines.FEATURES))
+    movies = baselines.movies_of(features)
     evaluation = _evaluate(run, dataset, split, record, movies)
     print(tables.evaluation_tables(evaluation) if full else summary.of_run(evaluation))
     files = result_files.of_data(run, split, dataset.info)

@@ -11,16 +11,22 @@ import importlib.metadata
 import json
 import logging
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from mmgenre import schema
-from mmgenre.dataset.prepared import PreparedDataset
+from mmgenre.dataset.prepared import DatasetInfo, PreparedDataset
 from mmgenre.evaluation import linear_pile
-from mmgenre.evaluation.baseline_models import CannotBeFittedError, Movies, PosterModel, TfidfModel
+from mmgenre.evaluation.baseline_models import (
+    CannotBeFittedError,
+    Movies,
+    PosterModel,
+    TfidfModel,
+    VectorModel,
+)
 from mmgenre.evaluation.results import NotFitted
 from mmgenre.machine import array_files, files, user_cache
 from mmgenre.machine.progress import phase
@@ -29,10 +35,17 @@ TFIDF: Final = "tfidf_logistic_regression"
 POSTER_FEATURES: Final = "poster_features_logistic_regression"
 TFIDF_AND_POSTER: Final = "tfidf_and_poster_features"
 LINEAR_PILE: Final = "linear_pile"
-NAMES: Final = (TFIDF, POSTER_FEATURES, TFIDF_AND_POSTER, LINEAR_PILE)
+OVERVIEW_VECTORS: Final = "overview_vectors_logistic_regression"
+POSTER_VECTORS: Final = "poster_vectors_logistic_regression"
+BOTH_VECTORS: Final = "both_vectors"
+_ALWAYS: Final = (TFIDF, POSTER_FEATURES, TFIDF_AND_POSTER, LINEAR_PILE)
+_OF_VECTORS: Final = {
+    schema.OVERVIEW_VECTOR: OVERVIEW_VECTORS,
+    schema.POSTER_VECTOR: POSTER_VECTORS,
+}
 
-FEATURES: Final = (schema.OVERVIEW, schema.POSTER, schema.HAS_POSTER, schema.LABELS)
-"""What a baseline needs to know of a movie: `Movies`, in the order of its fields."""
+_FEATURES: Final = (schema.OVERVIEW, schema.POSTER, schema.HAS_POSTER, schema.LABELS)
+"""What a baseline needs to know of any movie."""
 
 _VERSION: Final = 1
 """Raised whenever a baseline learns or answers otherwise than it did."""
@@ -60,6 +73,41 @@ class FittedAnswers:
     missing: Mapping[str, NotFitted]
 
 
+def names(home: DatasetInfo, evaluated: DatasetInfo) -> tuple[str, ...]:
+    """Returns the names of the baselines that learn, in the order of tables.
+
+    Args:
+      home: of the data set to learn from.
+      evaluated: of the data set to answer for. Those on vectors need the same encoders in both.
+    """
+    of_vectors = [
+        name
+        for feature, name in _OF_VECTORS.items()
+        if feature in home.encoders
+        and feature in evaluated.encoders
+        and home.encoders[feature].facts() == evaluated.encoders[feature].facts()
+    ]
+    both = [BOTH_VECTORS] if len(of_vectors) == len(_OF_VECTORS) else []
+    return (*_ALWAYS, *of_vectors, *both)
+
+
+def features(info: DatasetInfo) -> tuple[str, ...]:
+    """Returns what the baselines need to know of a data set's movies, for `movies_of`."""
+    return (*_FEATURES, *info.vector_sizes)
+
+
+def movies_of(found: Mapping[str, np.ndarray]) -> Movies:
+    """Returns movies as the baselines see them, of `features` by name, among others."""
+    vectors = {name: found[name] for name in schema.VECTORS if name in found}
+    return Movies(
+        found[schema.OVERVIEW],
+        found[schema.POSTER],
+        found[schema.HAS_POSTER],
+        found[schema.LABELS],
+        vectors,
+    )
+
+
 def answer(
     home: PreparedDataset, movies: Movies, evaluated: PreparedDataset, split: str
 ) -> FittedAnswers:
@@ -74,15 +122,16 @@ def answer(
     Raises:
       UserError: a shard is missing or damaged.
     """
+    of_both = names(home.info, evaluated.info)
     path = _kept_path(home, evaluated, split)
     counts = {"movies": len(movies.labels)}
     if schema.VALIDATION in home.info.splits:
         counts[schema.VALIDATION] = home.split(schema.VALIDATION).num_movies
-    kept = _read(path, counts, movies.labels.shape[1])
+    kept = _read(path, of_both, counts, movies.labels.shape[1])
     if kept is not None:
         return kept
     _log.info("fitting the baselines on %s, once for this data set", home.info.name)
-    found = _fit_and_answer(home, movies)
+    found = _fit_and_answer(home, movies, of_both)
     if not found.missing:  # Where one is missing there is little to fit.
         _write(path, found)
     return found
@@ -92,24 +141,79 @@ def read_movies(dataset: PreparedDataset, split: str) -> Movies:
     """Reads a whole split; raises UserError where a shard is missing or damaged."""
     from mmgenre.dataset.read_split import read_split  # TensorFlow.
 
-    return Movies(*read_split(dataset, split, *FEATURES).values())
+    return movies_of(read_split(dataset, split, *features(dataset.info)))
 
 
-def _fit_and_answer(home: PreparedDataset, movies: Movies) -> FittedAnswers:
+def _fit_and_answer(home: PreparedDataset, movies: Movies, names: Sequence[str]) -> FittedAnswers:
     train = read_movies(home, schema.TRAIN)
-    total = _FittedBaselines.MODELS * train.labels.shape[1]
-    with phase("fitting baselines", total, "models") as bar:
-        fitted = _FittedBaselines(train, bar.update)
     validation = None
     if schema.VALIDATION in home.info.splits:
         validation = read_movies(home, schema.VALIDATION)
+    of_vectors = {feature: name for feature, name in _OF_VECTORS.items() if name in names}
+    num_genres = train.labels.shape[1]
+    total = (_FittedBaselines.MODELS + len(of_vectors)) * num_genres
+    with phase("fitting baselines", total, "models") as bar:
+        fitted = _FittedBaselines(train, bar.update)
+        vectors = _FittedOnVectors(train, validation, of_vectors, lambda: bar.update(num_genres))
     weights = fitted.pile_weights(validation)
+
+    def logits(of: Movies) -> dict[str, np.ndarray]:
+        return fitted.logits(of, weights) | vectors.logits(of)
+
     return FittedAnswers(
-        fitted.logits(movies, weights),
-        {} if validation is None else fitted.logits(validation, weights),
+        logits(movies),
+        {} if validation is None else logits(validation),
         None if validation is None else validation.labels,
-        fitted.missing,
+        fitted.missing | vectors.missing,
     )
+
+
+class _FittedOnVectors:
+    """The baselines on encoders' vectors; `missing` says why some could not be fitted.
+
+    Args:
+      train: to learn from.
+      validation: to choose by; None without any.
+      names: of the baselines, by feature.
+      fitted: is called after each.
+    """
+
+    def __init__(
+        self,
+        train: Movies,
+        validation: Movies | None,
+        names: Mapping[str, str],
+        fitted: Callable[[], object],
+    ):
+        self.missing: dict[str, NotFitted] = {}
+        self._models: dict[str, VectorModel] = {}
+        self._weights: np.ndarray | None = None
+        for feature, name in names.items():
+            try:
+                self._models[name] = VectorModel(train, feature, validation)
+            except CannotBeFittedError as error:
+                self.missing |= dict.fromkeys((name, BOTH_VECTORS), error.reason)
+            fitted()
+        if len(names) < len(_OF_VECTORS):
+            self.missing.pop(BOTH_VECTORS, None)
+        elif not self.missing:
+            self._weights = np.ones(len(names))
+            if validation is not None:
+                parts = self._parts(validation)
+                self._weights = linear_pile.fit_weights(parts, validation.labels)
+
+    def _parts(self, movies: Movies) -> list[np.ndarray]:
+        """Returns <float64>[movies, genres] of each: what it adds to the genre's frequency."""
+        return [model.logits(movies) - model.prior for model in self._models.values()]
+
+    def logits(self, movies: Movies) -> dict[str, np.ndarray]:
+        """Returns <float32>[movies, genres] of each baseline that could be fitted."""
+        logits: dict[str, np.ndarray]
+        logits = {name: model.logits(movies) for name, model in self._models.items()}
+        if self._weights is not None:
+            parts = np.tensordot(self._weights, np.stack(self._parts(movies)), 1)
+            logits[BOTH_VECTORS] = next(iter(self._models.values())).prior + parts
+        return {name: values.astype(np.float32) for name, values in logits.items()}
 
 
 class _FittedBaselines:
@@ -189,13 +293,15 @@ def _kept_path(home: PreparedDataset, evaluated: PreparedDataset, split: str) ->
     return folder / f"{name}.npz"
 
 
-def _read(path: Path | None, counts: Mapping[str, int], num_genres: int) -> FittedAnswers | None:
+def _read(
+    path: Path | None, names: Sequence[str], counts: Mapping[str, int], num_genres: int
+) -> FittedAnswers | None:
     if path is None or not path.exists():
         return None
     expected: dict[str, array_files.Expected] = {
         f"{part}/{name}": (np.dtype(np.float32), (count, num_genres))
         for part, count in counts.items()
-        for name in NAMES
+        for name in names
     }
     if schema.VALIDATION in counts:
         expected[_LABELS] = (np.dtype(np.uint8), (counts[schema.VALIDATION], num_genres))
@@ -205,7 +311,7 @@ def _read(path: Path | None, counts: Mapping[str, int], num_genres: int) -> Fitt
         return None
     if not all(np.isfinite(values).all() for values in arrays.values()):
         return None
-    by_part = {part: {name: arrays[f"{part}/{name}"] for name in NAMES} for part in counts}
+    by_part = {part: {name: arrays[f"{part}/{name}"] for name in names} for part in counts}
     return FittedAnswers(
         by_part["movies"], by_part.get(schema.VALIDATION, {}), arrays.get(_LABELS), {}
     )

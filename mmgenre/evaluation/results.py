@@ -39,6 +39,7 @@ class NotFitted(enum.StrEnum):
     DATA_CHANGED = "not_fitted_data_changed"
     NO_SHARED_WORD = "not_fitted_no_shared_word"
     NO_POSTER = "not_fitted_no_poster"
+    NO_OVERVIEW = "not_fitted_no_overview"
 
     @property
     def sentence(self) -> str:
@@ -52,6 +53,7 @@ _SENTENCES: Final = {
     NotFitted.DATA_CHANGED: "the data set that the run was trained on holds other movies now",
     NotFitted.NO_SHARED_WORD: "no word is in two overviews of the train split",
     NotFitted.NO_POSTER: "no movie of the train split has a poster",
+    NotFitted.NO_OVERVIEW: "no movie of the train split has an overview",
 }
 
 

@@ -89,7 +89,8 @@ def figure(columns: Columns) -> Figure:
         scores,
         "Against what needs no network",
         "The model in blue; in grey predicting nothing, every genre or the most common ones, "
-        "logistic regression (LR) on words, on coarse poster features and on both, and an "
-        "ensemble of linear models. Each F1 at thresholds fitted for it on validation movies, for "
-        "all of them alike. A dash where there is no figure.",
+        "logistic regression (LR) on words, on coarse poster features and on both, an ensemble of "
+        "linear models, and LR on frozen encoders' vectors where the data set has them. Each F1 at "
+        "thresholds fitted for it on validation movies, for all of them alike. A dash where there "
+        "is no figure.",
     )

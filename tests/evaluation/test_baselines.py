@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from mmgenre import schema
 from mmgenre.evaluation import fitted_baselines, linear_pile
@@ -14,6 +15,7 @@ from mmgenre.evaluation.baseline_models import (
     Movies,
     PosterModel,
     TfidfModel,
+    VectorModel,
     poster_features,
 )
 from mmgenre.evaluation.results import NotFitted
@@ -45,6 +47,59 @@ def test_they_learn_what_there_is_to_learn():
     np.testing.assert_allclose(poster[~seen, 1], np.log(frequency / (1 - frequency)))
     # A genre that no movie has is never predicted.
     assert (text[:, 5] < 0).all() and (poster[:, 5] < 0).all()
+
+
+def with_vectors(movies: Movies, seed: int) -> Movies:
+    """Vectors in which War is said by overviews and Western by posters; some halves are missing."""
+    generator = np.random.default_rng(seed)
+    count = len(movies.labels)
+    movies.labels[:, 2:4] = generator.random((count, 2)) < 0.4
+    vectors = {}
+    for place, feature in enumerate(schema.VECTORS):
+        values = 5 + 3 * generator.normal(size=(count, 8))
+        values[:, 1] += 12 * movies.labels[:, 2 + place]
+        values[~movies.has_poster if feature == schema.POSTER_VECTOR else slice(0, 9)] = 0
+        vectors[feature] = values.astype(np.float16)
+    return dataclasses.replace(movies, vectors=vectors)
+
+
+@pytest.mark.parametrize("has_validation", [True, False])
+def test_vectors_say_what_there_is_to_learn(has_validation):
+    train, test = with_vectors(movies(400), 1), with_vectors(movies(90, seed=1), 2)
+    validation = with_vectors(movies(90, seed=2), 3) if has_validation else None
+    for place, feature in enumerate(schema.VECTORS):
+        logits = VectorModel(train, feature, validation).logits(test)
+        seen = test.vectors[feature].any(axis=1)
+        assert 0 < seen.sum() < len(seen)
+        assert roc_auc_score(test.labels[seen, 2 + place], logits[seen, 2 + place]) > 0.97
+        there = train.vectors[feature].any(axis=1)
+        frequency = train.labels[there, 2 + place].mean()
+        np.testing.assert_allclose(logits[~seen, 2 + place], np.log(frequency / (1 - frequency)))
+        assert (logits[:, 5] < -10).all()  # No movie is of it.
+
+
+def test_the_strength_is_the_best_one_on_validation():
+    """Where vectors say nothing of the genres, the strongest regularisation loses least."""
+    train, validation = with_vectors(movies(200), 1), with_vectors(movies(90, seed=2), 3)
+    noise = np.random.default_rng(0).normal(size=(200, 100)).astype(np.float16)
+    train = dataclasses.replace(train, vectors={schema.OVERVIEW_VECTOR: noise})
+    validation = dataclasses.replace(validation, vectors={schema.OVERVIEW_VECTOR: noise[:90]})
+    chosen = VectorModel(train, schema.OVERVIEW_VECTOR, validation).logits(validation)
+    default = VectorModel(train, schema.OVERVIEW_VECTOR, None).logits(validation)
+    assert chosen[:, :4].std(axis=0).max() < 0.7 * default[:, :4].std(axis=0).min()
+
+
+def test_vectors_that_no_movie_has_say_why():
+    train = with_vectors(movies(60), 1)
+    nothing = {name: np.zeros((60, 8), np.float16) for name in schema.VECTORS}
+    train = dataclasses.replace(train, vectors=nothing)
+    for feature, reason in (
+        (schema.POSTER_VECTOR, NotFitted.NO_POSTER),
+        (schema.OVERVIEW_VECTOR, NotFitted.NO_OVERVIEW),
+    ):
+        with pytest.raises(CannotBeFittedError) as error:
+            VectorModel(train, feature, None)
+        assert error.value.reason is reason
 
 
 def test_poster_features_by_hand():
@@ -126,7 +181,7 @@ def test_they_are_fitted_once_per_data_set(tiny_dataset, tmp_path, monkeypatch):
     again = answer()
     assert not fits
     for found, expected in ((again.logits, first.logits), (again.validation, first.validation)):
-        assert set(found) == set(fitted_baselines.NAMES)
+        assert set(found) == set(fitted_baselines.names(tiny_dataset.info, tiny_dataset.info))
         for name in expected:
             np.testing.assert_array_equal(found[name], expected[name])
     kept.write_bytes(kept.read_bytes()[:-300])  # As a full disk would leave it.
