@@ -43,6 +43,8 @@ def load(spec: str, feature: str) -> FrozenEncoder:
             return FrozenEncoder(TimmModel(*rest.partition("@")[::2]), spec, feature)
         return FrozenEncoder(_from_factory(spec, kind, rest), spec, feature)
     except ModuleNotFoundError as error:
+        if error.name is None:  # transformers says no name, but what a part of it fails of.
+            raise UserError(f"the encoder {spec} cannot be loaded: {first_line(error)}") from error
         hint = ""
         if kind in (SENTENCE_TRANSFORMERS, TIMM):
             hint = "; install it with: pip install -e '.[encoders]'"
@@ -50,7 +52,14 @@ def load(spec: str, feature: str) -> FrozenEncoder:
     except UserError:
         raise
     except Exception as error:  # The libraries and factories raise whatever they meet.
-        raise UserError(f"the encoder {spec} cannot be loaded: {first_line(error)}") from error
+        hint = ""
+        if kind == TIMM and "@" not in rest:
+            hint = f"; if it cannot be fetched, give a file: {TIMM}:{rest}@<weights file>"
+        elif kind == SENTENCE_TRANSFORMERS and not os.path.isdir(rest):
+            hint = f"; if it cannot be fetched, give its folder: {kind}:<folder>"
+        raise UserError(
+            f"the encoder {spec} cannot be loaded: {first_line(error)}{hint}"
+        ) from error
 
 
 def load_same(info: EncoderInfo, feature: str, needed_by: str) -> FrozenEncoder:
