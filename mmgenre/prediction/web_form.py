@@ -21,6 +21,10 @@ _FORM: Final = re.compile(
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 
+MAX_TEXT: Final = 4 * overview_text.MAX_CHARACTERS + 1
+"""Bytes of an overview, and one more: of a longer one it is said that it is too long."""
+
+
 class BadForm(Exception):
     """A form with other fields than it may have, or no form at all; the message says why."""
 
@@ -41,7 +45,7 @@ async def read_form(
     fields: Mapping[str, type],
     *,
     max_upload: int,
-    max_text: int = 4 * overview_text.MAX_CHARACTERS + 1,
+    max_text: int = MAX_TEXT,
 ) -> dict[str, str | bytes]:
     """Returns the fields of a form, each at most once; an upload as its bytes.
 

@@ -88,6 +88,8 @@ class _Page:
         self._predictor = predictor
         self._examples = examples
         self._side = predictor.encoders.side
+        kept = math.prod(schema.POSTER_SHAPE) + 3 * self._side**2
+        self._max_text = max(web_form.MAX_TEXT, 4 * -(-kept // 3))
         self._of_examples: dict[int, str] = {}
         self._finding = threading.Lock()
         self._computing = threading.Lock()  # One answer at a time: each takes all cores.
@@ -99,7 +101,9 @@ class _Page:
     async def answer(self, request: Request) -> Response:
         """Answers with the form as it was sent, the genres, and then the reasons."""
         try:
-            fields = await web_form.read_form(request, _FIELDS, max_upload=MAX_UPLOAD)
+            fields = await web_form.read_form(
+                request, _FIELDS, max_upload=MAX_UPLOAD, max_text=self._max_text
+            )
         except BadForm as error:
             return PlainTextResponse(f"error: {error}\n", status_code=400)
         return await run_in_threadpool(self._answer, fields)
