@@ -90,7 +90,8 @@ def test_killed_while_workers_encode_and_run_again(tmp_path):
     """Three parts on two worker processes; the encoder of posters is slow, so the kill hits it."""
     files = movie_files.make(tmp_path, 1200, range(1, 1195))
     beam = tmp_path / "beam"
-    slow = {**ENCODERS, "poster_encoder": f"{tiny.MODULE}:slow_colours"}
+    options = {**ENCODERS, "all_to": "train"}
+    slow = {**options, "poster_encoder": f"{tiny.MODULE}:slow_colours"}
     process = subprocess.Popen(
         _on_beam(files, beam, "multi_processing", **slow), cwd=ROOT, env=environment()
     )
@@ -107,7 +108,7 @@ def test_killed_while_workers_encode_and_run_again(tmp_path):
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in kept} == written  # Not encoded again.
     assert len(list(kept[0].parent.glob("*.npz"))) == 3
-    ours = _prepare_here(files, tmp_path / "ours", **ENCODERS)
+    ours = _prepare_here(files, tmp_path / "ours", **options)
     _assert_same(ours, open_dataset(beam))
 
 

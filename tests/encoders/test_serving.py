@@ -134,7 +134,6 @@ print(json.dumps(results))
 @pytest.mark.parametrize(
     "factory, said",
     [
-        ("gone.away:words", "needs gone, which is missing"),
         (f"{tiny.MODULE}:needs_a_package", "needs a_package_that_nobody_has, which is missing"),
         (f"{tiny.MODULE}:other_words", "needs the encoder hashed words with the weights"),
     ],
