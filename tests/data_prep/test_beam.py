@@ -1,9 +1,6 @@
 """Apache Beam writes the data set of the single-machine path."""
 
-import signal
-import subprocess
 import sys
-import time
 
 import pytest
 
@@ -12,7 +9,6 @@ from data_prep.verify import verify
 from mmgenre.dataset.prepared import open_dataset
 from mmgenre.errors import UserError
 from tests import movie_files
-from tests.commands import ROOT, environment
 from tests.encoders import tiny
 from tests.poster_server import PosterServer, serve
 from tests.prepare_command import command, run
@@ -83,33 +79,6 @@ def test_an_encoder_with_other_weights_on_a_worker_is_one_line(tmp_path, monkeyp
     assert done.stderr.splitlines()[-1].startswith(
         "error: a worker of --runner needs the encoder hashed words with the weights"
     )
-
-
-@pytest.mark.slow
-def test_killed_while_workers_encode_and_run_again(tmp_path):
-    """Three parts on two worker processes; the encoder of posters is slow, so the kill hits it."""
-    files = movie_files.make(tmp_path, 1200, range(1, 1195))
-    beam = tmp_path / "beam"
-    options = {**ENCODERS, "all_to": "train"}
-    slow = {**options, "poster_encoder": f"{tiny.MODULE}:slow_colours"}
-    process = subprocess.Popen(
-        _on_beam(files, beam, "multi_processing", **slow), cwd=ROOT, env=environment()
-    )
-    try:
-        while not (kept := sorted((beam / ".work" / "vectors").glob("poster_vector-*/*.npz"))):
-            assert process.poll() is None, "it ended before a part was encoded"
-            time.sleep(0.01)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    written = {path: path.stat().st_mtime_ns for path in kept}
-    assert not (beam / "dataset.json").exists()
-    done = run(_on_beam(files, beam, "multi_processing", **slow))
-    assert done.returncode == 0, done.stderr
-    assert {path: path.stat().st_mtime_ns for path in kept} == written  # Not encoded again.
-    assert len(list(kept[0].parent.glob("*.npz"))) == 3
-    ours = _prepare_here(files, tmp_path / "ours", **options)
-    _assert_same(ours, open_dataset(beam))
 
 
 @pytest.mark.slow

@@ -1,11 +1,8 @@
-"""The built-in forms of a SPEC with real models of their libraries: tiny ones, of random weights.
+"""timm's forms of a SPEC with a real model of timm's, of random weights.
 
 Nothing is fetched. Run where the extra `[encoders]` is installed: pytest -m slow tests/encoders
 """
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +13,6 @@ from mmgenre import schema
 from mmgenre.encoders.load import load
 from mmgenre.encoders.origin import origin_digest
 from mmgenre.errors import UserError
-from tests.commands import ROOT, environment
-from tests.prepare_command import command
 
 pytestmark = [
     pytest.mark.slow,
@@ -96,98 +91,3 @@ def test_timm_with_a_file_of_no_weights_is_one_line(resnet, tmp_path, weights, s
     with pytest.raises(UserError, match=said) as error:
         load(f"timm:resnet10t@{tmp_path / weights}", schema.POSTER_VECTOR)
     assert len(str(error.value)) < 400
-
-
-def test_timm_by_name_without_a_network_is_one_line(raw_movies, tmp_path):
-    pytest.importorskip("timm")
-    nowhere = {"HF_HOME": str(tmp_path / "hub"), "TORCH_HOME": str(tmp_path / "torch")}
-    closed = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "")
-    for offline in ({}, {"HF_HUB_OFFLINE": "1"}):
-        done = subprocess.run(
-            command(raw_movies, tmp_path / "out", "--poster-encoder", "timm:resnet10t"),
-            cwd=ROOT,
-            env=environment()
-            | {"PYTHONWARNINGS": "", "HF_ENDPOINT": "http://127.0.0.1:9"}
-            | closed
-            | nowhere
-            | offline,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert done.returncode == 2, done.stderr
-        (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-        assert "the encoder timm:resnet10t cannot be loaded" in line
-        assert "timm:resnet10t@<weights file>" in line
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
-    """A folder of sentence-transformers with a CLIP model, as its own `save` leaves it."""
-    sentence_transformers = pytest.importorskip("sentence_transformers")
-    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
-
-    folder = tmp_path_factory.mktemp("clip")
-    words = [*map(chr, range(33, 127)), *(f"{chr(n)}</w>" for n in range(33, 127))]
-    words += ["<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({word: n for n, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
-    tower |= {"num_attention_heads": 4, "projection_dim": 24}
-    torch.manual_seed(0)
-    ends = {"bos_token_id": len(words) - 2, "eos_token_id": len(words) - 1}
-    config = CLIPConfig(
-        text_config=tower | ends | {"vocab_size": len(words), "max_position_embeddings": 77},
-        vision_config=tower | {"image_size": 32, "patch_size": 8},
-        projection_dim=24,
-    )
-    CLIPModel(config).save_pretrained(folder / "hf")
-    CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(
-        folder / "hf"
-    )
-    CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32).save_pretrained(folder / "hf")
-    model = sentence_transformers.SentenceTransformer(str(folder / "hf"), device="cpu")
-    model.save(str(folder / "saved"))
-    return folder / "saved"
-
-
-def test_a_clip_model_encodes_pictures_and_texts(clip, pictures):
-    from sentence_transformers import SentenceTransformer
-
-    spec = f"sentence-transformers:{clip}"
-    model = SentenceTransformer(str(clip), device="cpu")
-    texts = ["A boy finds a map.", "War", "Two detectives follow a killer."]
-    for feature, inputs in ((schema.POSTER_VECTOR, pictures), (schema.OVERVIEW_VECTOR, texts)):
-        encoder = load(spec, feature)
-        assert encoder.info.size == 24
-        found = encoder.encode(inputs)
-        expected = np.asarray(model.encode(inputs), np.float32)
-        np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3)
-        assert np.abs(found - found[::-1]).max() > 1e-3  # Unlike inputs, unlike vectors.
-    # Known by its folder: not loaded where there is nothing to encode.
-    assert origin_digest(spec, ()) is not None
-
-
-def test_preparation_with_real_models(clip, resnet, raw_movies, tmp_path):
-    out = tmp_path / "out"
-    clip_spec = f"sentence-transformers:{clip}"
-    for posters in (clip_spec, f"timm:resnet10t@{resnet}"):
-        options = ("--text-encoder", clip_spec, "--poster-encoder", posters)
-        environment_ = environment() | {"PYTHONWARNINGS": ""}
-        for _ in range(2):
-            done = subprocess.run(
-                [sys.executable, "-X", "importtime", *command(raw_movies, out, *options)[1:]],
-                cwd=ROOT,
-                env=environment_,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr[-2000:]
-        assert "encode: done before" in done.stderr
-        imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-        assert "numpy" in imported and not {"torch", "timm", "sentence_transformers"} & imported
-    info = json.loads((out / "dataset.json").read_text())["encoders"]
-    assert info[schema.POSTER_VECTOR]["size"] == 512
-    assert info[schema.OVERVIEW_VECTOR]["size"] == 24

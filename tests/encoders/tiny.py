@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -80,20 +79,8 @@ class LargeColours(Colours):
         return super().encode([picture.reduce(7) for picture in inputs])
 
 
-class SlowColours(Colours):
-    """The same, as slowly as a real encoder: there is time to kill it."""
-
-    def encode(self, inputs: list[Any]) -> np.ndarray:
-        time.sleep(0.1)
-        return super().encode(inputs)
-
-
 def large_colours() -> LargeColours:
     return LargeColours()
-
-
-def slow_colours() -> SlowColours:
-    return SlowColours()
 
 
 def words() -> Words:
