@@ -1,8 +1,9 @@
-"""timm's forms of a SPEC with a real model of timm's, of random weights.
+"""The built-in forms of a SPEC with real models of their libraries, of random weights.
 
 Nothing is fetched. Run where the extra `[encoders]` is installed: pytest -m slow tests/encoders
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +92,50 @@ def test_timm_with_a_file_of_no_weights_is_one_line(resnet, tmp_path, weights, s
     with pytest.raises(UserError, match=said) as error:
         load(f"timm:resnet10t@{tmp_path / weights}", schema.POSTER_VECTOR)
     assert len(str(error.value)) < 400
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    """A folder of sentence-transformers with a CLIP model, as its own `save` leaves it."""
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
+
+    folder = tmp_path_factory.mktemp("clip")
+    words = [*map(chr, range(33, 127)), *(f"{chr(n)}</w>" for n in range(33, 127))]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({word: n for n, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    tower |= {"num_attention_heads": 4, "projection_dim": 24}
+    torch.manual_seed(0)
+    ends = {"bos_token_id": len(words) - 2, "eos_token_id": len(words) - 1}
+    config = CLIPConfig(
+        text_config=tower | ends | {"vocab_size": len(words), "max_position_embeddings": 77},
+        vision_config=tower | {"image_size": 32, "patch_size": 8},
+        projection_dim=24,
+    )
+    CLIPModel(config).save_pretrained(folder / "hf")
+    CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(
+        folder / "hf"
+    )
+    CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32).save_pretrained(folder / "hf")
+    model = sentence_transformers.SentenceTransformer(str(folder / "hf"), device="cpu")
+    model.save(str(folder / "saved"))
+    return folder / "saved"
+
+
+def test_a_clip_model_encodes_pictures_and_texts(clip, pictures):
+    from sentence_transformers import SentenceTransformer
+
+    spec = f"sentence-transformers:{clip}"
+    model = SentenceTransformer(str(clip), device="cpu")
+    texts = ["A boy finds a map.", "War", "Two detectives follow a killer."]
+    for feature, inputs in ((schema.POSTER_VECTOR, pictures), (schema.OVERVIEW_VECTOR, texts)):
+        encoder = load(spec, feature)
+        assert encoder.info.size == 24
+        found = encoder.encode(inputs)
+        expected = np.asarray(model.encode(inputs), np.float32)
+        np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3)
+        assert np.abs(found - found[::-1]).max() > 1e-3  # Unlike inputs, unlike vectors.
+    # Known by its folder: not loaded where there is nothing to encode.
+    assert origin_digest(spec, ()) is not None
