@@ -37,6 +37,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model.head_dropout = 0.4
     config.model.ngram_buckets = 2**18
     config.model.ngram_dropout = 0.5
+    config.model.piece_buckets = 2**16
     config.model.overview_pooling = "attention"
     config.model.word_vectors = "cooccurrence"
     config.model.embedding_size = 128
@@ -49,6 +50,8 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model.cnn_dropout = 0.3
     config.model.poster_features = 128
     config.model.augment_posters = True
+    config.model.poster_statistics_units = 256
+    config.model.poster_statistics_dropout = 0.7
 
     if variant == "trial":
         config.name = "model2-trial"
@@ -59,6 +62,8 @@ def get_config(variant: str = "") -> ConfigDict:
         config.model.lstm_units = (8,)
         config.model.overview_features = 16
         config.model.ngram_buckets = 64
+        config.model.piece_buckets = 64
+        config.model.poster_statistics_units = 8
     elif variant:
         raise ValueError(f"model2 has no variant {variant!r}; there is 'trial'")
     return config

@@ -167,8 +167,23 @@ class ModelConfig:
         "Hash buckets for word pairs in the linear n-gram logits; 0 for no n-gram logits.",
         between(0, 2**28),
     )
+    piece_buckets: int = setting(
+        0,
+        "Hash buckets for pieces of words (3 to 5 characters) in the n-gram logits, by which rare "
+        "words share what related ones have learned; 0 for none.",
+        between(0, 2**24),  # A float32 holds their numbers.
+    )
     ngram_dropout: float = setting(
         0.0, "Dropout rate on the words and word pairs of the n-gram logits.", RATE
+    )
+    poster_statistics_units: int = setting(
+        0,
+        "Units of the hidden layer of a small network on a poster's statistics (colours, textures, "
+        "directions of edges), whose logits are added; 0 for no such network.",
+        between(0, 65_536),
+    )
+    poster_statistics_dropout: float = setting(
+        0.5, "Dropout rate on a poster's statistics and on that hidden layer.", RATE
     )
     use_vectors: bool = setting(
         False,
@@ -203,6 +218,18 @@ class ModelConfig:
             "model.ngram_buckets",
             self.ngram_buckets,
             "0 where model.use_overview is False",
+        )
+        require(
+            bool(self.ngram_buckets) or not self.piece_buckets,
+            "model.piece_buckets",
+            self.piece_buckets,
+            "0 where model.ngram_buckets is 0",
+        )
+        require(
+            self.use_poster or not self.poster_statistics_units,
+            "model.poster_statistics_units",
+            self.poster_statistics_units,
+            "0 where model.use_poster is False",
         )
         require(
             self.use_poster or self.use_overview,

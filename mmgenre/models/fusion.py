@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from mmgenre import schema
 from mmgenre.config import ModelConfig
 from mmgenre.kernels import dense, plain_kernels
+from mmgenre.models import poster_statistics
 from mmgenre.models.dropout import RowDropout
 from mmgenre.models.ngram_logits import NGramLogits
 from mmgenre.models.overview_lstm import OverviewLSTM
@@ -27,6 +28,12 @@ ParamPath = tuple[str, ...]
 EMBEDDING: Final[ParamPath] = ("overview_lstm", "embedding", "embedding")
 NGRAM_TABLE: Final[ParamPath] = ("ngram_logits", "table")
 NGRAM_IDF: Final[ParamPath] = ("ngram_logits", "idf")
+PIECE_TABLE: Final[ParamPath] = ("ngram_logits", "piece_table")
+PIECES: Final[ParamPath] = ("ngram_logits", "pieces")
+PIECE_WEIGHTS: Final[ParamPath] = ("ngram_logits", "piece_weights")
+STATISTICS: Final = "poster_statistics"
+"""The parameters of the network on a poster's statistics, and the name of its evidence."""
+
 HEAD_BIAS: Final[ParamPath] = ("head", "bias")
 """The parameters that start or learn in a way of their own; the bias is that of `SumHead`."""
 
@@ -42,6 +49,7 @@ class FusionModel(nn.Module):
       product_precision: see `ModelConfig`.
       poster_vector: logits of the vector of a frozen encoder of posters, added; None for none.
       overview_vector: the same of overviews.
+      poster_statistics: logits of a poster's `poster_statistics`, added; None for none.
     """
 
     poster_cnn: PosterCNN | None
@@ -51,6 +59,7 @@ class FusionModel(nn.Module):
     product_precision: str = "default"
     poster_vector: VectorLogits | None = None
     overview_vector: VectorLogits | None = None
+    poster_statistics: VectorLogits | None = None
 
     @property
     def vector_parts(self) -> dict[str, VectorLogits]:
@@ -98,6 +107,9 @@ class FusionModel(nn.Module):
         if self.ngram_logits is not None:
             words = self.ngram_logits(tokens, lengths, rows, deterministic=deterministic)
             added.append(words.sum(axis=1))
+        if self.poster_statistics is not None:
+            statistics = poster_statistics.poster_statistics(batch[schema.POSTER])
+            added.append(self.poster_statistics(statistics, rows, deterministic=deterministic))
         for name, part in self.vector_parts.items():
             added.append(part(batch[name], rows, deterministic=deterministic))
         if terms:
@@ -225,6 +237,7 @@ def build(
         buckets=config.ngram_buckets,
         dropout_rate=config.ngram_dropout,
         num_genres=num_genres,
+        piece_buckets=config.piece_buckets,
     )
     head: SumHead | DenseHead
     if config.fusion == "sum":
@@ -240,6 +253,12 @@ def build(
         name: VectorLogits(size, config.vector_units, dropout[name], num_genres)
         for name, size in (vector_sizes if config.use_vectors else {}).items()
     }
+    statistics = VectorLogits(
+        poster_statistics.SIZE,
+        config.poster_statistics_units,
+        config.poster_statistics_dropout,
+        num_genres,
+    )
     return FusionModel(
         poster_cnn=poster_cnn if config.use_poster else None,
         overview_lstm=overview_lstm if config.use_overview else None,
@@ -248,6 +267,7 @@ def build(
         product_precision=config.product_precision,
         poster_vector=vectors.get(schema.POSTER_VECTOR) if config.use_poster else None,
         overview_vector=vectors.get(schema.OVERVIEW_VECTOR) if config.use_overview else None,
+        poster_statistics=statistics if config.poster_statistics_units else None,
     )
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mmgenre import schema
+from mmgenre.models import word_pieces
 from mmgenre.models.dropout import RowDropout
 
 _SCALE: Final = 4.0
@@ -31,12 +32,14 @@ class NGramLogits(nn.Module):
       buckets: hash buckets of pairs.
       dropout_rate: of n-grams.
       num_genres: logits.
+      piece_buckets: hash buckets of pieces of words; 0 for none.
     """
 
     vocabulary_size: int
     buckets: int
     dropout_rate: float
     num_genres: int
+    piece_buckets: int = 0
 
     @nn.compact
     def __call__(
@@ -66,15 +69,36 @@ class NGramLogits(nn.Module):
         squares = sum(square.sum(axis=1) for _, square in weights)
         norm = jax.lax.rsqrt(jnp.maximum(squares, 1e-12))[:, None]
         dropout = RowDropout(self.dropout_rate)
-        word_logits, pair_logits = (
+        word_weights, pair_weights = (
             (dropout(weight * norm, rows, deterministic=deterministic) * _SCALE)[..., None]
-            * table[ids]
-            for ids, (weight, _) in zip((words, pairs), weights, strict=True)
+            for weight, _ in weights
         )
+        of_words = table[words]
+        if self.piece_buckets:
+            of_words += self._of_pieces(words, is_word)
+        word_logits, pair_logits = word_weights * of_words, pair_weights * table[pairs]
         # A pair is found at its first word; half of it belongs to the second one.
         halves = pair_logits / 2
         second = jnp.pad(halves[:, :-1], ((0, 0), (1, 0), (0, 0)))
         return word_logits + halves + second
+
+    def _of_pieces(self, words: jax.Array, is_word: jax.Array) -> jax.Array:
+        """Returns what the pieces add to the logits of words <float32>[batch, time, genres]."""
+        initial = nn.initializers
+        shape = (self.vocabulary_size, word_pieces.PER_WORD)
+        table = self.param("piece_table", initial.zeros, (self.piece_buckets, self.num_genres))
+        # Constant, like `idf`; float32 holds the numbers of all buckets.
+        pieces = self.param("pieces", initial.constant(self.piece_buckets), shape)
+        weights = jax.lax.stop_gradient(self.param("piece_weights", initial.zeros, shape))
+        # Out of range where there is none: no gradient that adds zeros to a row.
+        no_word = jnp.where(is_word, words, self.vocabulary_size)
+        ids = (
+            jax.lax.stop_gradient(pieces)
+            .at[no_word]
+            .get(mode="fill", fill_value=self.piece_buckets)
+        )
+        rows = table.at[ids.astype(jnp.int32)].get(mode="fill", fill_value=0)
+        return jnp.einsum("btp,btpg->btg", weights[words], rows)
 
 
 def _weights(ids: jax.Array, exists: jax.Array, idf: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -118,11 +142,27 @@ def inverse_document_frequency(
       buckets: hash buckets of pairs.
     """
     words, pairs = (np.asarray(ids) for ids in ngrams(tokens, vocabulary_size, buckets))
-    place = np.arange(tokens.shape[1])
-    frequency = np.zeros(vocabulary_size + buckets, np.int64)
-    for ids, last in ((words, lengths), (pairs, lengths - 1)):
-        movie, position = np.nonzero(place < last[:, None])
-        once = np.unique(np.stack([movie, ids[movie, position]]), axis=1)[1]
-        frequency += np.bincount(once, minlength=len(frequency))
+    size = vocabulary_size + buckets
+    frequency = _movies_with(words, lengths, size) + _movies_with(pairs, lengths - 1, size)
     idf = np.log((1 + len(tokens)) / (1 + frequency)) + 1
     return np.where(frequency >= 2, idf, 0).astype(np.float32)
+
+
+def word_frequency(tokens: np.ndarray, lengths: np.ndarray, vocabulary_size: int) -> np.ndarray:
+    """Returns how many movies have each word, <int64>[vocabulary_size]; 0 for unknown words.
+
+    Args:
+      tokens: <int32>[movies, time].
+      lengths: <int32>[movies].
+      vocabulary_size: word ids.
+    """
+    frequency = _movies_with(tokens, lengths, vocabulary_size)
+    frequency[[schema.PAD_ID, schema.UNKNOWN_ID]] = 0
+    return frequency
+
+
+def _movies_with(ids: np.ndarray, lengths: np.ndarray, size: int) -> np.ndarray:
+    """Returns how many movies have each of `size` ids among the first `lengths`, <int64>[size]."""
+    movie, position = np.nonzero(np.arange(ids.shape[1]) < lengths[:, None])
+    once = np.unique(np.stack([movie, ids[movie, position]]), axis=1)[1]
+    return np.bincount(once, minlength=size)

@@ -36,7 +36,7 @@ class VectorLogits(nn.Module):
         """Returns the logits <float32>[batch, genres].
 
         Args:
-          vectors: <float16>[batch, size].
+          vectors: <float>[batch, size].
           rows: <int32>[batch], places in the global batch, for dropout.
           deterministic: True turns dropout off.
         """
@@ -57,7 +57,7 @@ class VectorLogits(nn.Module):
 
 
 def standardisation(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns "mean" and "scale" <float32>[size] of vectors <float16>[movies, size] to train on.
+    """Returns "mean" and "scale" <float32>[size] of vectors <float>[movies, size] to train on.
 
     Those of the movies that have one; the scale is one over the standard deviation, and 0 for what
     is the same for all.

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from mmgenre import schema
-from mmgenre.models.fusion import Batch, FusionModel
+from mmgenre.models import poster_statistics
+from mmgenre.models.fusion import STATISTICS, Batch, FusionModel
 from mmgenre.models.overview_lstm import OverviewLSTM
 from mmgenre.models.poster_cnn import normalize_posters
 
@@ -74,11 +75,21 @@ def ngram_logits(
 
 
 def vector_logits(model: FusionModel, params: Any, batch: Batch) -> dict[str, jax.Array]:
-    """Returns the logits <float32>[batch, genres] of each vector, by feature; none without any."""
-    return {
+    """Returns the logits <float32>[batch, genres] of each vector, by feature; none without any.
+
+    A poster's statistics are one more vector, `fusion.STATISTICS`.
+    """
+    logits = {
         name: _apply(part, params[name], batch[name], batch[schema.ROW], deterministic=True)
         for name, part in model.vector_parts.items()
     }
+    if model.poster_statistics is not None:
+        vectors = poster_statistics.poster_statistics(batch[schema.POSTER])
+        part, its_params = model.poster_statistics, params[STATISTICS]
+        logits[STATISTICS] = _apply(
+            part, its_params, vectors, batch[schema.ROW], deterministic=True
+        )
+    return logits
 
 
 def head_logits(model: FusionModel, params: Any, features: list[jax.Array]) -> jax.Array:
@@ -109,7 +120,7 @@ def view_logits(model: FusionModel, params: Any, batch: Batch) -> jax.Array:
     repeat_text = [jnp.broadcast_to(x[-1:], x[:-1].shape) for x in overview_rows]
     words = ngram_logits(model, params, batch[schema.TOKENS], batch[schema.LENGTH]).sum(axis=1)
     vectors = vector_logits(model, params, batch)
-    from_poster = vectors.get(schema.POSTER_VECTOR, 0)
+    from_poster = vectors.get(schema.POSTER_VECTOR, 0) + vectors.get(STATISTICS, 0)
     from_overview = words + vectors.get(schema.OVERVIEW_VECTOR, 0)
     views = (
         head_logits(model, params, poster + overview) + from_poster + from_overview,

@@ -44,7 +44,8 @@ class Attribution:
       logit: of the movie.
       baseline_logit: where nothing is known.
       num_steps: of the path.
-      vectors: the part of each frozen encoder's vector, by feature; none without encoders. It is
+      vectors: the part of each frozen encoder's vector, by feature, and of the poster's statistics,
+        `fusion.STATISTICS`; none without either. It is
         a term of the sum, and needs no path.
     """
 

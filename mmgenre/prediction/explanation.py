@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from mmgenre.errors import UserError
 from mmgenre.evaluation import split_record
 from mmgenre.html.pages import render
 from mmgenre.machine import files
+from mmgenre.models.fusion import STATISTICS
 from mmgenre.prediction import attribution
 from mmgenre.prediction.attribution import Attribution
 from mmgenre.prediction.movie import Poster
@@ -55,6 +57,14 @@ class GenreExplanation:
     without_poster: float | None
     without_overview: float | None
     poster_share: float | None
+
+
+_EVIDENCE: Final[Mapping[str, str]] = {
+    schema.POSTER_VECTOR: "the frozen encoder of posters",
+    schema.OVERVIEW_VECTOR: "the frozen encoder of overviews",
+    STATISTICS: "colours, textures and edges of the poster as a whole",
+}
+"""What has a part of the logit as a whole, by its name in `Attribution.vectors`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +183,7 @@ def _genre_view(explanation: Explanation, genre: GenreExplanation) -> dict[str, 
         "from_words": float(parts.words.sum()),
         "from_pixels": float(parts.pixels.sum()),
         "from_vectors": sum(parts.vectors.values()),
-        "has_vectors": bool(parts.vectors),
+        "evidence": [(_EVIDENCE[name], part) for name, part in parts.vectors.items()],
         "strongest": strongest_words(explanation, parts),
     }
 

@@ -17,6 +17,9 @@ _KINDS: Final[Mapping[fusion.ParamPath, str]] = {
     fusion.EMBEDDING: "embedding",
     fusion.NGRAM_TABLE: "ngrams",
     fusion.NGRAM_IDF: "ngrams",  # Constant: its gradient is zero.
+    fusion.PIECE_TABLE: "ngrams",
+    fusion.PIECES: "constant",
+    fusion.PIECE_WEIGHTS: "constant",
 }
 """Parameters that have an optimizer of their own. Its name is part of a checkpoint's tree."""
 
@@ -46,6 +49,8 @@ def build(config: Config, num_steps: int) -> optax.GradientTransformation:
         kinds["ngrams"] = optax.sgd(
             _schedule(config, config.ngram_learning_rate, num_steps), momentum=_MOMENTUM
         )
+        if config.model.piece_buckets:
+            kinds["constant"] = optax.set_to_zero()
     adam = kinds[_REST]
     if len(kinds) > 1:
         adam = optax.multi_transform(kinds, functools.partial(_labels, kinds))

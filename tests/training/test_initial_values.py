@@ -20,7 +20,9 @@ def test_given_parameters_replace_the_drawn_ones(tiny_dataset, tiny_config):
     model_config = dataclasses.replace(small_model(), vocabulary_size=20_000, word_vectors="")
     config = dataclasses.replace(tiny_config, model=model_config)
     given = initial_values.from_data(config, tiny_dataset)
-    assert set(given) == {fusion.HEAD_BIAS, fusion.NGRAM_IDF}
+    statistics = {(fusion.STATISTICS, name) for name in ("mean", "scale")}
+    pieces = {fusion.PIECES, fusion.PIECE_WEIGHTS}
+    assert set(given) == {fusion.HEAD_BIAS, fusion.NGRAM_IDF} | pieces | statistics
     train = tiny_dataset.split(schema.TRAIN)
     share = train.genre_counts[3] / train.num_movies
     assert given[fusion.HEAD_BIAS][3] == pytest.approx(math.log(share / (1 - share)), abs=0.05)

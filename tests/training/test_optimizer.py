@@ -43,8 +43,11 @@ def test_each_parameter_of_model_2_has_the_rate_of_its_kind():
     updates, _ = learner.optimizer.update(grads, learner.optimizer.init(params), params)
     sizes = {path: float(-update.mean()) for path, update in flatten_dict(updates).items()}
     adam = dict.fromkeys(sizes, 1e-3)
-    descent = dict.fromkeys((fusion.NGRAM_TABLE, fusion.NGRAM_IDF), 10 * 1e-2)
-    assert sizes == pytest.approx(adam | descent | {fusion.EMBEDDING: 1e-4}, rel=1e-3)
+    of_words = (fusion.NGRAM_TABLE, fusion.NGRAM_IDF, fusion.PIECE_TABLE)
+    descent = dict.fromkeys(of_words, 10 * 1e-2)
+    constant = dict.fromkeys((fusion.PIECES, fusion.PIECE_WEIGHTS), 0)
+    expected = adam | descent | constant | {fusion.EMBEDDING: 1e-4}
+    assert sizes == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_learning_rate_rises_and_falls():
