@@ -30,6 +30,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.learning_rate = 2e-3
     config.learning_rate_schedule = "cosine"
     config.embedding_learning_rate_factor = 0.1
+    config.poster_vector_learning_rate_factor = 0.2
     config.branch_loss = 0.3
     config.ngram_learning_rate = 4.0
 

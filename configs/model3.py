@@ -29,7 +29,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.name = config.name.replace("model2", "model3")
     config.model.use_vectors = True
     config.model.vector_units = 256
-    config.model.poster_vector_dropout = 0.8
+    config.model.poster_vector_dropout = 0.5
     config.model.overview_vector_dropout = 0.5
     if variant == "trial":
         config.model.vector_units = 8

@@ -276,6 +276,12 @@ class Config:
     embedding_learning_rate_factor: float = setting(
         1.0, "Learning rate of the word embeddings, as a multiple of learning_rate.", NOT_NEGATIVE
     )
+    poster_vector_learning_rate_factor: float = setting(
+        1.0,
+        "Learning rate of the networks on a poster's statistics and on its encoder's vector, "
+        "as a multiple of learning_rate.",
+        NOT_NEGATIVE,
+    )
     learning_rate_schedule: Literal["constant", "cosine"] = setting(
         "constant",
         'Learning rate over time: "constant", or "cosine" with a short warm-up and a decay to 2%.',

@@ -9,10 +9,14 @@ import numpy as np
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from mmgenre import schema
 from mmgenre.config import Config
 from mmgenre.models import fusion
 
 _REST: Final = "rest"
+_POSTER_VECTORS: Final = frozenset({fusion.STATISTICS, schema.POSTER_VECTOR})
+"""The networks on vectors of posters, whose parameters all are of one kind."""
+
 _KINDS: Final[Mapping[fusion.ParamPath, str]] = {
     fusion.EMBEDDING: "embedding",
     fusion.NGRAM_TABLE: "ngrams",
@@ -33,7 +37,8 @@ def build(config: Config, num_steps: int) -> optax.GradientTransformation:
 
     The logits of words and pairs get gradient descent with momentum instead: Adam gives the rarest
     word the step of the most common one, which undoes their TF-IDF weights. Word embeddings have
-    `config.embedding_learning_rate_factor` times the rate of the others. With
+    `config.embedding_learning_rate_factor` times the rate of the others, networks on vectors
+    of posters `config.poster_vector_learning_rate_factor` times. With
     `config.clip_norm`, gradients of a larger global norm are scaled down to it before (Pascanu et
     al., 2013).
 
@@ -45,6 +50,10 @@ def build(config: Config, num_steps: int) -> optax.GradientTransformation:
     kinds = {_REST: _adam(config, 1.0, num_steps)}
     if config.embedding_learning_rate_factor != 1:
         kinds["embedding"] = _adam(config, config.embedding_learning_rate_factor, num_steps)
+    if config.poster_vector_learning_rate_factor != 1:
+        kinds["poster_vectors"] = _adam(
+            config, config.poster_vector_learning_rate_factor, num_steps
+        )
     if config.model.ngram_buckets:
         kinds["ngrams"] = optax.sgd(
             _schedule(config, config.ngram_learning_rate, num_steps), momentum=_MOMENTUM
@@ -89,5 +98,8 @@ def _is_matrix(params: Any) -> Any:
 
 def _labels(kinds: Container[str], params: Any) -> Any:
     """Returns the kind of each parameter of a tree; those without an optimizer are of the rest."""
-    labels = {path: _KINDS.get(path, _REST) for path in flatten_dict(params)}
+    labels = {
+        path: "poster_vectors" if path[0] in _POSTER_VECTORS else _KINDS.get(path, _REST)
+        for path in flatten_dict(params)
+    }
     return unflatten_dict({path: kind if kind in kinds else _REST for path, kind in labels.items()})
