@@ -43,6 +43,25 @@ def poster_statistics(posters: jax.Array) -> jax.Array:
     Args:
       posters: <uint8>[batch, 64, 64, 3], RGB; all zeros where there is none.
     """
+    # On a CPU one poster after the other, and nothing for a movie that has none: most have none.
+    statistics = jax.lax.platform_dependent(posters, cpu=_one_by_one, default=_together)
+    return jax.lax.stop_gradient(statistics)
+
+
+def _one_by_one(posters: jax.Array) -> jax.Array:
+    def of(poster: jax.Array) -> jax.Array:
+        statistics: jax.Array = jax.lax.cond(
+            (poster != 0).any(),
+            lambda: _together(poster[None])[0],
+            lambda: jnp.zeros(SIZE),
+        )
+        return statistics
+
+    rows: jax.Array = jax.lax.map(of, posters)
+    return rows
+
+
+def _together(posters: jax.Array) -> jax.Array:
     pixels = posters.astype(jnp.float32) / 255
     grey = pixels.mean(axis=-1)
     colours = _shares(_colour(posters), _COLOURS)
@@ -62,7 +81,7 @@ def poster_statistics(posters: jax.Array) -> jax.Array:
     ]
     statistics = jnp.concatenate([part.reshape((len(posters), -1)) for part in parts], axis=1)
     is_there = (posters != 0).any(axis=(1, 2, 3))
-    return jax.lax.stop_gradient(jnp.where(is_there[:, None], statistics, 0))
+    return jnp.where(is_there[:, None], statistics, 0)
 
 
 def _colour(posters: jax.Array) -> jax.Array:
