@@ -2,10 +2,11 @@
 
     python -m mmgenre.main --config configs/model2.py --config.data.dir=<prepared data set>
 
-Beside Model 1: linear logits of words and word pairs, attention over all words in place of the last
-one, word embeddings initialised from co-occurrence in the train split, a sum of the branches'
-log-odds in place of a joint dense head, each branch with a loss of its own, a smaller CNN, posters
-changed at random, stronger dropout, and a learning rate that falls.
+Beside Model 1: linear logits of words, word pairs and pieces of words, attention over all words in
+place of the last one, word embeddings initialised from co-occurrence in the train split, a small
+network on a poster's colours, textures and edges, a sum of the branches' log-odds in place of a
+joint dense head, each branch with a loss of its own, a smaller CNN, posters changed at random,
+stronger dropout, and a learning rate that falls.
 `--config.model.word_vectors=<file>` starts the embedding from word vectors instead; set
 `--config.model.embedding_size` to their size.
 
