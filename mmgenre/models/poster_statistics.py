@@ -79,7 +79,7 @@ def _together(posters: jax.Array) -> jax.Array:
         means,
         deviations,
     ]
-    statistics = jnp.concatenate([part.reshape((len(posters), -1)) for part in parts], axis=1)
+    statistics = jnp.concatenate([part.reshape((posters.shape[0], -1)) for part in parts], axis=1)
     is_there = (posters != 0).any(axis=(1, 2, 3))
     return jnp.where(is_there[:, None], statistics, 0)
 

@@ -38,7 +38,13 @@ def encoded_run(
         branch_loss=0.3,
         data=DataConfig(dir=str(encoded_dataset.path), max_tokens=64, bucket_lengths=(32, 64)),
         model=dataclasses.replace(
-            TINY_MODEL, fusion="sum", ngram_buckets=16, use_vectors=True, vector_units=8
+            TINY_MODEL,
+            fusion="sum",
+            ngram_buckets=16,
+            piece_buckets=16,
+            poster_statistics_units=4,
+            use_vectors=True,
+            vector_units=8,
         ),
     )
     return train_shared(tmp_path_factory, config, encoded_dataset)

@@ -16,6 +16,7 @@ from mmgenre.dataset.read_split import read_split
 from mmgenre.encoders.load import ELSEWHERE
 from mmgenre.errors import UserError
 from mmgenre.evaluation.split_record import SplitRecord
+from mmgenre.models.fusion import STATISTICS
 from mmgenre.prediction import explanation
 from mmgenre.prediction.bundle_export import export_run
 from mmgenre.prediction.bundle_predictor import BundlePredictor
@@ -119,10 +120,11 @@ def test_an_explanation_counts_the_encoders_part(predictor, encoded_dataset, dem
     place = next(n for n, poster in enumerate(posters) if poster)
     found = explanation.explain(predictor, posters[place], overviews[place])
     for genre in found.genres:
-        assert set(genre.attribution.vectors) == set(schema.VECTORS)
+        assert set(genre.attribution.vectors) == {*schema.VECTORS, STATISTICS}
         assert genre.attribution.complete and any(genre.attribution.vectors.values())
     page = explanation.explanation_page(predictor, found)
-    assert "Frozen encoders" in page
+    assert "the frozen encoder of posters" in page
+    assert "colours, textures and edges of the poster as a whole" in page
 
 
 def test_pixels_are_too_few(predictor):
