@@ -32,6 +32,9 @@ FORMAT_VERSION: Final = 2
 
 _RENAMED: Final = {"embedding_learning_rate": "embedding_learning_rate_factor"}
 
+_GONE_KERNELS: Final = ("pallas",)
+"""Of earlier versions: a run that names one takes another, which computes the same function."""
+
 ComputeDtype = Literal["float32", "bfloat16"]
 LstmKernel = Literal["auto", "scan", "cudnn", "wavefront"]
 ProductPrecision = Literal["default", "high", "highest"]
@@ -373,6 +376,9 @@ class Config:
                 f"the config is of format {version!r}, but this version of mmgenre reads 1 to "
                 f"{FORMAT_VERSION}; install the version that wrote it"
             )
+        model = fields.get("model")
+        if isinstance(model, dict) and model.get("lstm_kernel") in _GONE_KERNELS:
+            fields["model"] = {**model, "lstm_kernel": "auto"}
         return build(cls, fields)
 
     def to_json(self) -> str:

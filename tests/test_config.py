@@ -153,6 +153,11 @@ def test_the_config_file_of_an_older_version_is_read():
         Config.from_json(json.dumps(new))
 
 
+def test_a_run_with_a_kernel_that_is_gone_takes_another():
+    text = json.dumps({**json.loads(Config().to_json()), "model": {"lstm_kernel": "pallas"}})
+    assert Config.from_json(text).model.lstm_kernel == "auto"
+
+
 @pytest.mark.parametrize("version", [3, 0, "2", None, True, 1.5, [2]])
 def test_the_config_file_of_a_newer_version_is_refused(version):
     text = json.dumps({**json.loads(Config().to_json()), "format_version": version})
