@@ -15,6 +15,11 @@ QUICK_COMPILATION = "--xla_backend_optimization_level=0"
 """For XLA: a tiny model's program compiles in half the time when LLVM does not optimize it."""
 
 
+GPUS = tuple(name for name in os.environ.get("MMGENRE_TEST_GPUS", "").split(",") if name)
+"""The GPUs, named as in CUDA_VISIBLE_DEVICES, on which tests/distributed/test_layouts.py trains in
+place of simulated devices. All other tests run on the CPU."""
+
+
 def xla_flags(num_devices: int, *, optimized: bool = False) -> str:
     """The flags for so many simulated devices, compiled quickly or as users do."""
     flags = f"--xla_force_host_platform_device_count={num_devices}"

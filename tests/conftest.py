@@ -16,6 +16,8 @@ from tests.commands import CACHE, xla_flags
 # Before JAX is imported anywhere: tests of several devices need several, and what one worker or
 # run has compiled serves the next.
 os.environ["XLA_FLAGS"] = xla_flags(4)
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # On a machine with GPUs, too: what is compared bit
+# for bit, on devices that are simulated. `commands.GPUS` says which tests can use GPUs.
 os.environ["XDG_CACHE_HOME"] = str(CACHE)
 compilation_cache.enable()
 banners.silence()

@@ -75,9 +75,17 @@ def finish(process: subprocess.Popen, timeout: float = 300) -> tuple[int, str]:
 
 
 def train_layout(
-    config: Config, jobs: Sequence[dict], *, num_processes: int = 1, num_devices: int = 1
+    config: Config,
+    jobs: Sequence[dict],
+    *,
+    num_processes: int = 1,
+    num_devices: int = 1,
+    gpus: Sequence[str] = (),
 ) -> list[subprocess.Popen]:
-    """Starts `tests.train_only` on a layout: so many processes, with so many devices each."""
+    """Starts `tests.train_only` on a layout: so many processes, with so many devices each.
+
+    The devices are simulated, unless there are GPUs for them.
+    """
     fields = {"config": config.to_json(), "jobs": list(jobs)}
     if num_processes > 1:
         fields |= {"coordinator": f"localhost:{free_port()}", "num_processes": num_processes}
@@ -86,9 +94,20 @@ def train_layout(
             "tests.train_only",
             json.dumps({**fields, "process_id": i} if num_processes > 1 else fields),
             num_devices=num_devices,
+            env=_on_gpus(gpus[i * num_devices : (i + 1) * num_devices]) if gpus else {},
         )
         for i in range(num_processes)
     ]
+
+
+def _on_gpus(names: Sequence[str]) -> dict[str, str]:
+    """The environment of a process with these GPUs, of which others use the memory, too."""
+    return {
+        "CUDA_VISIBLE_DEVICES": ",".join(names),
+        "JAX_PLATFORMS": "cuda",  # Without it, the training fails, and is not on the CPU unnoticed.
+        "XLA_FLAGS": "",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }
 
 
 def free_port() -> int:

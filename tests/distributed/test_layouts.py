@@ -1,4 +1,9 @@
-"""One device, two, four, two processes with two each: the same training."""
+"""One device, two, four, two processes with two each: the same training.
+
+On simulated devices; on real ones where MMGENRE_TEST_GPUS names two GPUs or more:
+
+    MMGENRE_TEST_GPUS=0,1,2,3 python -m pytest -m '' tests/distributed/test_layouts.py
+"""
 
 import contextlib
 import dataclasses
@@ -10,7 +15,7 @@ from benchmarks.configs import load_config
 from mmgenre.config import Config
 from mmgenre.dataset.prepared import open_dataset
 from mmgenre.training.trainer import Trainer
-from tests.commands import ROOT
+from tests.commands import GPUS, ROOT
 from tests.scale_helpers import (
     checkpoint_steps,
     ended,
@@ -21,8 +26,19 @@ from tests.scale_helpers import (
 )
 from tests.train_only import train_job
 
-# num_processes and num_devices of each.
+if len(GPUS) == 1:
+    pytest.skip("a layout needs two GPUs", allow_module_level=True)
+
 LAYOUTS = {"one": (1, 1), "two": (1, 2), "four": (1, 4), "two_by_two": (2, 2)}
+"""num_processes and num_devices of each."""
+if 0 < len(GPUS) < 4:
+    LAYOUTS = {"one": (1, 1), "two": (1, 2), "two_by_two": (2, 1)}
+
+RTOL = 2**-10 if GPUS else 2e-5
+"""How far losses may differ. On a CPU layouts sum in other orders, in float32. On GPUs, too, but
+there products are TensorFloat-32, which rounds their factors to 2^-11: a sum that differs in its
+last bit can be rounded the other way, and cuBLAS and cuDNN choose other kernels for other sizes of
+a batch. So each factor may be off by a step of that rounding; two make a product."""
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +55,11 @@ def trained(config, tmp_path_factory):
         "one": ("on", "from-two_by_two-on"),
         "two_by_two": ("on", "from-one-on"),
     }
+    if GPUS:
+        others["four"] = ("on",)
     with started(config, folder, others):
-        # Four devices are those of this process.
-        train_job(Trainer, config, open_dataset(config.data.dir), job_of(folder, "four", "on"))
+        if not GPUS:  # Four simulated devices are those of this process.
+            train_job(Trainer, config, open_dataset(config.data.dir), job_of(folder, "four", "on"))
     return folder
 
 
@@ -78,10 +96,12 @@ def started(config, folder, names_by_layout):
     """Trains in other processes, one for each process of a layout, and waits for them."""
     processes = []
     for layout, names in names_by_layout.items():
+        if layout not in LAYOUTS:
+            continue
         num_processes, num_devices = LAYOUTS[layout]
         jobs = [job_of(folder, layout, name) for name in names]
         processes += train_layout(
-            config, jobs, num_processes=num_processes, num_devices=num_devices
+            config, jobs, num_processes=num_processes, num_devices=num_devices, gpus=GPUS
         )
     with ended(*processes):
         yield
@@ -90,12 +110,20 @@ def started(config, folder, names_by_layout):
             assert code == 0, output
 
 
+def need(layout):
+    if layout not in LAYOUTS:
+        pytest.skip(f"the layout {layout!r} needs four GPUs")
+
+
 def check_losses(folder, layout, dropout):
+    need(layout)
     expected, actual = losses(folder / f"one-{dropout}"), losses(folder / f"{layout}-{dropout}")
     assert len(expected) >= 20
-    np.testing.assert_allclose(actual, expected, rtol=2e-5)
+    np.testing.assert_allclose(actual, expected, rtol=RTOL)
     # The test can fail: without dropout the losses are others.
-    assert not np.allclose(losses(folder / "one-off"), losses(folder / "one-on"), rtol=1e-3)
+    assert not np.allclose(
+        losses(folder / "one-off"), losses(folder / "one-on"), rtol=max(1e-3, 2 * RTOL)
+    )
 
 
 @pytest.mark.slow
@@ -116,10 +144,11 @@ def check_validation(folder, layouts):
     one, *others = (
         [row["validation/loss"] for row in rows(folder / f"{layout}-on") if len(row) > 8]
         for layout in layouts
+        if layout in LAYOUTS
     )
-    assert len(one) == 2
+    assert len(one) == 2 and others
     for other in others:
-        np.testing.assert_allclose(other, one, rtol=2e-5)
+        np.testing.assert_allclose(other, one, rtol=RTOL)
 
 
 def test_validation_does_not_depend_on_the_layout(trained):
@@ -132,10 +161,11 @@ def test_validation_does_not_depend_on_any_layout(all_trained):
 
 
 def check_resumed(folder, name):
+    need(name.split("-")[0])
     workdir = folder / f"{name}-on"
     steps = [row["step"] for row in rows(workdir)]
     assert steps == [row["step"] for row in rows(folder / "one-on")]
-    np.testing.assert_allclose(losses(workdir), losses(folder / "one-on"), rtol=2e-5)
+    np.testing.assert_allclose(losses(workdir), losses(folder / "one-on"), rtol=RTOL)
     assert checkpoint_steps(workdir) == checkpoint_steps(folder / "one-on")
 
 
@@ -163,4 +193,4 @@ def test_model_2_does_not_depend_on_the_layout(config, tmp_path):
         pass
     expected = losses(tmp_path / "one-on")
     assert len(expected) >= 20
-    np.testing.assert_allclose(losses(tmp_path / "two_by_two-on"), expected, rtol=2e-5)
+    np.testing.assert_allclose(losses(tmp_path / "two_by_two-on"), expected, rtol=RTOL)
