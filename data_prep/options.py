@@ -35,6 +35,8 @@ class PrepareConfig:
       genres: the list of genres: None for the specification's 18, "auto" for every name that at
         least `min_genre_movies` movies of the catalogue have, or a file with a name a line.
       min_genre_movies: see `genres`.
+      label_corrections: a table that `mmgenre review` has written; the rows whose column `accept`
+        says yes are applied to the catalogue's labels.
       fetch_posters: where a cell names a poster by a whole address of its own, fetch it from
         "public" servers, or from "any", this machine and private networks included. None fetches
         such addresses only where `posters` is an address, too: from public servers, and from ones
@@ -67,6 +69,7 @@ class PrepareConfig:
     columns: str | None = None
     genres: epath.PathLike | None = None
     min_genre_movies: int = DEFAULT_MIN_GENRE_MOVIES
+    label_corrections: epath.PathLike | None = None
     fetch_posters: str | None = None
     width: str = DEFAULT_WIDTH
     fallback_widths: tuple[str, ...] | None = None
@@ -225,6 +228,11 @@ def _add_data_options(parser: ArgumentParser) -> None:
         default=DEFAULT_MIN_GENRE_MOVIES,
         metavar="N",
         help="movies that a genre needs with --genres auto (default: %(default)s)",
+    )
+    add(
+        "--label-corrections",
+        metavar="FILE",
+        help="table of mmgenre review, with yes in the column accept of the labels to correct",
     )
     add(
         "--require",

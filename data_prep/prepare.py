@@ -59,6 +59,7 @@ def prepare(config: PrepareConfig, progress: Progress | None = None) -> Prepared
                 parse_columns(config.columns),
                 config.genres,
                 config.min_genre_movies,
+                config.label_corrections,
             )
         )
         if stage_choice.needs_fetching(config):

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "verify": ("data_prep.verify", "check every record of a data set"),
     "train": ("mmgenre.main", "train a model, evaluate it, write its report"),
     "sweep": ("mmgenre.sweep", "train a config at every point of a grid"),
+    "review": ("mmgenre.review", "find labels of a data set that look wrong"),
     "runs": ("mmgenre.runs", "list runs with their scores and states"),
     "evaluate": ("mmgenre.evaluate", "evaluate a run on a split of a data set"),
     "baselines": ("mmgenre.baselines", "evaluate what a model must beat"),

@@ -57,6 +57,12 @@ def _sweep(i: Inputs) -> list[object]:
     return [*TINY, *_training(i), f"--workdir={i.folder / 'sweep'}", "--grid", "seed=0,1"]
 
 
+def _review(i: Inputs) -> list[object]:
+    arguments = ["--data", i.dataset.path, "--folds", "2", "--explain", "1"]
+    few = ("--config.epochs=1", "--config.batch_size=16")
+    return [*TINY, *few, *arguments, "--out", i.folder / "review"]
+
+
 COMMANDS = {
     "prepare": Command("data_prep.prepare", _prepare, ("data/dataset.json", "data/audit.json")),
     "inspect": Command("data_prep.inspect", lambda i: [i.corpus / "movies_metadata.csv"]),
@@ -102,6 +108,9 @@ COMMANDS = {
         ("baselines.json",),
     ),
     "sweep": Command("mmgenre.sweep", _sweep, ("sweep/results.json",), False),
+    "review": Command(
+        "mmgenre.review", _review, ("review/labels.csv", "review/review.html"), same=False
+    ),
     "demo": Command("mmgenre.demo", lambda i: ["--run", i.run.path, "--port", free_port()]),
     "serve": Command("mmgenre.serve", lambda i: ["--run", i.run.path, "--port", free_port()]),
 }

@@ -28,6 +28,7 @@ ROOMS = {
         "prediction",  # a finished model at work
         "serving",  # the same, for programs over HTTP
         "sweep",  # many runs
+        "review",  # labels that look wrong
         "api",  # three lines of Python: the same commands, called
         "commands",  # parse, one late import, call
     ),

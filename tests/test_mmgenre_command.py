@@ -25,12 +25,13 @@ ARGPARSE = [name for name in COMMANDS if name != "train"]
 @pytest.fixture(scope="module")
 def helps() -> dict[str, str]:
     """What each command prints for --help, in one process."""
-    # `sweep` and `train` define the same flags: each in a process of its own.
-    names = [name for name in COMMANDS if name != "sweep"]
+    # Both import what `train` runs, which defines the same flags: in a process of their own.
+    others = ["sweep", "review"]
+    names = [name for name in COMMANDS if name not in others]
     found = run_several("mmgenre", [[name, "--help"] for name in names])
-    found += run_several("mmgenre", [["sweep", "--help"]])
+    found += run_several("mmgenre", [[name, "--help"] for name in others])
     assert [code for code, _, _ in found] == [0] * len(COMMANDS), found
-    return {name: out for name, (_, out, _) in zip([*names, "sweep"], found, strict=True)}
+    return {name: out for name, (_, out, _) in zip([*names, *others], found, strict=True)}
 
 
 def test_the_names_of_the_issue_and_of_the_console_script():
@@ -61,7 +62,9 @@ def test_each_line_of_help_stands_on_its_own(name, monkeypatch):
     monkeypatch.setattr(argparse.ArgumentParser, "parse_known_args", keep)
     monkeypatch.setattr("sys.argv", [name, "--help"])
     module = __import__(COMMANDS[name][0], fromlist=["main"])
-    if module.__name__ in ("mmgenre.report", "mmgenre.sweep", "mmgenre.runs"):
+    if module.__name__ in tuple(
+        f"mmgenre.{room}" for room in ("report", "review", "runs", "sweep")
+    ):
         module = __import__(f"{module.__name__}.__main__", fromlist=["main"])
     with pytest.raises(SystemExit):
         module.main()

@@ -11,6 +11,7 @@ from typing import ClassVar, Final
 from etils import epath
 
 from data_prep.metadata.choose_genres import AUTO, choose_genres
+from data_prep.metadata.corrections import Corrections
 from data_prep.metadata.row_reader import RowReader
 from data_prep.options import DEFAULT_MIN_GENRE_MOVIES
 from data_prep.workspace import movie_file
@@ -68,6 +69,7 @@ class Read(Stage[ReadOutcome]):
       columns: the column's name by role, where it is not one of the usual ones.
       genres: the list of genres; see `choose_genres`.
       min_genre_movies: that a genre of `--genres auto` must have.
+      corrections: a table of labels to correct; see `data_prep.metadata.corrections`.
     """
 
     metadata: epath.PathLike
@@ -75,6 +77,7 @@ class Read(Stage[ReadOutcome]):
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     genres: epath.PathLike | None = None
     min_genre_movies: int = DEFAULT_MIN_GENRE_MOVIES
+    corrections: epath.PathLike | None = None
     name: ClassVar[str] = "read"
     outcome_type: ClassVar[type[ReadOutcome]] = ReadOutcome
 
@@ -88,8 +91,17 @@ class Read(Stage[ReadOutcome]):
         if self.genres is not None:
             is_auto = str(self.genres) == AUTO
             genres = self.min_genre_movies if is_auto else read_genres(self.genres).text()
+        corrections = []
+        if self.corrections is not None:
+            corrections.append(dict(Corrections.read(self.corrections).of_movie))
         return digest(
-            self.name, _VERSION, _digest(self.metadata), self.require, dict(self.columns), genres
+            self.name,
+            _VERSION,
+            _digest(self.metadata),
+            self.require,
+            dict(self.columns),
+            genres,
+            *corrections,
         )
 
     def run(self, workspace: Workspace, progress: Progress) -> ReadOutcome:
@@ -100,13 +112,19 @@ class Read(Stage[ReadOutcome]):
         """
         metadata = str(self.metadata)
         genres = choose_genres(self.genres, self.min_genre_movies, self.metadata, self.columns)
+        corrections = None
+        if self.corrections is not None:
+            corrections = Corrections.read(self.corrections)
+            corrections.check(genres)
         if not genres.is_default:
             progress.note(f"{self.name}: {len(genres.names)} genres: {_listed(genres.names)}")
         with open_table(self.metadata) as table:
             columns = find_columns(table.columns, self.columns, metadata)
             require_columns(columns, metadata)
             progress.note(f"{self.name}: {metadata} is {table.form}; {columns.describe()}")
-            return _read(table, columns, metadata, workspace, self.require, genres, progress)
+            return _read(
+                table, columns, metadata, workspace, self.require, genres, corrections, progress
+            )
 
 
 def _digest(metadata: epath.PathLike) -> str:
@@ -130,6 +148,7 @@ def _read(
     workspace: Workspace,
     require: str,
     genres: GenreList,
+    corrections: Corrections | None,
     progress: Progress,
 ) -> ReadOutcome:
     with (
@@ -137,7 +156,7 @@ def _read(
         progress.bar(Read.name, None, "rows") as bar,
     ):
         habits, rows = read_rows(table, columns)
-        reader = RowReader(habits, genres, require)
+        reader = RowReader(habits, genres, require, corrections)
         for row in rows:
             bar.update()
             movie = reader.movie(row)

@@ -2,6 +2,7 @@
 
 from data_prep.metadata import clean_row
 from data_prep.metadata.clean_row import Dropped
+from data_prep.metadata.corrections import Corrections
 from data_prep.workspace.movie_file import Movie
 from mmgenre.catalogue.columns import POSTER
 from mmgenre.catalogue.damaged_row import DamagedRow
@@ -17,6 +18,7 @@ class RowReader:
       genres: the list of genres.
       require: "overview" and "both" drop rows without an overview, "poster" and "both" rows
         without a poster's path, "any" rows that have neither.
+      corrections: of labels; None for none.
 
     Attributes:
       rows: read so far.
@@ -26,13 +28,20 @@ class RowReader:
       unlisted: rows by each name of a genre that is on no list.
     """
 
-    def __init__(self, habits: Habits, genres: GenreList, require: str):
+    def __init__(
+        self,
+        habits: Habits,
+        genres: GenreList,
+        require: str,
+        corrections: Corrections | None = None,
+    ):
         self.rows = 0
         self.dropped: dict[str, int] = {}
         self.quoted: dict[str, str] = {}
         self.notes: dict[str, int] = {}
         self.unlisted: dict[str, int] = {}
         self._habits, self._genres, self._require = habits, genres, require
+        self._corrections = corrections
 
     def movie(self, row: Row) -> Movie | None:
         """Returns the movie of the next row, or None where it is dropped."""
@@ -63,6 +72,8 @@ class RowReader:
         movie = clean_row.movie_from_row(
             row, self.rows, self._habits, self._genres, self.notes, self.unlisted
         )
+        if self._corrections is not None:
+            movie = self._corrections.apply(movie, self._genres, self.notes)
         require = self._require
         if require in ("overview", "both") and not movie.overview:
             raise Dropped("no overview")

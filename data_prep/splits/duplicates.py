@@ -10,11 +10,10 @@ import re
 from typing import Final
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from data_prep.metadata import clean_row
 from data_prep.workspace.movie_file import Movie, MovieFile
+from mmgenre.dataset import same_movies
 from mmgenre.inputs import overview_text
 
 _SUBTITLE: Final = re.compile(r":|\s[-–—]\s")
@@ -86,16 +85,8 @@ class Keys:
 
         Two movies are in one group when a chain of shared keys joins them.
         """
-        heads, tails = [], []
-        for kind in self.KINDS:
-            numbers, keys = self._runs(kind)
-            same = np.flatnonzero(keys[1:] == keys[:-1])
-            heads.append(numbers[same])
-            tails.append(numbers[same + 1])
-        head, tail = np.concatenate(heads), np.concatenate(tails)
-        count = len(self.ids)
-        graph = sparse.coo_matrix((np.ones(len(head), bool), (head, tail)), shape=(count, count))
-        _, component = csgraph.connected_components(graph, directed=False)
+        kinds = (self._runs(kind) for kind in self.KINDS)
+        component = same_movies.joined(len(self.ids), kinds)
         component[self.ids < 0] = -1
         return component
 

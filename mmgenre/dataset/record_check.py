@@ -68,7 +68,7 @@ def _are_sound(
         and ((labels == 0) | (labels == 1)).all()
         and ((has_poster == 0) | (has_poster == 1)).all()
         and ((tokens > schema.PAD_ID) & (tokens < vocabulary_size)).all()
-        and np.array_equal(stored[schema.TOKENS].row_lengths().numpy(), num_tokens)
+        and np.array_equal(np.diff(stored[schema.TOKENS].row_splits.numpy()), num_tokens)
         and all(_is_utf8(text) for name in _TEXTS for text in stored[name].numpy())
         and all(
             _is_vector(vector, size)

@@ -102,13 +102,16 @@ BUNDLE: Final = FolderKind(
 SWEEP: Final = FolderKind(
     "a sweep", (_Marker("results.json", frozenset({"axes", "points"})),), first=("lock",)
 )
+REVIEW: Final = FolderKind(
+    "a review", (_Marker("review.json", frozenset({"folds", "splits"})),), first=("lock",)
+)
 WORKSPACE: Final = FolderKind(
     "a preparation's workspace",
     (_Marker("read.json", frozenset({"key", "outcome"})),),
     first=("lock",),
     traces=("*",),
 )
-_KINDS: Final = (RUN, DATASET, BUNDLE, SWEEP, WORKSPACE)
+_KINDS: Final = (RUN, DATASET, BUNDLE, SWEEP, REVIEW, WORKSPACE)
 
 
 def require(folder: epath.PathLike, kind: FolderKind, option: str) -> None:

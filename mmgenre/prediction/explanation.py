@@ -3,7 +3,7 @@
 import base64
 import dataclasses
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from mmgenre.machine import files
 from mmgenre.models.fusion import STATISTICS
 from mmgenre.prediction import attribution
 from mmgenre.prediction.attribution import Attribution
-from mmgenre.prediction.movie import Poster
+from mmgenre.prediction.movie import Movie, Poster
 from mmgenre.prediction.predictor import GenrePredictor, Prediction
 
 RAISES: Final = (0, 114, 178)
@@ -89,12 +89,32 @@ class Explanation:
 def explain(predictor: GenrePredictor, poster: Poster | None, overview: str | None) -> Explanation:
     """Explains the prediction for one movie; raises UserError as `GenrePredictor.predict`."""
     movie = predictor.movie(poster, overview)
-    (prediction,) = predictor.answer_movies([movie])
+    return explain_movie(predictor, movie, predictor.vectors([movie]))
+
+
+def explain_movie(
+    predictor: GenrePredictor,
+    movie: Movie,
+    vectors: Mapping[str, np.ndarray],
+    asked: Sequence[str] = (),
+) -> Explanation:
+    """Explains the prediction for one movie.
+
+    Args:
+      predictor: the run.
+      movie: it.
+      vectors: <float16>[1, size] of the run's encoders, by feature.
+      asked: the genres to explain; by default the predicted ones, and the next ones up to three.
+    """
     # Words and their places are of what the model read.
     pixels, tokens, text = movie.poster, movie.tokens, movie.text
+    (row,) = predictor.logits([pixels], [tokens], vectors)
+    prediction = predictor.answer(
+        row, has_poster=movie.has_poster, has_overview=movie.has_overview
+    ).with_words(predictor.tokenizer.count_words(tokens), predictor.note)
     nothing = np.zeros(0, np.int32)
     halves = {}  # Of the movie, of its poster alone, and of its overview alone.
-    for name, rows in predictor.vectors([movie]).items():
+    for name, rows in vectors.items():
         is_posters = name == schema.POSTER_VECTOR
         halves[name] = np.concatenate([rows, rows * is_posters, rows * (not is_posters)])
     logits, poster_logits, overview_logits = predictor.logits(
@@ -106,6 +126,7 @@ def explain(predictor: GenrePredictor, poster: Poster | None, overview: str | No
     ranked = sorted(predictor.genres, key=lambda genre: -prediction.probabilities[genre])
     count = min(max(_AT_LEAST, len(prediction.genres)), _AT_MOST)
     chosen = [*prediction.genres, *(g for g in ranked if g not in prediction.genres)][:count]
+    chosen = list(asked) or chosen
     indices = [predictor.genres.index(genre) for genre in chosen]
     attributions = attribution.attribute(
         predictor.model,
@@ -150,7 +171,12 @@ def explanation_page(predictor: GenrePredictor, explanation: Explanation) -> str
 def explanation_values(predictor: GenrePredictor, explanation: Explanation) -> dict[str, Any]:
     """Returns what the templates of an explanation are filled with."""
     values = page_values(predictor, explanation.prediction, explanation.poster)
-    return values | {"genres": [_genre_view(explanation, genre) for genre in explanation.genres]}
+    return values | {"genres": genre_views(explanation)}
+
+
+def genre_views(explanation: Explanation) -> list[dict[str, Any]]:
+    """Returns what `reason.html.j2` is filled with, for each genre that is explained."""
+    return [_genre_view(explanation, genre) for genre in explanation.genres]
 
 
 def page_values(

@@ -3,11 +3,11 @@
 import csv
 import itertools
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from mmgenre.dataset import label_table
 from mmgenre.errors import UserError
 from mmgenre.machine import files
 
@@ -15,9 +15,6 @@ FORMATS: Final = (".csv", ".jsonl", ".parquet")
 _OWN: Final = ("genres", "has_poster", "has_overview", "words", "unknown_words", "note")
 _ROWS: Final = 2_000
 """Of a Parquet file's row group, all of which are in memory at once."""
-
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
 
 def check_format(out: Path) -> None:
@@ -108,10 +105,7 @@ def _write_csv(
 
 
 def _harmless(value: Any) -> Any:
-    """Puts a quote before a text that a spreadsheet would run as a formula; numbers are none."""
-    if isinstance(value, str) and value.startswith(_FORMULAS) and not _NUMBER.fullmatch(value):
-        return f"'{value}"
-    return value
+    return label_table.harmless(value) if isinstance(value, str) else value
 
 
 def _write_jsonl(records: Iterator[dict[str, Any]], path: Path, genres: Sequence[str]) -> int:

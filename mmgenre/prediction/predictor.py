@@ -151,8 +151,13 @@ class GenrePredictor:
         self._predict_step = jax.jit(functools.partial(_predict_step, model=model))
 
     @classmethod
-    def load(cls, run: str | os.PathLike[str]) -> Self:
+    def load(cls, run: str | os.PathLike[str], *, with_encoders: bool = True) -> Self:
         """Loads the best checkpoint of a run.
+
+        Args:
+          run: its folder.
+          with_encoders: whether to load the encoders that it needs, too; without them, whoever
+            asks for logits gives the vectors.
 
         Raises:
           UserError: `run` is no run, has no checkpoint yet, or one of its files is damaged; an
@@ -176,7 +181,9 @@ class GenrePredictor:
             bucket_lengths=config.data.bucket_lengths,
             name=directory.path.name,
             step=step,
-            encoders=MovieEncoders.load(infos, f"the run {directory.path}"),
+            encoders=MovieEncoders.load(infos, f"the run {directory.path}")
+            if with_encoders
+            else None,
             encoder_infos=infos,
             note=_INVENTED if info.is_invented else "",
         )

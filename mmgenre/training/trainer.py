@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -79,8 +79,12 @@ class Trainer:
         dataset: PreparedDataset,
         run: RunDirectory,
         programs: Programs | None = None,
+        after_epoch: Callable[[int], None] | None = None,
     ):
-        """Opens the splits; see `train_and_evaluate`."""
+        """Opens the splits; see `train_and_evaluate`.
+
+        `after_epoch` is called with the number of each epoch, from 1, once it is trained and saved.
+        """
         programs = programs or Programs(config, dataset)
         config = programs.config
         self.config, self.run = config, run
@@ -94,6 +98,7 @@ class Trainer:
         )
         self.steps_per_epoch = programs.steps_per_epoch
         self._dataset, self._programs = dataset, programs
+        self._after_epoch = after_epoch or (lambda _: None)
         self._feed = feeds.open_feed(config, self.train_source, programs)
         self._save_times, self._clock = SaveTimes(config), EpochClock()
         self._unsaved: float | None = None  # The score of the last epoch, where it was not saved.
@@ -123,6 +128,7 @@ class Trainer:
                 is_best = best is None or score > best[1]
                 self._log_epoch(epoch, loss, scalars, is_best=is_best)
                 self._end_epoch(state, step, score, checkpoints, writer, is_best=is_best)
+                self._after_epoch(epoch + 1)
             self._save_last(state, step, checkpoints)
             best = checkpoints.best()
         if best is not None and self._clock.outside_share:
