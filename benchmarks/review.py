@@ -9,8 +9,8 @@ changes take a label away, half add one), prepares it again with these labels, a
 the real command. Then it reports how many of the changed labels are among the first 100, and the
 average precision of finding them: by the review, by TF-IDF and logistic regression on the same
 folds, calibrated and ranked alike, and by chance. At last it trains the config with all labels,
-and with the first labels of the review turned round (--mend), and evaluates both on the test
-split, which was neither changed nor reviewed. What is done is not done again.
+and without the given labels that look most wrong (--mend), and evaluates both on the test split,
+which was neither changed nor reviewed. What is done is not done again.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--seed", type=int, default=0, help="of the changes")
     parser.add_argument("--share", type=float, default=0.05, help="of the given labels")
     parser.add_argument("--train-seeds", type=int, default=3, help="trainings with each labels")
-    parser.add_argument("--mend", type=int, default=300, help="labels of the review to turn round")
+    parser.add_argument("--mend", type=int, default=300, help="given labels to train without")
     parser.add_argument("--json", type=Path, help="write the results here, too")
     return parser.parse_known_args()
 
@@ -207,7 +207,7 @@ def report_training(
     listed: list[review_changes.Change],
     found: tuple[Folds, np.ndarray],
 ) -> dict[str, dict[str, list[float]]]:
-    """Trains with all labels and with mended ones; prints and returns scores on the test split."""
+    """Trains with all labels and without suspicious ones; returns scores on the test split."""
     from mmgenre import main as training
 
     parsed = training.parse_command_line([sys.argv[0], "--config", args.config, *settings])
@@ -218,7 +218,8 @@ def report_training(
     ids, _ = review_changes.read_labels(data)
     labels = folds.labels.copy()
     suspicions = ranking.rank(labels, np.where(np.isfinite(logits), logits, 0))
-    first = suspicions.first(args.mend)
+    given = {name: values[suspicions.given] for name, values in vars(suspicions).items()}
+    first = Suspicions(**given).first(args.mend)
     # A movie keeps at least one genre.
     labels[first.movies, first.genres] ^= 1
     keeps = labels[first.movies].any(axis=1)
@@ -228,7 +229,7 @@ def report_training(
     again = review_changes.prepare(args.metadata, args.posters, args.out / "mended", table)
     results: dict[str, dict[str, list[float]]] = {}
     print(f"\n{'on the test split':24s}" + "".join(f"{metric:>26s}" for metric in _METRICS))
-    for name, dataset in (("all labels", data), (f"{len(first)} turned round", again)):
+    for name, dataset in (("all labels", data), (f"without {len(first)} of them", again)):
         scores = [
             train(
                 dataclasses.replace(config, seed=seed),

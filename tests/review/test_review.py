@@ -118,9 +118,10 @@ def test_the_command_writes_a_table_and_a_page_and_goes_on_where_it_was(tiny_dat
     assert "epoch 1/1" not in process.stderr and read_table(out) == rows
     assert other.returncode == 2 and "is a prepared data set, not a review" in other.stderr
     others = ["--config.seed=1"], ["--folds=3"], ["--splits", "train", "test"]
-    found = run_several("mmgenre.review", [[*arguments, *words] for words in others])
-    for (code, _, errors), name in zip(found, ("seed", "folds", "splits"), strict=True):
-        assert code == 2 and name in errors and "choose another --out" in errors
+    for words, name in zip(others, ("seed", "folds", "splits"), strict=True):
+        process = run_module("mmgenre.review", *arguments, *words)
+        assert process.returncode == 2 and "choose another --out" in process.stderr
+        assert name in process.stderr
 
 
 @pytest.mark.slow
