@@ -96,7 +96,7 @@ def test_the_page_keeps_a_poster_at_the_size_that_its_encoder_asks_for(
     (kept,) = re.findall(r'name="kept" value="([^"]+)"', first)
     again = _ask(app, "POST", "/", files=_form(kept=kept, overview=OVERVIEW)).text
     assert _percentages(first) == _percentages(again)
-    assert "Frozen encoders" in again
+    assert "the frozen encoder of posters" in again
     alone = _ask(app, "POST", "/", files=_form(kept=kept, overview="")).text
     assert _percentages(alone) != _percentages(again)
 

@@ -268,20 +268,10 @@ def test_plain_orbax_reads_a_checkpoint_of_other_devices_as_the_docs_say(tiny_ru
         r"```python\n(import pathlib, jax.*?)```", (ROOT / "docs" / "using.md").read_text(), re.S
     )
     folder = max(tiny_run.checkpoints.glob("[0-9]*"), key=lambda path: int(path.name)) / "params"
-    plain = f"""
-import orbax.checkpoint, jax
-assert jax.device_count() == 1
-try:
-    orbax.checkpoint.StandardCheckpointer().restore({str(folder)!r})
-except ValueError as error:
-    assert "Topology mismatch" in str(error)
-else:
-    raise SystemExit("then the docs need not speak of it")
-"""
     lines = lines.replace("runs/model1/checkpoints/3450/params", str(folder))
     count = "print(sum(x.size for x in jax.tree.leaves(params)))"
     process = subprocess.run(
-        [sys.executable, "-c", f"{plain}\n{lines}\n{count}"],
+        [sys.executable, "-c", f"{lines}\nassert jax.device_count() == 1\n{count}"],
         env=environment(1),
         capture_output=True,
         text=True,
