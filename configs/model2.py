@@ -10,7 +10,8 @@ stronger dropout, and a learning rate that falls.
 `--config.model.word_vectors=<file>` starts the embedding from word vectors instead; set
 `--config.model.embedding_size` to their size.
 
-On 8,913 train movies it takes 11 minutes of processor time and reaches, on 872 test movies with a poster,
+On 8,913 train movies it takes 11 minutes of processor time and
+reaches, on 872 test movies with a poster,
 micro F1 0.658, macro F1 0.588, macro AUC 0.904 and mAP 0.636 (docs/results.md).
 
 `--config configs/model2.py:trial` shrinks everything, to see in seconds that it all works.
