@@ -1,6 +1,11 @@
 """Apache Beam writes the data set of the single-machine path."""
 
+import os
+import random
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -9,6 +14,7 @@ from data_prep.verify import verify
 from mmgenre.dataset.prepared import open_dataset
 from mmgenre.errors import UserError
 from tests import movie_files
+from tests.commands import ROOT
 from tests.encoders import tiny
 from tests.poster_server import PosterServer, serve
 from tests.prepare_command import command, run
@@ -89,3 +95,28 @@ def test_beam_in_processes_writes_the_same_data_set(tmp_path):
     (tmp_path / "served" / "w154").symlink_to(served)
     with serve(PosterServer(tmp_path / "served", fault_share=0.1, stall=0.0)) as server:
         _compare(tmp_path, 1200, server.base, "multi_processing")
+
+
+@pytest.mark.slow
+def test_killed_in_processes_while_encoding_and_run_again(tmp_path):
+    """All processes at once and at any moment, each time later than the last."""
+    files = movie_files.make(tmp_path, 1200, range(1, 900))
+    _prepare_here(files, tmp_path / "ours", **ENCODERS)
+    commanded = _on_beam(files, tmp_path / "beam", "multi_processing", **ENCODERS)
+    rng = random.Random(0)
+    for kill in range(3):
+        # A session of its own: the workers are ended with it, as by a machine that goes away.
+        process = subprocess.Popen(
+            commanded,
+            cwd=ROOT,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(8 + 6 * kill + rng.uniform(0, 4))
+        assert process.poll() is None, "it ended before it was to be killed"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    done = run(commanded)
+    assert done.returncode == 0, done.stderr
+    _assert_same(open_dataset(tmp_path / "ours"), open_dataset(tmp_path / "beam"))

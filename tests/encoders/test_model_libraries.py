@@ -11,9 +11,13 @@ import pytest
 from PIL import Image
 
 from mmgenre import schema
+from mmgenre.dataset.prepared import open_dataset
+from mmgenre.dataset.read_split import read_split
 from mmgenre.encoders.load import load
 from mmgenre.encoders.origin import origin_digest
 from mmgenre.errors import UserError
+from tests import movie_files
+from tests.prepare_command import command, run
 
 pytestmark = [
     pytest.mark.slow,
@@ -115,9 +119,11 @@ def clip(tmp_path_factory) -> Path:
         projection_dim=24,
     )
     CLIPModel(config).save_pretrained(folder / "hf")
-    CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(
-        folder / "hf"
+    # As CLIP's own: longer texts are cut.
+    tokenizer = CLIPTokenizer(
+        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77
     )
+    tokenizer.save_pretrained(folder / "hf")
     CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32).save_pretrained(folder / "hf")
     model = sentence_transformers.SentenceTransformer(str(folder / "hf"), device="cpu")
     model.save(str(folder / "saved"))
@@ -139,3 +145,27 @@ def test_a_clip_model_encodes_pictures_and_texts(clip, pictures):
         assert np.abs(found - found[::-1]).max() > 1e-3  # Unlike inputs, unlike vectors.
     # Known by its folder: not loaded where there is nothing to encode.
     assert origin_digest(spec, ()) is not None
+
+
+def test_preparation_with_clip_and_timm(clip, resnet, tmp_path):
+    specs = {"text": f"sentence-transformers:{clip}", "poster": f"timm:resnet10t@{resnet}"}
+    options = [f"--{half}-encoder={spec}" for half, spec in specs.items()]
+    files = movie_files.make(tmp_path, 40, range(1, 30))
+    done = run(command(files, tmp_path / "out", *options, "--all-to", "train"))
+    assert done.returncode == 0, done.stderr
+    dataset = open_dataset(tmp_path / "out")
+    assert dataset.info.vector_sizes == {schema.POSTER_VECTOR: 512, schema.OVERVIEW_VECTOR: 24}
+    movies = read_split(dataset, schema.TRAIN, schema.OVERVIEW, *schema.VECTORS)
+    texts = load(specs["text"], schema.OVERVIEW_VECTOR).encode(movies[schema.OVERVIEW].tolist())
+    np.testing.assert_allclose(movies[schema.OVERVIEW_VECTOR], texts, rtol=2e-3, atol=2e-3)
+    assert (movies[schema.POSTER_VECTOR] != 0).any(axis=1).sum() == 29
+
+
+def test_weights_that_timm_cannot_fetch_are_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    files = movie_files.make(tmp_path, 5)
+    done = run(command(files, tmp_path / "out", "--poster-encoder=timm:resnet18"))
+    assert done.returncode == 2, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert "timm:resnet18" in line and "Traceback" not in done.stderr

@@ -337,6 +337,10 @@ def test_signals_pass_through_and_the_same_command_goes_on(tiny_dataset, tmp_pat
         epochs = [row["step"] for row in rows(run) if "validation/loss" in row]
         assert len(epochs) == 12
         assert epochs[point["best_epoch"] - 1] == evaluated
+    # Whichever point was the first to need the baselines has fitted them for all.
+    said = "".join((folder / point["run"] / OUTPUT).read_text() for point in report["points"])
+    assert said.count("fitting the baselines") <= 1
+    assert all("baselines" in json.loads(p.read_text()) for p in folder.glob("*/evaluation-*.json"))
 
     # An interrupted point ends as an undisturbed run does.
     flags = [*settings[: settings.index("--grid")], "--config.model.lstm_dropout=0.0"]
