@@ -34,6 +34,8 @@ def get_config(variant: str = "") -> ConfigDict:
     config.embedding_learning_rate_factor = 0.1
     config.poster_vector_learning_rate_factor = 0.2
     config.branch_loss = 0.3
+    config.poster_loss = 1.0
+    config.poster_loss_scale = 1.5
     config.ngram_learning_rate = 4.0
 
     config.model.fusion = "sum"

@@ -299,8 +299,20 @@ class Config:
     )
     branch_loss: float = setting(
         0.0,
-        'Weight of the auxiliary loss of each branch where model.fusion is "sum".',
+        'Weight of the auxiliary loss of each part\'s own logits where model.fusion is "sum".',
         NOT_NEGATIVE,
+    )
+    poster_loss: float = setting(
+        0.0,
+        "Weight of the auxiliary loss of the poster's own logits, those of all its parts, where "
+        'model.fusion is "sum".',
+        NOT_NEGATIVE,
+    )
+    poster_loss_scale: float = setting(
+        1.0,
+        "What the poster's logits are multiplied by in the auxiliary losses: above 1 the poster "
+        "counts less beside an overview than it would alone.",
+        Bounds("0.01 to 100", lambda x: 0.01 <= x <= 100),
     )
     clip_norm: float = setting(
         0.0, "Gradient clipping: the maximum global norm; 0 for no limit.", NOT_NEGATIVE

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -36,6 +36,20 @@ STATISTICS: Final = "poster_statistics"
 
 HEAD_BIAS: Final[ParamPath] = ("head", "bias")
 """The parameters that start or learn in a way of their own; the bias is that of `SumHead`."""
+
+
+class Evidence(NamedTuple):
+    """What the logits of a model with a `SumHead` are the sum of.
+
+    Attributes:
+      bias: <float32>[genres].
+      poster: what each part says that sees the poster, <float32>[batch, genres] each.
+      overview: the same of the overview.
+    """
+
+    bias: jax.Array
+    poster: list[jax.Array]
+    overview: list[jax.Array]
 
 
 class FusionModel(nn.Module):
@@ -89,32 +103,40 @@ class FusionModel(nn.Module):
             `vector_sizes` says; see `mmgenre.schema`.
           deterministic: True turns dropout off; False needs a "dropout" stream.
         """
-        return self.logits_and_terms(batch, deterministic=deterministic)[0]
+        return self.logits_and_evidence(batch, deterministic=deterministic)[0]
 
-    def logits_and_terms(
+    def logits_and_evidence(
         self, batch: Batch, *, deterministic: bool
-    ) -> tuple[jax.Array, list[jax.Array]]:
-        """Returns the logits, and those of each branch alone, of the same shape, if it has any."""
-        rows, features = batch[schema.ROW], []
+    ) -> tuple[jax.Array, Evidence | None]:
+        """Returns the logits, and what they are the sum of; None where a `DenseHead` fuses."""
+        rows = batch[schema.ROW]
         tokens, lengths = batch[schema.TOKENS], batch[schema.LENGTH]
+        features: list[jax.Array] = []
+        of_poster: list[jax.Array] = []
+        of_overview: list[jax.Array] = []
         if self.poster_cnn is not None:
             posters = normalize_posters(batch[schema.POSTER])
             features.append(self.poster_cnn(posters, rows, deterministic=deterministic))
         if self.overview_lstm is not None:
             features.append(self.overview_lstm(tokens, lengths, rows, deterministic=deterministic))
-        logits, terms = self.head(features, rows, deterministic=deterministic)
-        added: list[jax.Array] = []
         if self.ngram_logits is not None:
             words = self.ngram_logits(tokens, lengths, rows, deterministic=deterministic)
-            added.append(words.sum(axis=1))
+            of_overview.append(words.sum(axis=1))
         if self.poster_statistics is not None:
             statistics = poster_statistics.poster_statistics(batch[schema.POSTER])
-            added.append(self.poster_statistics(statistics, rows, deterministic=deterministic))
+            of_poster.append(self.poster_statistics(statistics, rows, deterministic=deterministic))
         for name, part in self.vector_parts.items():
-            added.append(part(batch[name], rows, deterministic=deterministic))
-        if terms:
-            terms = [*terms, *(term + self.head.bias() for term in added)]
-        return sum(added, logits), terms
+            vector = part(batch[name], rows, deterministic=deterministic)
+            (of_poster if name == schema.POSTER_VECTOR else of_overview).append(vector)
+        logits, terms = self.head(features, rows, deterministic=deterministic)
+        logits = sum(of_poster + of_overview, logits)
+        if not terms:
+            return logits, None
+        if self.overview_lstm is not None:
+            of_overview.append(terms[-1])
+        if self.poster_cnn is not None:
+            of_poster.append(terms[0])
+        return logits, Evidence(self.head.bias(), of_poster, of_overview)
 
 
 class DenseHead(nn.Module):
@@ -186,12 +208,12 @@ class SumHead(nn.Module):
     def __call__(
         self, features: list[jax.Array], rows: jax.Array, *, deterministic: bool
     ) -> tuple[jax.Array, list[jax.Array]]:
-        """Returns logits <float32>[batch, genres] and those of each branch alone, with the bias."""
+        """Returns logits <float32>[batch, genres] and what each branch adds to the bias in them."""
         parts = [
             term(self.dropout(x, rows, deterministic=deterministic))
             for term, x in zip(self.terms, features, strict=True)
         ]
-        return sum(parts) + self.genre_bias, [part + self.genre_bias for part in parts]
+        return sum(parts) + self.genre_bias, parts
 
     def bias(self) -> jax.Array:
         """The logits <float32>[genres] where nothing is known."""

@@ -13,7 +13,7 @@ from mmgenre.dataset import random_streams
 from mmgenre.distributed import device_mapping
 from mmgenre.models import fusion
 from mmgenre.models.fusion import Batch, ParamPath
-from mmgenre.training import optimizer
+from mmgenre.training import losses, optimizer
 from mmgenre.training.state import TrainState
 from mmgenre.training.train_step import train_step
 
@@ -65,7 +65,11 @@ class Learner:
             model=self.model,
             optimizer=self.optimizer,
             dropout_key=self._dropout_key,
-            branch_loss=self._config.branch_loss,
+            auxiliary=losses.AuxiliaryLosses(
+                branch=self._config.branch_loss,
+                poster=self._config.poster_loss,
+                poster_scale=self._config.poster_loss_scale,
+            ),
         )
 
     def learning_rate(self, step: int) -> float:

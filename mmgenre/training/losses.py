@@ -1,5 +1,6 @@
 """The training loss and what is counted beside it: sums and counts until the end."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from mmgenre import schema
-from mmgenre.models.fusion import Batch
+from mmgenre.models.fusion import Batch, Evidence
 
 
 def sigmoid_cross_entropy_sum(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> jax.Array:
@@ -23,6 +24,41 @@ def sigmoid_cross_entropy_sum(logits: jax.Array, labels: jax.Array, mask: jax.Ar
     """
     losses_BxG = optax.sigmoid_binary_cross_entropy(logits, labels)
     return (losses_BxG * mask[:, None]).sum()
+
+
+@dataclasses.dataclass(frozen=True)
+class AuxiliaryLosses:
+    """Losses of what the logits are the sum of, each with the bias: so that each learns to judge.
+
+    Attributes:
+      branch: weight of the loss of each part's own logits.
+      poster: weight of the loss of the poster's own logits, those of all parts that see it.
+      poster_scale: what the poster's logits are multiplied by in these losses. Above 1 a poster
+        counts less beside an overview than it would alone, since they say partly the same.
+    """
+
+    branch: float = 0.0
+    poster: float = 0.0
+    poster_scale: float = 1.0
+
+    def sum(self, evidence: Evidence, labels: jax.Array, mask: jax.Array) -> jax.Array:
+        """Returns their sum over movies and genres, <float32>[].
+
+        Args:
+          evidence: of the batch.
+          labels: <float32>[batch, genres], 0 or 1.
+          mask: <float32>[batch], 1 for a movie, 0 for padding of the batch.
+        """
+        of_poster = [self.poster_scale * logits for logits in evidence.poster]
+        weighted = [(self.branch, logits) for logits in of_poster + evidence.overview]
+        if of_poster:
+            weighted.append((self.poster, sum(of_poster)))
+        total = jnp.zeros(())
+        for weight, logits in weighted:
+            if weight:
+                loss = sigmoid_cross_entropy_sum(evidence.bias + logits, labels, mask)
+                total += weight * loss
+        return total
 
 
 def batch_counts(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:

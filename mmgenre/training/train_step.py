@@ -23,7 +23,7 @@ def train_step(
     model: FusionModel,
     optimizer: optax.GradientTransformation,
     dropout_key: jax.Array,
-    branch_loss: float = 0.0,
+    auxiliary: losses.AuxiliaryLosses,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """Does one step of training.
 
@@ -33,8 +33,7 @@ def train_step(
       model: computes the logits.
       optimizer: turns gradients into updates.
       dropout_key: the key of the dropout stream, the same on all devices.
-      branch_loss: weight of the loss of each branch's own logits, which the gradient gets and the
-        reported loss does not.
+      auxiliary: losses that the gradient gets and the reported loss does not.
 
     Returns:
       The next state and the sums of `losses.batch_counts` over the global batch, with the
@@ -49,14 +48,13 @@ def train_step(
             batch,
             deterministic=False,
             rngs={"dropout": step_key},
-            method=model.logits_and_terms,
+            method=model.logits_and_evidence,
         )
-        logits, terms = outputs
+        logits, evidence = outputs
         labels = batch[schema.LABELS].astype(logits.dtype)
         loss_sum = losses.sigmoid_cross_entropy_sum(logits, labels, batch[schema.MASK])
-        for term in terms if branch_loss else ():
-            term_sum = losses.sigmoid_cross_entropy_sum(term, labels, batch[schema.MASK])
-            loss_sum += branch_loss * term_sum
+        if evidence is not None:
+            loss_sum += auxiliary.sum(evidence, labels, batch[schema.MASK])
         # Divided by the global count, the devices' shares add up to the mean of the global batch.
         return loss_sum / jnp.maximum(num_labels, 1), logits
 

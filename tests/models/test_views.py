@@ -18,7 +18,7 @@ def test_views_are_the_model_with_a_half_withheld():
     with plain_kernels.kernels():  # The fast ones take long to compile.
         found = jax.jit(functools.partial(views.view_logits, model))(params, batch)
         apply = jax.jit(
-            functools.partial(model.apply, deterministic=True, method=model.logits_and_terms)
+            functools.partial(model.apply, deterministic=True, method=model.logits_and_evidence)
         )
     nothing = {schema.TOKENS: jnp.zeros_like(batch[schema.TOKENS]), schema.LENGTH: jnp.ones(3, int)}
     withheld = (
@@ -28,7 +28,7 @@ def test_views_are_the_model_with_a_half_withheld():
     )
     for number, one in enumerate(withheld):
         with plain_kernels.kernels():
-            logits, terms = apply({"params": params}, one)
+            logits, evidence = apply({"params": params}, one)
         np.testing.assert_allclose(found[:, number], logits, atol=1e-4)
-        bias = params["head"]["bias"]
-        np.testing.assert_allclose(sum(t - bias for t in terms) + bias, logits, atol=1e-4)
+        added = sum(evidence.poster) + sum(evidence.overview)
+        np.testing.assert_allclose(added + params["head"]["bias"], logits, atol=1e-4)
