@@ -52,7 +52,7 @@ class AuxiliaryLosses:
         of_poster = [self.poster_scale * logits for logits in evidence.poster]
         weighted = [(self.branch, logits) for logits in of_poster + evidence.overview]
         if of_poster:
-            weighted.append((self.poster, sum(of_poster)))
+            weighted.append((self.poster, sum(of_poster[1:], of_poster[0])))
         total = jnp.zeros(())
         for weight, logits in weighted:
             if weight:
