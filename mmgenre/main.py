@@ -93,6 +93,9 @@ def parse_command_line(argv: list[str]) -> tuple[Config, str, Membership | None]
         return None
     if not any(re.match("--?config(=|$)", argument) for argument in argv):
         raise UserError("no config; add --config configs/model1.py")
+    # Its parser wants the file before the settings that change it.
+    if re.match(r"--?config\.", next(a for a in argv if re.match(r"--?config(=|$|\.)", a))):
+        raise UserError("--config comes after a setting; it goes before --config.<name>=<value>")
     try:
         rest = flags.FLAGS(argv)
     except (flags.Error, LookupError, AttributeError, ValueError, TypeError, SyntaxError) as error:

@@ -31,6 +31,7 @@ def test_help_answers_without_heavy_imports():
         ([MODEL1, "--config.epoch=1"], "no setting 'epoch'; do you mean epochs?"),
         ([MODEL1, "--config.model.no_such=1"], "no setting 'model.no_such'"),
         ([MODEL1, "--config.epochs=three"], "config.epochs is 'three', but it must be a whole"),
+        (["--config.epochs=2", MODEL1], "--config comes after a setting; it goes before"),
         ([MODEL1, "--config.learning_rate=-1"], "config.learning_rate is -1.0"),
         ([MODEL1, "--no_such_flag"], "no_such_flag"),
         ([MODEL1, "stray"], "unexpected argument 'stray'"),

@@ -126,16 +126,16 @@ def test_the_command_writes_a_table_and_a_page_and_goes_on_where_it_was(tiny_dat
 
 @pytest.mark.slow
 def test_killed_and_run_again_it_ends_like_an_undisturbed_one(tiny_dataset, tmp_path):
-    arguments = [*TINY, *FEW, "--config.epochs=3", "--data", tiny_dataset.path, "--out"]
-    often = "--config.checkpoint_every_steps=1"
-    undisturbed = run_module("mmgenre.review", often, *arguments, tmp_path / "a")
+    often = ("--config.epochs=3", "--config.checkpoint_every_steps=1")
+    arguments = [*TINY, *FEW, *often, "--data", tiny_dataset.path, "--out"]
+    undisturbed = run_module("mmgenre.review", *arguments, tmp_path / "a")
     assert undisturbed.returncode == 0, undisturbed.stderr
     for fold in (1, 2):
-        process = start("mmgenre.review", often, *arguments, tmp_path / "b")
+        process = start("mmgenre.review", *arguments, tmp_path / "b")
         with ended(process):
             wait_for_step(tmp_path / "b" / f"fold-{fold}", 4, process)
             os.kill(process.pid, signal.SIGKILL)
-    process = start("mmgenre.review", often, *arguments, tmp_path / "b")
+    process = start("mmgenre.review", *arguments, tmp_path / "b")
     code, said = finish(process)
     assert code == 0 and "1 folds done before" in said and "resuming from the checkpoint" in said
     for name in ("labels.csv", "review.html"):
@@ -146,7 +146,7 @@ def test_killed_and_run_again_it_ends_like_an_undisturbed_one(tiny_dataset, tmp_
 def test_it_finds_labels_that_were_changed(tmp_path):
     from data_prep.demo.corpus import write_demo_corpus
 
-    write_demo_corpus(tmp_path / "corpus", num_movies=700, seed=3, poster_pool=20)
+    write_demo_corpus(tmp_path / "corpus", num_movies=700, seed=3)
     files = tmp_path / "corpus" / "movies_metadata.csv", tmp_path / "corpus" / "posters"
     clean = review_changes.prepare(*files, tmp_path / "clean")
     ids, before = review_changes.read_labels(clean)
