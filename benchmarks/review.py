@@ -257,25 +257,17 @@ def train(
         return json.loads(scores.read_text())
     from etils import epath
 
-    from mmgenre.dataset.read_split import read_split
-    from mmgenre.decisions.situations import SituationRules
-    from mmgenre.evaluation.evaluate_run import choose_thresholds
     from mmgenre.evaluation.metrics import evaluate_probabilities
-    from mmgenre.evaluation.predict_split import predict_views
+    from mmgenre.review import judge
     from mmgenre.runs.directory import RunDirectory
     from mmgenre.training.trainer import Trainer
 
     run = RunDirectory.start(epath.Path(workdir), config, dataset)
     Trainer(config, dataset, run).train()
-    choose_thresholds(run, dataset)
-    predictions, _ = predict_views(run, clean, schema.TEST)
-    rules = SituationRules.load(run.path, clean.info.genres)
-    has_poster = read_split(clean, schema.TEST, schema.HAS_POSTER)[schema.HAS_POSTER]
-    has_overview = clean.index(schema.TEST).num_tokens > 0
-    answers = rules.answers(predictions.logits[:, 0], has_poster, has_overview)
+    labels, answers = judge.answer_test_split(run, dataset, clean)
     of_micro, of_macro = (
         evaluate_probabilities(
-            predictions.labels, answers.probabilities, thresholds, rules.names, answers.logits
+            labels, answers.probabilities, thresholds, clean.info.genres, answers.logits
         )
         for thresholds in (answers.micro_thresholds, answers.thresholds)
     )

@@ -13,7 +13,9 @@ from etils import epath
 from mmgenre import schema
 from mmgenre.config import Config
 from mmgenre.dataset.dealt import DealtDataset
+from mmgenre.dataset.prepared import PreparedDataset
 from mmgenre.dataset.read_split import read_split
+from mmgenre.decisions import decision_rule
 from mmgenre.decisions.situations import SituationRules
 from mmgenre.errors import UserError
 from mmgenre.evaluation.evaluate_run import choose_thresholds
@@ -99,12 +101,28 @@ def judge(
         trainer = Trainer(config, view, run, programs, after_epoch)
         with signals.graceful():
             trainer.train()
-    choose_thresholds(run, view)
-    predictions, _ = predict_views(run, view, schema.TEST)
-    rules = SituationRules.load(run.path, view.info.genres)
-    has_poster = read_split(view, schema.TEST, schema.HAS_POSTER)[schema.HAS_POSTER]
-    has_overview = view.index(schema.TEST).num_tokens > 0
-    calibrated = rules.answers(predictions.logits[:, 0], has_poster, has_overview).logits
-    answers = Answers(calibrated.astype(np.float32))
+    _, calibrated = answer_test_split(run, view, view)
+    answers = Answers(calibrated.logits.astype(np.float32))
     answers.save(run)
     return answers
+
+
+def answer_test_split(
+    run: RunDirectory, trained_on: PreparedDataset, judged: PreparedDataset
+) -> tuple[np.ndarray, decision_rule.Answers]:
+    """Calibrates a trained run on its validation split, and lets it answer for a test split.
+
+    Args:
+      run: it.
+      trained_on: its data set.
+      judged: the data set whose test split is asked.
+
+    Returns:
+      The labels <uint8>[movies, genres] of that split, and the answers.
+    """
+    choose_thresholds(run, trained_on)
+    predictions, _ = predict_views(run, judged, schema.TEST)
+    rules = SituationRules.load(run.path, judged.info.genres)
+    has_poster = read_split(judged, schema.TEST, schema.HAS_POSTER)[schema.HAS_POSTER]
+    has_overview = judged.index(schema.TEST).num_tokens > 0
+    return predictions.labels, rules.answers(predictions.logits[:, 0], has_poster, has_overview)

@@ -12,6 +12,7 @@ from PIL import Image
 from mmgenre import schema
 from mmgenre.html.pages import render
 from mmgenre.review.ranking import Suspicions
+from mmgenre.review.table import names, suggested_labels
 
 _SMALL: Final = (84, 126)
 
@@ -87,6 +88,7 @@ def review_page(
     given = np.bincount(suspicions.genres[suspicions.given], minlength=len(genres))
     missing = np.bincount(suspicions.genres[~suspicions.given], minlength=len(genres))
     counts = labels.sum(axis=0, dtype=int)
+    suggested = suggested_labels(suspicions, labels)
     return render(
         "review.html.j2",
         name=name,
@@ -99,25 +101,24 @@ def review_page(
             for g, n, w, m in zip(genres, counts, given, missing, strict=True)
         ],
         movies=[
-            _view(suspect, labels[suspect.movie], genres, facts[suspect.movie])
+            _view(suspect, genres, facts[suspect.movie])
+            | {
+                "given": names(genres, labels[suspect.movie]),
+                "suggested": names(genres, suggested[suspect.movie]),
+            }
             | {"reasons": reasons(suspect) if place < explained else []}
             for place, suspect in enumerate(shown)
         ],
     )
 
 
-def _view(
-    suspect: Suspect, given: np.ndarray, genres: Sequence[str], facts: dict[str, Any]
-) -> dict[str, Any]:
-    kept = [g for g in np.flatnonzero(given).tolist() if g not in suspect.wrong]
+def _view(suspect: Suspect, genres: Sequence[str], facts: dict[str, Any]) -> dict[str, Any]:
     return {
         "rank": suspect.rank,
         "id": facts[schema.ID],
         "title": facts[schema.TITLE],
         "overview": facts[schema.OVERVIEW],
         "poster": _png(facts[schema.POSTER]) if facts[schema.HAS_POSTER] else None,
-        "given": [genres[g] for g in np.flatnonzero(given).tolist()],
-        "suggested": [genres[g] for g in sorted((*kept, *suspect.missing))],
         "wrong": [(genres[g], suspect.probabilities[g]) for g in suspect.wrong],
         "missing": [(genres[g], suspect.probabilities[g]) for g in suspect.missing],
     }

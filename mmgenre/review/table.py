@@ -76,8 +76,8 @@ def rows(
             KIND: GIVEN if suspicions.given[place] else MISSING,
             "probability": round(float(suspicions.probabilities[place]), 4),
             "score": round(float(suspicions.scores[place]), 3),
-            "given_genres": joined(genres, labels[movie]),
-            "suggested_genres": joined(genres, suggested[movie]),
+            "given_genres": "|".join(names(genres, labels[movie])),
+            "suggested_genres": "|".join(names(genres, suggested[movie])),
             "split": movies["split"][movie],
             "record": int(movies["record"][movie]),
             ACCEPT: "",
@@ -91,6 +91,6 @@ def suggested_labels(suspicions: Suspicions, labels: np.ndarray) -> np.ndarray:
     return suggested
 
 
-def joined(genres: Sequence[str], row: np.ndarray) -> str:
-    """Returns the names of the genres in labels <uint8>[genres], with bars between them."""
-    return "|".join(genres[genre] for genre in np.flatnonzero(row).tolist())
+def names(genres: Sequence[str], row: np.ndarray) -> list[str]:
+    """Returns the names of the genres in labels <uint8>[genres]."""
+    return [genres[genre] for genre in np.flatnonzero(row).tolist()]
